@@ -1,0 +1,3 @@
+//! Passbook keeps a SQLite file up to date with the bank data that customers share through Truv and Bridge.
+
+pub mod clock;
