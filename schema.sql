@@ -1,0 +1,499 @@
+-- Passbook's store, whole and current. The program executes this file to create a new store; older stores reach exactly
+-- this shape by numbered migrations. It is also the documentation of the store: read it beside the data.
+--
+-- Conventions. `*_id` without a prefix is our own integer; `upstream_id` is the aggregator's identifier, verbatim.
+-- `*_at` is an instant, Unix milliseconds UTC. `*_on` is a civil date at the bank, YYYY-MM-DD. `*_minor` is money in minor
+-- units of the row's currency (cents for USD, yen for JPY): exact integers; positive is money into the account.
+-- Columns named `*_sealed` are XChaCha20-Poly1305 ciphertext bound to their table, column and row; the first five bytes are
+-- a format version and the id of the key. Analysts query the views (v_*): their columns are only ever added to.
+
+PRAGMA application_id = 1346522929; -- 'PBK1'
+PRAGMA user_version = 1;
+
+CREATE TABLE store_meta (
+    -- One row per fact about this file. Keys: created_at, key_id (id of the key that seals secrets here), key_check (a sealed
+    -- constant, proves the key), next_change_id (the next transaction_changes.change_id; ids are never used twice).
+    name  TEXT PRIMARY KEY,
+    value ANY NOT NULL
+) STRICT;
+
+CREATE TABLE currencies (
+    -- One row per ISO 4217 currency seen so far. Written when a currency first appears; never changed.
+    code         TEXT PRIMARY KEY CHECK (code GLOB '[A-Z][A-Z][A-Z]'),
+    minor_digits INTEGER NOT NULL CHECK (minor_digits BETWEEN 0 AND 4)  -- 2: one unit is 100 minor units
+) STRICT;
+
+CREATE TABLE sources (
+    -- One row per [[source]] that was ever configured: one credential at one aggregator. Written at start and on reload.
+    source_id           INTEGER PRIMARY KEY,
+    name                TEXT NOT NULL UNIQUE,      -- as in the configuration
+    aggregator          TEXT NOT NULL,             -- 'truv'
+    base_url            TEXT NOT NULL,
+    request_limit       INTEGER NOT NULL,          -- requests the aggregator allows in one request_window_ms
+    request_window_ms   INTEGER NOT NULL,
+    refreshes_per_day   INTEGER NOT NULL,          -- per link and rolling 24 hours; 0: never refresh
+    refresh_reserve     INTEGER NOT NULL,          -- how many of those only a person's request may use
+    refreshes_per_month INTEGER,                   -- per source and calendar month (UTC); NULL: no cap
+    discover_due_at     INTEGER NOT NULL,          -- when users and links are listed next
+    discovered_at       INTEGER,                   -- last complete listing; NULL: never
+    discover_failures   INTEGER NOT NULL DEFAULT 0,-- failed listings since then
+    discover_error      TEXT,                      -- the last failure; NULL after a success
+    hold_until          INTEGER,                   -- the aggregator throttled us: no request before this instant
+    hold_reason         TEXT,
+    first_seen_at       INTEGER NOT NULL,
+    retired_at          INTEGER                    -- no longer in the configuration since; its data stays
+) STRICT;
+
+CREATE TABLE users (
+    -- One row per end customer at an aggregator. Written by discovery and links add.
+    user_id       INTEGER PRIMARY KEY,
+    source_id     INTEGER NOT NULL REFERENCES sources (source_id),
+    upstream_id   TEXT NOT NULL,
+    external_id   TEXT,                            -- your own id for this customer, as given to the aggregator
+    first_seen_at INTEGER NOT NULL,
+    UNIQUE (source_id, upstream_id)
+) STRICT;
+
+CREATE TABLE institutions (
+    -- One row per bank as an aggregator names it.
+    institution_id INTEGER PRIMARY KEY,
+    aggregator     TEXT NOT NULL,
+    upstream_id    TEXT NOT NULL,
+    name           TEXT,
+    UNIQUE (aggregator, upstream_id)
+) STRICT;
+
+CREATE TABLE links (
+    -- One row per connection of one customer to one institution. Its state (new, active, attention, ...) is in v_link_health.
+    link_id              INTEGER PRIMARY KEY,
+    source_id            INTEGER NOT NULL REFERENCES sources (source_id),
+    user_id              INTEGER NOT NULL REFERENCES users (user_id),
+    institution_id       INTEGER REFERENCES institutions (institution_id),
+    upstream_id          TEXT NOT NULL,
+    access_token_sealed  BLOB,                     -- what a refresh needs; NULL: not known, the link is only pulled
+    upstream_status      TEXT,                     -- the aggregator's word for the last task or item status, verbatim
+    attention            TEXT CHECK (attention IN ('login', 'second_factor', 'account_locked', 'configuration', 'unsupported', 'access')),
+                                                   -- what only a person can repair; NULL: nothing
+    attention_at         INTEGER,                  -- since when
+    attention_detail     TEXT,                     -- what the aggregator said
+    phase                TEXT NOT NULL DEFAULT 'idle' CHECK (phase IN ('idle', 'refreshing', 'pulling')),
+                                                   -- idle: a new sync starts at due_at; refreshing: a refresh runs, looked at again
+                                                   -- at due_at; pulling: the refresh is over, the pull starts or goes on at due_at
+    due_at               INTEGER NOT NULL,         -- when this link is next worked on
+    due_cause            TEXT NOT NULL DEFAULT 'schedule' CHECK (due_cause IN ('schedule', 'person', 'webhook', 'backfill', 'retry')),
+    wants_full           INTEGER NOT NULL DEFAULT 0 CHECK (wants_full IN (0, 1)), -- the next pull walks the whole history
+    sync_id              INTEGER,                  -- the open sync, NULL between syncs
+    consecutive_failures INTEGER NOT NULL DEFAULT 0,
+    last_attempt_at      INTEGER,
+    last_success_at      INTEGER,                  -- end of the last sync that was ok
+    last_error           TEXT,                     -- NULL after a success
+    hold_until           INTEGER,                  -- a limit postponed the sync to this instant; NULL: nothing holds it
+    hold_reason          TEXT,
+    refresh_hold_until   INTEGER,                  -- the aggregator refused a refresh although our ledger allowed it: none before
+    reconcile_due_at     INTEGER,                  -- when the whole history is walked next
+    numbers_checked_at   INTEGER,                  -- when account and routing numbers were last read
+    paused_at            INTEGER,                  -- an operator paused it; NULL: not paused
+    removed_at           INTEGER,                  -- gone at the aggregator since; its history stays
+    first_seen_at        INTEGER NOT NULL,
+    UNIQUE (source_id, upstream_id)
+) STRICT;
+
+CREATE INDEX links_due ON links (due_at) WHERE removed_at IS NULL AND paused_at IS NULL;
+
+CREATE TABLE accounts (
+    -- One row per account of a link. Rows are never deleted: an account the bank no longer shows gets missing_at.
+    account_id    INTEGER PRIMARY KEY,
+    link_id       INTEGER NOT NULL REFERENCES links (link_id),
+    upstream_id   TEXT NOT NULL,
+    kind          TEXT,                            -- upstream's type, e.g. CHECKING, SAVINGS, CREDIT_CARD; open list
+    subtype       TEXT,                            -- NULL also where upstream sends an empty text
+    name          TEXT,
+    mask          TEXT,                            -- last digits of the account number
+    currency      TEXT,                            -- ISO 4217; NULL until the bank says
+    is_open       INTEGER CHECK (is_open IN (0, 1)), -- NULL: the bank does not say
+    missing_at    INTEGER,                         -- absent from the bank's list since; NULL: listed
+    first_seen_at INTEGER NOT NULL,
+    changed_at    INTEGER NOT NULL,                -- last change of any column above
+    raw           BLOB,                            -- upstream JSON as JSONB, without account numbers
+    UNIQUE (link_id, upstream_id)
+) STRICT;
+
+CREATE TABLE account_numbers (
+    -- One row per account, payment network and position in upstream's list. Written when auth numbers are read and differ.
+    account_number_id     INTEGER PRIMARY KEY,
+    account_id            INTEGER NOT NULL REFERENCES accounts (account_id),
+    network               TEXT NOT NULL,           -- ACH, RTP, OTHERS; open list
+    position              INTEGER NOT NULL,        -- from 0, order of upstream's list
+    account_number_sealed BLOB,
+    routing_number_sealed BLOB,
+    is_tokenized          INTEGER CHECK (is_tokenized IN (0, 1)), -- 1: a stand-in number issued by the bank
+    changed_at            INTEGER NOT NULL,
+    UNIQUE (account_id, network, position)
+) STRICT;
+
+CREATE TABLE balances (
+    -- One row per observation that differs from the account's previous one. Written in the commit that completes a pull,
+    -- together with the transactions that explain it.
+    balance_id         INTEGER PRIMARY KEY,
+    account_id         INTEGER NOT NULL REFERENCES accounts (account_id),
+    observed_at        INTEGER NOT NULL,           -- start of the sync that saw it
+    currency           TEXT NOT NULL,
+    current_minor      INTEGER,                    -- booked balance; negative is money owed by the customer
+    available_minor    INTEGER,                    -- may leave out pending rows
+    credit_limit_minor INTEGER,
+    sync_id            INTEGER NOT NULL,
+    UNIQUE (account_id, observed_at)
+) STRICT;
+
+CREATE TABLE transactions (
+    -- One row per transaction, for ever: a pending row that posts or a row whose upstream id changes stays the same row; a row
+    -- that upstream drops keeps its place with removed_at. Unchanged rows are not rewritten.
+    transaction_id    INTEGER PRIMARY KEY,
+    link_id           INTEGER NOT NULL,            -- that of the account; here so that upstream ids of one link lie together
+    account_id        INTEGER NOT NULL REFERENCES accounts (account_id),
+    upstream_id       TEXT NOT NULL,               -- the present one; former ones are in transaction_aliases
+    external_id       TEXT,                        -- the bank's own identifier, if upstream passes it on
+    status            TEXT NOT NULL CHECK (status IN ('pending', 'posted', 'future')),
+    amount_minor      INTEGER NOT NULL,            -- positive is money into the account; 0 for rows that move no money
+    memo_minor        INTEGER,                     -- the figure on a row that moves no money (upstream MEMO); else NULL
+    currency          TEXT NOT NULL,
+    transacted_at     INTEGER NOT NULL,            -- when it happened, as upstream gives it
+    transacted_on     TEXT NOT NULL CHECK (date(transacted_on, '+0 days') IS transacted_on),
+    posted_at         INTEGER,                     -- when the money moved; NULL while pending
+    posted_on         TEXT CHECK (date(posted_on, '+0 days') IS posted_on),
+    description       TEXT NOT NULL,
+    merchant          TEXT,
+    category          TEXT,                        -- upstream's categories joined by ' > ', free text
+    merchant_code     TEXT,                        -- ISO 18245 merchant category code
+    check_number      TEXT,
+    memo              TEXT,
+    latitude          TEXT,                        -- decimal text, as upstream gave it
+    longitude         TEXT,
+    operation_type    TEXT,                        -- e.g. card, transfer; NULL where the aggregator has none (Truv)
+    upstream_status   TEXT,                        -- verbatim: POSTED, PENDING, AUTHORIZATION, MEMO, ...
+    posted_seen_at    INTEGER,                     -- start of the sync that first saw it posted; NULL while pending
+    first_seen_at     INTEGER NOT NULL,            -- start of the sync that first saw it
+    changed_at        INTEGER NOT NULL,            -- start of the sync that last changed a value
+    removed_at        INTEGER,                     -- gone upstream since; NULL: live
+    content_hash      INTEGER NOT NULL,            -- of upstream's JSON without its update time; equal means nothing changed
+    raw               BLOB,                        -- upstream JSON as JSONB at the last change; NULL with keep_raw = false
+    UNIQUE (link_id, upstream_id)
+) STRICT;
+
+-- Begins with the account, so that a page of one account touches few index pages.
+CREATE INDEX transactions_by_day ON transactions (account_id, transacted_on);
+
+-- The rows a pull must look at again.
+CREATE INDEX transactions_pending ON transactions (link_id, transacted_at) WHERE status = 'pending' AND removed_at IS NULL;
+
+CREATE TABLE transaction_aliases (
+    -- One row per upstream id that a transaction used to have. Written when a match is made, never on a guess.
+    alias_id       INTEGER PRIMARY KEY,
+    transaction_id INTEGER NOT NULL REFERENCES transactions (transaction_id),
+    link_id        INTEGER NOT NULL,
+    upstream_id    TEXT NOT NULL,                  -- the former id
+    rule           TEXT NOT NULL CHECK (rule IN ('external_id', 'identical', 'posted_like_pending', 'former_id')),
+                                                   -- external_id: same account and external id; identical: same account, amount,
+                                                   -- day and description; posted_like_pending: same account, amount and direction
+                                                   -- within days and a like description; former_id: an earlier id came back
+    matched_at     INTEGER NOT NULL,
+    sync_id        INTEGER NOT NULL,
+    UNIQUE (link_id, upstream_id)
+) STRICT;
+
+CREATE TABLE transaction_absences (
+    -- One row per posted transaction that a complete walk did not find. A second complete walk at least an hour later decides.
+    transaction_id  INTEGER PRIMARY KEY REFERENCES transactions (transaction_id),
+    first_missed_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE transaction_changes (
+    -- Append-only history: one row per change of value. change_id only ever increases, so it works as a feed position.
+    change_id      INTEGER PRIMARY KEY,
+    transaction_id INTEGER NOT NULL,
+    sync_id        INTEGER NOT NULL,
+    kind           TEXT NOT NULL CHECK (kind IN ('added', 'updated', 'posted', 'removed', 'restored')),
+    changed_at     INTEGER NOT NULL,
+    before         TEXT,                           -- JSON object of the columns that changed, old values; NULL for added
+    after          TEXT                            -- the same columns, new values; NULL for added: the row itself as stored,
+                                                   -- or, where it changed later, with the later rows' "before" applied backwards
+) STRICT;
+
+CREATE INDEX transaction_changes_by_transaction ON transaction_changes (transaction_id) WHERE kind <> 'added';
+
+CREATE TABLE cursors (
+    -- One row per link: how far its transactions are stored. Moves only in the commit that completes a walk.
+    link_id        INTEGER PRIMARY KEY REFERENCES links (link_id),
+    covered_to_at  INTEGER NOT NULL,               -- everything that upstream held at this instant is stored
+    full_walked_at INTEGER                         -- when the whole history was last walked completely; NULL: never
+) STRICT;
+
+CREATE TABLE refreshes (
+    -- The refresh ledger: one row per refresh, written before the request is sent. Counted against the limits unless outcome is
+    -- refused, throttled or not_sent.
+    refresh_id       INTEGER PRIMARY KEY,
+    source_id        INTEGER NOT NULL REFERENCES sources (source_id),
+    link_id          INTEGER NOT NULL REFERENCES links (link_id),
+    sync_id          INTEGER NOT NULL,
+    cause            TEXT NOT NULL CHECK (cause IN ('schedule', 'person', 'webhook', 'backfill', 'retry')),
+    requested_at     INTEGER NOT NULL,             -- before the request was sent
+    counts_from_at   INTEGER NOT NULL,             -- latest instant at which the aggregator may have counted it
+    answered_at      INTEGER,                      -- NULL: no answer yet, or none came
+    upstream_task_id TEXT,
+    outcome          TEXT NOT NULL CHECK (outcome IN ('sending', 'running', 'done', 'failed', 'timed_out', 'unknown', 'refused', 'throttled', 'not_sent')),
+                                                   -- sending: about to be sent, or died while sending; unknown: sent, fate unknown
+    upstream_status  TEXT,                         -- the task's last status, verbatim
+    polls            INTEGER NOT NULL DEFAULT 0,
+    finished_at      INTEGER,
+    price_unit       TEXT,                         -- what a successful one is billed as; NULL: not billed
+    rows_gained      INTEGER                       -- transactions the following pull added or changed
+) STRICT;
+
+CREATE INDEX refreshes_by_link ON refreshes (link_id, counts_from_at);
+CREATE INDEX refreshes_by_source ON refreshes (source_id, counts_from_at);
+
+CREATE TABLE syncs (
+    -- One row per attempt to bring one link up to date. Open while outcome is NULL.
+    sync_id        INTEGER PRIMARY KEY,
+    link_id        INTEGER NOT NULL REFERENCES links (link_id),
+    cause          TEXT NOT NULL CHECK (cause IN ('schedule', 'person', 'webhook', 'backfill', 'retry')),
+    is_full        INTEGER NOT NULL DEFAULT 0 CHECK (is_full IN (0, 1)),
+    started_at     INTEGER NOT NULL,
+    finished_at    INTEGER,
+    outcome        TEXT CHECK (outcome IN ('ok', 'partial', 'deferred', 'attention', 'failed')),
+    refreshed      TEXT,                           -- what became of the refresh: done, failed, timed_out, or why none was asked for
+    deferred_until INTEGER,                        -- when the limit lifts, for outcome deferred
+    error          TEXT,                           -- what went wrong and what to do
+    requests       INTEGER NOT NULL DEFAULT 0,
+    pages          INTEGER NOT NULL DEFAULT 0,
+    rows_seen      INTEGER NOT NULL DEFAULT 0,
+    rows_added     INTEGER NOT NULL DEFAULT 0,
+    rows_updated   INTEGER NOT NULL DEFAULT 0,
+    rows_posted    INTEGER NOT NULL DEFAULT 0,
+    rows_removed   INTEGER NOT NULL DEFAULT 0,
+    rows_restored  INTEGER NOT NULL DEFAULT 0,
+    rows_rejected  INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE INDEX syncs_by_link ON syncs (link_id, started_at);
+
+CREATE TABLE request_usage (
+    -- One row per source, scope and minute in which requests were sent.
+    source_id    INTEGER NOT NULL REFERENCES sources (source_id),
+    scope        TEXT NOT NULL,                    -- 'secret': the limit of the whole credential
+    minute_at    INTEGER NOT NULL,                 -- start of the minute
+    requests     INTEGER NOT NULL,
+    rate_limited INTEGER NOT NULL,                 -- answered 429
+    failed       INTEGER NOT NULL,                 -- no usable answer
+    UNIQUE (source_id, scope, minute_at)
+) STRICT;
+
+CREATE TABLE rejected_rows (
+    -- One row per malformed upstream transaction, set aside with the reason. Resolved when it arrives well-formed or is gone.
+    rejected_row_id INTEGER PRIMARY KEY,
+    link_id         INTEGER NOT NULL REFERENCES links (link_id),
+    fingerprint     INTEGER NOT NULL,              -- hash of the JSON: the same row again is counted, not repeated
+    upstream_id     TEXT,                          -- NULL where the row has none
+    transacted_at   INTEGER,                       -- NULL where it cannot be read; the next pull reaches back to it
+    reason          TEXT NOT NULL,
+    raw             TEXT NOT NULL,                 -- the JSON as it came
+    first_seen_at   INTEGER NOT NULL,
+    last_seen_at    INTEGER NOT NULL,
+    resolved_at     INTEGER,
+    UNIQUE (link_id, fingerprint)
+) STRICT;
+
+CREATE VIEW v_transactions AS
+-- Live transactions, one row each. Sum amount_minor for exact totals; status 'posted' leaves out what may still change.
+SELECT t.transaction_id,
+       s.name AS source,
+       s.aggregator,
+       t.link_id,
+       l.upstream_id AS upstream_link_id,
+       coalesce(u.external_id, u.upstream_id) AS user,
+       coalesce(i.name, i.upstream_id) AS institution,
+       t.account_id,
+       a.upstream_id AS upstream_account_id,
+       a.name AS account_name,
+       a.mask AS account_mask,
+       t.upstream_id,
+       t.posted_on,
+       t.transacted_on,
+       t.amount_minor,
+       -- exact decimal text, e.g. -12.30
+       CASE c.minor_digits
+           WHEN 0 THEN CAST(t.amount_minor AS TEXT)
+           WHEN 2 THEN printf('%s%d.%02d', iif(t.amount_minor < 0, '-', ''), abs(t.amount_minor) / 100, abs(t.amount_minor) % 100)
+           WHEN 3 THEN printf('%s%d.%03d', iif(t.amount_minor < 0, '-', ''), abs(t.amount_minor) / 1000, abs(t.amount_minor) % 1000)
+           WHEN 4 THEN printf('%s%d.%04d', iif(t.amount_minor < 0, '-', ''), abs(t.amount_minor) / 10000, abs(t.amount_minor) % 10000)
+           ELSE printf('%s%d.%01d', iif(t.amount_minor < 0, '-', ''), abs(t.amount_minor) / 10, abs(t.amount_minor) % 10)
+       END AS amount,
+       t.currency,
+       CASE WHEN t.amount_minor > 0 THEN 'in' WHEN t.amount_minor < 0 THEN 'out' ELSE 'none' END AS direction,
+       t.status,
+       t.description,
+       t.category,
+       t.merchant,
+       t.operation_type,
+       -- money that leaves the customer: not settling card debt that is booked elsewhere, nothing planned
+       (t.amount_minor < 0 AND t.status <> 'future' AND t.operation_type IS NOT 'deferred_debit_card') AS is_spending,
+       t.first_seen_at,
+       t.changed_at
+FROM transactions t
+JOIN accounts a ON a.account_id = t.account_id
+JOIN links l ON l.link_id = t.link_id
+JOIN users u ON u.user_id = l.user_id
+JOIN sources s ON s.source_id = l.source_id
+LEFT JOIN institutions i ON i.institution_id = l.institution_id
+LEFT JOIN currencies c ON c.code = t.currency
+WHERE t.removed_at IS NULL;
+
+CREATE VIEW v_accounts AS
+-- Every account with its latest balance. balance_changed_at: when that balance was first observed.
+SELECT a.account_id,
+       s.name AS source,
+       s.aggregator,
+       a.link_id,
+       coalesce(u.external_id, u.upstream_id) AS user,
+       coalesce(i.name, i.upstream_id) AS institution,
+       a.upstream_id AS upstream_account_id,
+       a.kind,
+       a.subtype,
+       a.name,
+       a.mask,
+       coalesce(a.currency, b.currency) AS currency,
+       a.is_open,
+       a.missing_at,
+       b.current_minor,
+       b.available_minor,
+       b.credit_limit_minor,
+       b.observed_at AS balance_changed_at,
+       l.last_success_at
+FROM accounts a
+JOIN links l ON l.link_id = a.link_id
+JOIN users u ON u.user_id = l.user_id
+JOIN sources s ON s.source_id = l.source_id
+LEFT JOIN institutions i ON i.institution_id = l.institution_id
+LEFT JOIN balances b ON b.account_id = a.account_id
+    AND b.observed_at = (SELECT max(observed_at) FROM balances WHERE account_id = a.account_id);
+
+CREATE VIEW v_daily_balances AS
+-- One row per account and UTC day from its first observation to its last success: the last balance known on that day.
+WITH RECURSIVE days (account_id, day_on, last_on) AS (
+    SELECT b.account_id,
+           date(min(b.observed_at) / 1000, 'unixepoch'),
+           date(max(max(b.observed_at), coalesce(max(l.last_success_at), 0)) / 1000, 'unixepoch')
+    FROM balances b
+    JOIN accounts a ON a.account_id = b.account_id
+    JOIN links l ON l.link_id = a.link_id
+    GROUP BY b.account_id
+    UNION ALL
+    SELECT account_id, date(day_on, '+1 day'), last_on FROM days WHERE day_on < last_on
+)
+SELECT d.account_id, d.day_on, b.currency, b.current_minor, b.available_minor, b.observed_at
+FROM days d
+JOIN balances b ON b.account_id = d.account_id
+    AND b.observed_at = (SELECT max(observed_at) FROM balances
+                         WHERE account_id = d.account_id
+                           AND observed_at < (unixepoch(d.day_on, '+1 day')) * 1000);
+
+CREATE VIEW v_cashflow_monthly AS
+-- Money in and out per account and month of the transaction's day, posted and pending rows, nothing planned.
+SELECT account_id, source, user, institution, currency,
+       substr(transacted_on, 1, 7) AS month,
+       sum(iif(amount_minor > 0, amount_minor, 0)) AS in_minor,
+       sum(iif(amount_minor < 0, amount_minor, 0)) AS out_minor,
+       sum(iif(is_spending, amount_minor, 0)) AS spending_minor,
+       sum(amount_minor) AS net_minor,
+       count(*) AS transactions
+FROM v_transactions
+WHERE status <> 'future'
+GROUP BY account_id, currency, month;
+
+CREATE VIEW v_link_health AS
+-- One row per link: is it alive, how old is its data, what is wrong.
+SELECT l.link_id,
+       s.name AS source,
+       s.aggregator,
+       l.upstream_id AS upstream_link_id,
+       coalesce(u.external_id, u.upstream_id) AS user,
+       coalesce(i.name, i.upstream_id) AS institution,
+       -- the first that applies
+       CASE
+           WHEN l.removed_at IS NOT NULL THEN 'removed'
+           WHEN l.paused_at IS NOT NULL THEN 'paused'
+           WHEN l.attention IS NOT NULL THEN 'attention'
+           WHEN l.consecutive_failures > 0 THEN 'failing'
+           WHEN l.last_success_at IS NULL THEN 'new'
+           ELSE 'active'
+       END AS state,
+       l.upstream_status,
+       l.attention,
+       l.last_success_at,
+       l.due_at,
+       -- seconds since the last success; for a link that never had one, since it was first seen
+       (CAST(unixepoch('subsec') * 1000 AS INTEGER) - coalesce(l.last_success_at, l.first_seen_at)) / 1000 AS age_seconds,
+       max(0, s.refreshes_per_day - (
+           SELECT count(*) FROM refreshes r
+           WHERE r.link_id = l.link_id
+             AND r.counts_from_at > CAST(unixepoch('subsec') * 1000 AS INTEGER) - 86400000
+             AND r.outcome NOT IN ('refused', 'throttled', 'not_sent'))) AS refreshes_left,
+       l.consecutive_failures,
+       l.last_error
+FROM links l
+JOIN sources s ON s.source_id = l.source_id
+JOIN users u ON u.user_id = l.user_id
+LEFT JOIN institutions i ON i.institution_id = l.institution_id;
+
+CREATE VIEW v_reconciliation AS
+-- Per account and pair of successive balance observations: do the posted transactions between them explain the difference?
+-- unexplained_difference_minor = 0 says yes. Where a bank's balance already counts pending rows it is off by those for a while.
+WITH pairs AS (
+    SELECT account_id, currency,
+           observed_at AS to_at, current_minor AS to_minor,
+           lag(observed_at) OVER w AS from_at, lag(current_minor) OVER w AS from_minor
+    FROM balances
+    WHERE current_minor IS NOT NULL
+    WINDOW w AS (PARTITION BY account_id, currency ORDER BY observed_at)
+),
+sums AS (
+    SELECT p.*,
+           coalesce((SELECT sum(t.amount_minor) FROM transactions t
+                     WHERE t.account_id = p.account_id AND t.currency = p.currency
+                       AND t.posted_seen_at > p.from_at AND t.posted_seen_at <= p.to_at
+                       AND (t.removed_at IS NULL OR t.removed_at > p.to_at)), 0)
+         - coalesce((SELECT sum(t.amount_minor) FROM transactions t
+                     WHERE t.account_id = p.account_id AND t.currency = p.currency
+                       AND t.posted_seen_at <= p.from_at
+                       AND t.removed_at > p.from_at AND t.removed_at <= p.to_at), 0) AS moved_minor
+    FROM pairs p
+    WHERE p.from_at IS NOT NULL
+)
+SELECT account_id, currency, from_at, to_at, from_minor, to_minor,
+       to_minor - from_minor AS balance_difference_minor,
+       moved_minor AS transactions_difference_minor,
+       to_minor - from_minor - moved_minor AS unexplained_difference_minor
+FROM sums;
+
+CREATE VIEW v_api_usage AS
+-- Requests and refreshes per source and hour, with what the limits would allow in an hour. Hours without any are left out.
+WITH hours AS (
+    SELECT source_id, minute_at / 3600000 * 3600000 AS hour_at,
+           sum(requests) AS requests, sum(rate_limited) AS rate_limited, sum(failed) AS failed, max(requests) AS busiest_minute,
+           0 AS refreshes
+    FROM request_usage GROUP BY source_id, hour_at
+    UNION ALL
+    SELECT source_id, requested_at / 3600000 * 3600000, 0, 0, 0, 0, count(*)
+    FROM refreshes WHERE outcome NOT IN ('refused', 'throttled', 'not_sent')
+    GROUP BY source_id, requested_at / 3600000
+)
+SELECT s.name AS source, s.aggregator, h.hour_at,
+       sum(h.requests) AS requests,
+       s.request_limit * 3600000 / s.request_window_ms AS requests_allowed,
+       max(h.busiest_minute) AS busiest_minute,
+       sum(h.rate_limited) AS rate_limited,
+       sum(h.failed) AS failed,
+       sum(h.refreshes) AS refreshes
+FROM hours h
+JOIN sources s ON s.source_id = h.source_id
+GROUP BY s.source_id, h.hour_at;

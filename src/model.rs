@@ -1,0 +1,300 @@
+//! The normalized records: what every aggregator's JSON becomes before anything above looks at it.
+//!
+//! Plain data without behaviour. `normalize` makes them, `sync` compares them with the store, `store` keeps them. Ids here
+//! are upstream's; our own integers appear only in the store.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::money::Currency;
+use crate::secret::Secret;
+
+/// One end customer at an aggregator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserRecord {
+    /// The aggregator's id.
+    pub upstream_id: String,
+    /// The organisation's own id for this customer.
+    pub external_id: Option<String>,
+}
+
+/// One bank as an aggregator names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstitutionRecord {
+    /// The aggregator's id, e.g. `chase`.
+    pub upstream_id: String,
+    /// The name a person knows.
+    pub name: Option<String>,
+}
+
+/// One customer's connection to one institution.
+#[derive(Debug, Clone)]
+pub struct LinkRecord {
+    /// The aggregator's id.
+    pub upstream_id: String,
+    /// The bank, where the aggregator says.
+    pub institution: Option<InstitutionRecord>,
+    /// What a refresh needs; `None` where the answer masks or omits it.
+    pub access_token: Option<Secret>,
+    /// What the aggregator says about the connection.
+    pub health: LinkHealth,
+    /// Deleted at the aggregator.
+    pub is_removed: bool,
+}
+
+/// What an aggregator says about a link's connection to the bank.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkHealth {
+    /// The aggregator's word, verbatim; `None` where it says nothing.
+    pub upstream_status: Option<String>,
+    /// What only a person can repair, if anything.
+    pub attention: Option<Attention>,
+}
+
+/// What only a person can repair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Attention {
+    /// The bank no longer accepts the credentials.
+    Login,
+    /// The bank asks for a second factor.
+    SecondFactor,
+    /// The bank locked the customer's access.
+    AccountLocked,
+    /// The bank or organisation chosen does not fit.
+    Configuration,
+    /// The aggregator does not support this bank (any more).
+    Unsupported,
+    /// The aggregator refuses us this link's data.
+    Access,
+}
+
+impl Attention {
+    /// Every reason, in the order of the schema.
+    pub const ALL: [Self; 6] =
+        [Self::Login, Self::SecondFactor, Self::AccountLocked, Self::Configuration, Self::Unsupported, Self::Access];
+
+    /// The word the store keeps.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::SecondFactor => "second_factor",
+            Self::AccountLocked => "account_locked",
+            Self::Configuration => "configuration",
+            Self::Unsupported => "unsupported",
+            Self::Access => "access",
+        }
+    }
+
+    /// Reads the word the store keeps.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|a| a.as_str() == word)
+    }
+
+    /// What a person should do about it, one sentence.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Login => "the bank refused the login: ask the customer to reconnect this bank",
+            Self::SecondFactor => "the bank asks for a second factor: ask the customer to reconnect this bank",
+            Self::AccountLocked => "the bank locked the access: the customer unlocks it at the bank, then reconnects",
+            Self::Configuration => "the connection's settings do not fit: ask the customer to connect the bank anew",
+            Self::Unsupported => "the aggregator does not support this bank: remove the link or ask the aggregator",
+            Self::Access => "the aggregator refuses this link's data: check the products of the link and the key's rights",
+        }
+    }
+}
+
+impl fmt::Display for Attention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One account as one answer shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccountRecord {
+    /// The aggregator's id.
+    pub upstream_id: String,
+    /// Upstream's type, verbatim.
+    pub kind: Option<String>,
+    /// Upstream's subtype, verbatim; an empty text is `None`.
+    pub subtype: Option<String>,
+    /// What the customer calls it.
+    pub name: Option<String>,
+    /// Last digits of the account number.
+    pub mask: Option<String>,
+    /// `None` until the bank says.
+    pub currency: Option<Currency>,
+    /// Whether the bank says it is open; `None` where the answer does not carry it.
+    pub is_open: Option<bool>,
+    /// The balances, where there are any.
+    pub balance: Option<BalanceRecord>,
+    /// Numbers for payments; `None` where the answer does not carry them, empty where it says there are none.
+    pub numbers: Option<Vec<AccountNumber>>,
+    /// Upstream's JSON without account numbers.
+    pub raw: Option<String>,
+}
+
+/// One observation of an account's balances, minor units; negative is money owed by the customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BalanceRecord {
+    /// The currency of all three.
+    pub currency: Currency,
+    /// Booked balance.
+    pub current_minor: Option<i64>,
+    /// What can be spent; may leave out pending rows.
+    pub available_minor: Option<i64>,
+    /// Credit limit.
+    pub credit_limit_minor: Option<i64>,
+}
+
+/// Where an account can be paid.
+#[derive(Debug, Clone)]
+pub struct AccountNumber {
+    /// The payment network, e.g. `ACH`.
+    pub network: String,
+    /// The account number.
+    pub account_number: Option<Secret>,
+    /// The bank's routing number.
+    pub routing_number: Option<Secret>,
+    /// A stand-in number issued by the bank.
+    pub is_tokenized: Option<bool>,
+}
+
+impl PartialEq for AccountNumber {
+    fn eq(&self, other: &Self) -> bool {
+        let text = |s: &Option<Secret>| s.as_ref().map(|s| s.expose().to_owned());
+        self.network == other.network
+            && text(&self.account_number) == text(&other.account_number)
+            && text(&self.routing_number) == text(&other.routing_number)
+            && self.is_tokenized == other.is_tokenized
+    }
+}
+
+/// Where a transaction stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Announced; may change, vanish or come back under another id.
+    Pending,
+    /// Booked.
+    Posted,
+    /// Planned by the bank.
+    Future,
+}
+
+impl Status {
+    /// The word the store keeps.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Posted => "posted",
+            Self::Future => "future",
+        }
+    }
+
+    /// Reads the word the store keeps.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Pending, Self::Posted, Self::Future].into_iter().find(|s| s.as_str() == word)
+    }
+}
+
+/// One transaction, every value in the store's units.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionRecord {
+    /// The aggregator's id; unique within a link.
+    pub upstream_id: String,
+    /// The aggregator's id of the account.
+    pub upstream_account_id: String,
+    /// The bank's own identifier.
+    pub external_id: Option<String>,
+    /// Where it stands.
+    pub status: Status,
+    /// Positive is money into the account; 0 for rows that move no money.
+    pub amount_minor: i64,
+    /// The figure on a row that moves no money.
+    pub memo_minor: Option<i64>,
+    /// The currency of the amount.
+    pub currency: Currency,
+    /// When it happened.
+    pub transacted_at: Timestamp,
+    /// The civil day of it at the bank.
+    pub transacted_on: Date,
+    /// When the money moved; `None` while pending.
+    pub posted_at: Option<Timestamp>,
+    /// The civil day of that.
+    pub posted_on: Option<Date>,
+    /// The bank's text.
+    pub description: String,
+    /// Who was paid.
+    pub merchant: Option<String>,
+    /// Free text.
+    pub category: Option<String>,
+    /// ISO 18245 code.
+    pub merchant_code: Option<String>,
+    /// The number of a cheque.
+    pub check_number: Option<String>,
+    /// A note.
+    pub memo: Option<String>,
+    /// Decimal text.
+    pub latitude: Option<String>,
+    /// Decimal text.
+    pub longitude: Option<String>,
+    /// What kind of operation, where the aggregator says.
+    pub operation_type: Option<String>,
+    /// Upstream's status, verbatim.
+    pub upstream_status: Option<String>,
+    /// Hash of upstream's JSON without its update time: equal means nothing changed.
+    pub content_hash: i64,
+    /// Upstream's JSON.
+    pub raw: String,
+}
+
+/// A row that could not be understood, set aside with the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedRow {
+    /// `None` where the row has none.
+    pub upstream_id: Option<String>,
+    /// `None` where it cannot be read.
+    pub transacted_at: Option<Timestamp>,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Upstream's JSON.
+    pub raw: String,
+}
+
+/// Why a sync runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Its time in the schedule came.
+    Schedule,
+    /// A person asked.
+    Person,
+    /// The aggregator announced news.
+    Webhook,
+    /// The link's first sync.
+    Backfill,
+    /// The last sync failed.
+    Retry,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 5] = [Self::Schedule, Self::Person, Self::Webhook, Self::Backfill, Self::Retry];
+
+    /// The word the store keeps.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::Person => "person",
+            Self::Webhook => "webhook",
+            Self::Backfill => "backfill",
+            Self::Retry => "retry",
+        }
+    }
+
+    /// Reads the word the store keeps.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|c| c.as_str() == word)
+    }
+}

@@ -1,0 +1,186 @@
+//! Money is an integer number of minor units with a currency, parsed from the text the aggregator sent.
+//!
+//! No binary floating point anywhere: `12345678901234567.89` must come out as it went in.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rust_decimal::Decimal;
+
+/// An ISO 4217 currency code: three upper-case letters.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Currency([u8; 3]);
+
+/// Why a text is no amount or no currency.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyError {
+    /// The text is not a plain decimal number.
+    #[error("amount {0:?} is not a decimal number")]
+    NotDecimal(String),
+    /// More decimal places than the currency has, so storing it would round.
+    #[error("amount {text:?} has more decimal places than {currency} has ({digits})")]
+    TooPrecise {
+        /// The amount as it came.
+        text: String,
+        /// The currency it came with.
+        currency: Currency,
+        /// The decimal places of that currency.
+        digits: u32,
+    },
+    /// Larger than any bank balance: does not fit 64 bits of minor units.
+    #[error("amount {0:?} is too large")]
+    TooLarge(String),
+    /// Not three letters.
+    #[error("currency code {0:?} is not three letters")]
+    BadCurrency(String),
+}
+
+impl Currency {
+    /// United States dollar.
+    pub const USD: Self = Self(*b"USD");
+
+    /// The code, e.g. `USD`.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("XXX")
+    }
+
+    /// How many decimal places one unit has.
+    ///
+    /// Source: ISO 4217. Codes that are not listed there, new ones included, have two.
+    pub fn minor_digits(self) -> u32 {
+        match &self.0 {
+            b"BIF" | b"CLP" | b"DJF" | b"GNF" | b"ISK" | b"JPY" | b"KMF" | b"KRW" | b"PYG" | b"RWF" | b"UGX" | b"UYI"
+            | b"VND" | b"VUV" | b"XAF" | b"XOF" | b"XPF" => 0,
+            b"BHD" | b"IQD" | b"JOD" | b"KWD" | b"LYD" | b"OMR" | b"TND" => 3,
+            b"CLF" | b"UYW" => 4,
+            _ => 2,
+        }
+    }
+
+    /// Parses a decimal text into minor units of this currency.
+    ///
+    /// Shape: an optional sign, digits, optionally a point and digits; zeros beyond the currency's places are fine.
+    /// Units: minor units, the sign of the text.
+    /// Errors: every one of [`MoneyError`] but `BadCurrency`; the caller sets the row aside, never rounds.
+    pub fn parse_minor(self, text: &str) -> Result<i64, MoneyError> {
+        let trimmed = text.trim();
+        let is_plain = !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+'));
+        if !is_plain {
+            return Err(MoneyError::NotDecimal(shorten(text)));
+        }
+        let decimal = match Decimal::from_str_exact(trimmed) {
+            Ok(decimal) => decimal.normalize(),
+            Err(rust_decimal::Error::ExceedsMaximumPossibleValue | rust_decimal::Error::Underflow) => {
+                return Err(MoneyError::TooLarge(shorten(text)));
+            }
+            Err(_) => return Err(MoneyError::NotDecimal(shorten(text))),
+        };
+        let digits = self.minor_digits();
+        if decimal.scale() > digits {
+            return Err(MoneyError::TooPrecise { text: shorten(text), currency: self, digits });
+        }
+        let factor = 10_i128.pow(digits - decimal.scale());
+        i64::try_from(decimal.mantissa() * factor).map_err(|_| MoneyError::TooLarge(shorten(text)))
+    }
+
+    /// Writes minor units of this currency as exact decimal text, e.g. `-12.30`.
+    pub fn format_minor(self, minor: i64) -> String {
+        let digits = self.minor_digits() as usize;
+        let sign = if minor < 0 { "-" } else { "" };
+        let absolute = minor.unsigned_abs().to_string();
+        if digits == 0 {
+            return format!("{sign}{absolute}");
+        }
+        let padded = format!("{absolute:0>width$}", width = digits + 1);
+        let (units, rest) = padded.split_at(padded.len() - digits);
+        format!("{sign}{units}.{rest}")
+    }
+}
+
+impl FromStr for Currency {
+    type Err = MoneyError;
+
+    /// Reads a three-letter code in either case.
+    fn from_str(text: &str) -> Result<Self, MoneyError> {
+        match text.trim().as_bytes() {
+            [a, b, c] if [a, b, c].iter().all(|x| x.is_ascii_alphabetic()) => {
+                Ok(Self([a.to_ascii_uppercase(), b.to_ascii_uppercase(), c.to_ascii_uppercase()]))
+            }
+            _ => Err(MoneyError::BadCurrency(shorten(text))),
+        }
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Keeps an error text of hostile length readable.
+fn shorten(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn currency(code: &str) -> Currency {
+        code.parse().expect("a currency")
+    }
+
+    #[test]
+    fn amounts_are_exact() {
+        let cases: &[(&str, &str, i64)] = &[
+            ("USD", "100.00", 10_000),
+            ("USD", "100", 10_000),
+            ("USD", " -0.5 ", -50),
+            ("USD", "+7.10", 710),
+            ("USD", "1.5000", 150),
+            ("USD", "12345678901234567.89", 1_234_567_890_123_456_789),
+            ("JPY", "1200.00", 1200),
+            ("KWD", "1.234", 1234),
+            ("CLF", "0.0001", 1),
+        ];
+        for (code, text, minor) in cases {
+            assert_eq!(currency(code).parse_minor(text), Ok(*minor), "{text} {code}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_amount_is_refused_and_never_rounded() {
+        use MoneyError::{NotDecimal, TooLarge, TooPrecise};
+        for text in ["", "abc", "1,234.56", "1e3", "NaN", "1.2.3", "--1", "$5", "0x10", "1_000", "."] {
+            assert!(matches!(Currency::USD.parse_minor(text), Err(NotDecimal(_))), "{text}");
+        }
+        assert!(matches!(Currency::USD.parse_minor("0.005"), Err(TooPrecise { .. })));
+        assert!(matches!(currency("JPY").parse_minor("0.5"), Err(TooPrecise { .. })));
+        for text in ["92233720368547758.08", "999999999999999999999999999999999999"] {
+            assert!(matches!(Currency::USD.parse_minor(text), Err(TooLarge(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn currency_codes_are_read_in_either_case() {
+        assert_eq!("usd".parse(), Ok(Currency::USD));
+        for text in ["", "US", "USDT", "U1D", "ÄÖÜ"] {
+            assert!(text.parse::<Currency>().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn formatting_and_parsing_are_inverse(minor in any::<i64>(), code in "JPY|USD|KWD|CLF") {
+            let currency = currency(&code);
+            prop_assert_eq!(currency.parse_minor(&currency.format_minor(minor)), Ok(minor));
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Sources: one configured credential each, with what the reports compare usage against.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, Row, named_params};
+
+use super::{ReadTxn, StoreError, WriteTxn, instant, ms};
+
+/// What the configuration says about a source, as far as the store and its readers need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceSettings {
+    /// Its name.
+    pub name: String,
+    /// `truv`.
+    pub aggregator: String,
+    /// Where it is called.
+    pub base_url: String,
+    /// Requests the aggregator allows per window.
+    pub request_limit: u32,
+    /// Length of that window.
+    pub request_window_ms: i64,
+    /// Refreshes per link and rolling day.
+    pub refreshes_per_day: u32,
+    /// How many of them are a person's.
+    pub refresh_reserve: u32,
+    /// Refreshes per month, all links together.
+    pub refreshes_per_month: Option<u32>,
+}
+
+/// A source's own state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRow {
+    /// Our id.
+    pub source_id: i64,
+    /// Its name.
+    pub name: String,
+    /// When users and links are listed next.
+    pub discover_due_at: Timestamp,
+    /// Last complete listing.
+    pub discovered_at: Option<Timestamp>,
+    /// Failed listings since then.
+    pub discover_failures: u32,
+    /// No request before this instant: the aggregator throttled us.
+    pub hold_until: Option<Timestamp>,
+}
+
+fn source_row(row: &Row<'_>) -> rusqlite::Result<SourceRow> {
+    Ok(SourceRow {
+        source_id: row.get("source_id")?,
+        name: row.get("name")?,
+        discover_due_at: instant(row.get("discover_due_at")?),
+        discovered_at: row.get::<_, Option<i64>>("discovered_at")?.map(instant),
+        discover_failures: row.get("discover_failures")?,
+        hold_until: row.get::<_, Option<i64>>("hold_until")?.map(instant),
+    })
+}
+
+impl ReadTxn<'_> {
+    /// The source named `name`; `None` if it was never configured.
+    pub fn source(&self, name: &str) -> Result<Option<SourceRow>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT source_id, name, discover_due_at, discovered_at, discover_failures, hold_until
+             FROM sources WHERE name = :name",
+        )?;
+        Ok(select.query_row(named_params! { ":name": name }, source_row).optional()?)
+    }
+}
+
+impl WriteTxn<'_> {
+    /// Records the configured sources; one that is no longer configured is retired and its links rest.
+    ///
+    /// Shape: the rows of `settings`, in that order. A new source is due for discovery at once.
+    pub fn put_sources(&self, settings: &[SourceSettings], now: Timestamp) -> Result<Vec<SourceRow>, StoreError> {
+        self.txn.execute(
+            "UPDATE sources SET retired_at = :now WHERE retired_at IS NULL",
+            named_params! { ":now": ms(now) },
+        )?;
+        let mut upsert = self.txn.prepare_cached(
+            "INSERT INTO sources (name, aggregator, base_url, request_limit, request_window_ms, refreshes_per_day,
+                                  refresh_reserve, refreshes_per_month, discover_due_at, first_seen_at)
+             VALUES (:name, :aggregator, :base_url, :request_limit, :request_window_ms, :refreshes_per_day,
+                     :refresh_reserve, :refreshes_per_month, :now, :now)
+             ON CONFLICT (name) DO UPDATE SET
+                 aggregator = excluded.aggregator, base_url = excluded.base_url,
+                 request_limit = excluded.request_limit, request_window_ms = excluded.request_window_ms,
+                 refreshes_per_day = excluded.refreshes_per_day, refresh_reserve = excluded.refresh_reserve,
+                 refreshes_per_month = excluded.refreshes_per_month, retired_at = NULL",
+        )?;
+        for source in settings {
+            upsert.execute(named_params! {
+                ":name": source.name, ":aggregator": source.aggregator, ":base_url": source.base_url,
+                ":request_limit": source.request_limit, ":request_window_ms": source.request_window_ms,
+                ":refreshes_per_day": source.refreshes_per_day, ":refresh_reserve": source.refresh_reserve,
+                ":refreshes_per_month": source.refreshes_per_month, ":now": ms(now),
+            })?;
+        }
+        settings
+            .iter()
+            .map(|s| self.source(&s.name)?.ok_or(StoreError::Missing { what: "source", id: 0 }))
+            .collect()
+    }
+
+    /// Notes a complete listing of users and links, and when the next is due.
+    pub fn discovered(&self, source_id: i64, now: Timestamp, next: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE sources SET discovered_at = :now, discover_due_at = :next, discover_failures = 0,
+                    discover_error = NULL
+             WHERE source_id = :source_id",
+            named_params! { ":now": ms(now), ":next": ms(next), ":source_id": source_id },
+        )?;
+        Ok(())
+    }
+
+    /// Notes a listing that failed or was put off, and when it is tried again.
+    pub fn discovery_failed(
+        &self,
+        source_id: i64,
+        error: &str,
+        counts_as_failure: bool,
+        next: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE sources SET discover_due_at = :next, discover_error = :error,
+                    discover_failures = discover_failures + :failure
+             WHERE source_id = :source_id",
+            named_params! { ":next": ms(next), ":error": error, ":failure": counts_as_failure, ":source_id": source_id },
+        )?;
+        Ok(())
+    }
+
+    /// Makes discovery due now.
+    pub fn discover_now(&self, source_id: i64, now: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE sources SET discover_due_at = min(discover_due_at, :now) WHERE source_id = :source_id",
+            named_params! { ":now": ms(now), ":source_id": source_id },
+        )?;
+        Ok(())
+    }
+
+    /// Notes that the aggregator throttled this source; a later instant is never brought forward.
+    pub fn hold_source(&self, source_id: i64, until: Timestamp, reason: &str) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE sources SET hold_until = max(coalesce(hold_until, 0), :until), hold_reason = :reason
+             WHERE source_id = :source_id",
+            named_params! { ":until": ms(until), ":reason": reason, ":source_id": source_id },
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! Syncs: one row per attempt, and what its end means for the link.
+
+use jiff::Timestamp;
+use rusqlite::named_params;
+
+use super::{Phase, StoreError, WriteTxn, ms};
+use crate::model::Cause;
+
+/// How a sync ended. Only `attention` and `failed` ask for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Everything that upstream holds is stored.
+    Ok,
+    /// Stored, but something was left: rows set aside, or a list that would not hold still.
+    Partial,
+    /// A limit postponed it.
+    Deferred,
+    /// A person must repair the link.
+    Attention,
+    /// It failed and is tried again.
+    Failed,
+}
+
+impl Outcome {
+    /// The word the store keeps.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Partial => "partial",
+            Self::Deferred => "deferred",
+            Self::Attention => "attention",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What a sync did, or what a part of it added to that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SyncCounts {
+    /// Requests sent.
+    pub requests: u32,
+    /// Pages of transactions read.
+    pub pages: u32,
+    /// Rows in them.
+    pub rows_seen: u32,
+    /// New rows.
+    pub rows_added: u32,
+    /// Rows whose values changed.
+    pub rows_updated: u32,
+    /// Pending rows that posted.
+    pub rows_posted: u32,
+    /// Rows gone upstream.
+    pub rows_removed: u32,
+    /// Rows that came back.
+    pub rows_restored: u32,
+    /// Malformed rows set aside.
+    pub rows_rejected: u32,
+}
+
+impl SyncCounts {
+    /// Adds the counts of a part.
+    pub fn add(&mut self, part: &Self) {
+        self.requests += part.requests;
+        self.pages += part.pages;
+        self.rows_seen += part.rows_seen;
+        self.rows_added += part.rows_added;
+        self.rows_updated += part.rows_updated;
+        self.rows_posted += part.rows_posted;
+        self.rows_removed += part.rows_removed;
+        self.rows_restored += part.rows_restored;
+        self.rows_rejected += part.rows_rejected;
+    }
+
+    /// Transaction rows written.
+    pub fn rows_changed(&self) -> u32 {
+        self.rows_added + self.rows_updated + self.rows_posted + self.rows_removed + self.rows_restored
+    }
+}
+
+/// How a sync ended and what comes next for its link.
+#[derive(Debug, Clone)]
+pub struct SyncEnd {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What went wrong and what to do; `None` where nothing did.
+    pub error: Option<String>,
+    /// When the limit lifts, for `deferred`, with its name.
+    pub hold: Option<(Timestamp, String)>,
+    /// When the link is worked on next.
+    pub next_due_at: Timestamp,
+    /// Why.
+    pub next_cause: Cause,
+    /// The phase that comes next: `idle`, or `pulling` where a deferred pull goes on.
+    pub next_phase: Phase,
+    /// When the whole history is walked next, if this sync walked it.
+    pub reconcile_due_at: Option<Timestamp>,
+}
+
+impl WriteTxn<'_> {
+    /// Opens a sync of a link and returns its id. A sync that a crash left open is closed as failed.
+    pub fn begin_sync(&self, link_id: i64, cause: Cause, is_full: bool, now: Timestamp) -> Result<i64, StoreError> {
+        self.txn.execute(
+            "UPDATE syncs SET outcome = 'failed', finished_at = :now, error = 'the process ended during this sync'
+             WHERE sync_id = (SELECT sync_id FROM links WHERE link_id = :link_id) AND outcome IS NULL",
+            named_params! { ":now": ms(now), ":link_id": link_id },
+        )?;
+        self.txn.execute(
+            "INSERT INTO syncs (link_id, cause, is_full, started_at) VALUES (:link_id, :cause, :is_full, :now)",
+            named_params! { ":link_id": link_id, ":cause": cause.as_str(), ":is_full": is_full, ":now": ms(now) },
+        )?;
+        let sync_id = self.txn.last_insert_rowid();
+        self.txn.execute(
+            "UPDATE links SET sync_id = :sync_id, last_attempt_at = :now, hold_until = NULL, hold_reason = NULL
+             WHERE link_id = :link_id",
+            named_params! { ":sync_id": sync_id, ":now": ms(now), ":link_id": link_id },
+        )?;
+        Ok(sync_id)
+    }
+
+    /// Adds what a part of a sync did.
+    pub fn count_sync(&self, sync_id: i64, part: &SyncCounts) -> Result<(), StoreError> {
+        let mut update = self.txn.prepare_cached(
+            "UPDATE syncs SET requests = requests + :requests, pages = pages + :pages, rows_seen = rows_seen + :seen,
+                 rows_added = rows_added + :added, rows_updated = rows_updated + :updated,
+                 rows_posted = rows_posted + :posted, rows_removed = rows_removed + :removed,
+                 rows_restored = rows_restored + :restored, rows_rejected = rows_rejected + :rejected
+             WHERE sync_id = :sync_id",
+        )?;
+        update.execute(named_params! {
+            ":requests": part.requests, ":pages": part.pages, ":seen": part.rows_seen, ":added": part.rows_added,
+            ":updated": part.rows_updated, ":posted": part.rows_posted, ":removed": part.rows_removed,
+            ":restored": part.rows_restored, ":rejected": part.rows_rejected, ":sync_id": sync_id,
+        })?;
+        Ok(())
+    }
+
+    /// Notes what became of the refresh of a sync.
+    pub fn note_refreshed(&self, sync_id: i64, word: &str) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE syncs SET refreshed = :word WHERE sync_id = :sync_id",
+            named_params! { ":word": word, ":sync_id": sync_id },
+        )?;
+        Ok(())
+    }
+
+    /// Closes a sync and says what comes next. An open deferred one (next phase not idle) stays open.
+    ///
+    /// A success clears every trace of failure; a deferral leaves the failures as they are; a failure or an attention
+    /// leaves the last success as it is.
+    pub fn end_sync(&self, link_id: i64, sync_id: i64, end: &SyncEnd, now: Timestamp) -> Result<(), StoreError> {
+        let mut close = self.txn.prepare_cached(
+            "UPDATE syncs SET outcome = :outcome, finished_at = :now, error = :error, deferred_until = :until
+             WHERE sync_id = :sync_id",
+        )?;
+        let (until, reason) = end.hold.clone().unzip();
+        close.execute(named_params! {
+            ":outcome": end.outcome.as_str(), ":now": ms(now), ":error": end.error, ":until": until.map(ms),
+            ":sync_id": sync_id,
+        })?;
+        let mut update = self.txn.prepare_cached(
+            "UPDATE links SET
+                 sync_id = NULL, phase = :phase, due_at = :due_at, due_cause = :cause,
+                 hold_until = :until, hold_reason = :reason,
+                 wants_full = iif(:outcome = 'ok' OR :outcome = 'partial', 0, wants_full),
+                 reconcile_due_at = coalesce(:reconcile_due_at, reconcile_due_at),
+                 consecutive_failures = CASE :outcome WHEN 'ok' THEN 0 WHEN 'partial' THEN 0
+                                            WHEN 'failed' THEN consecutive_failures + 1 ELSE consecutive_failures END,
+                 last_success_at = iif(:outcome = 'ok', :now, last_success_at),
+                 last_error = CASE :outcome WHEN 'ok' THEN NULL WHEN 'deferred' THEN last_error ELSE :error END
+             WHERE link_id = :link_id",
+        )?;
+        update.execute(named_params! {
+            ":phase": end.next_phase.as_str(), ":due_at": ms(end.next_due_at), ":cause": end.next_cause.as_str(),
+            ":until": until.map(ms), ":reason": reason, ":outcome": end.outcome.as_str(),
+            ":reconcile_due_at": end.reconcile_due_at.map(ms), ":now": ms(now), ":error": end.error,
+            ":link_id": link_id,
+        })?;
+        Ok(())
+    }
+}

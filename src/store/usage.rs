@@ -1,0 +1,38 @@
+//! Requests per source, scope and minute.
+
+use jiff::Timestamp;
+use rusqlite::named_params;
+
+use super::{StoreError, WriteTxn, ms};
+
+/// Requests of one minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsageRow {
+    /// Start of the minute.
+    pub minute_at: Timestamp,
+    /// Requests sent.
+    pub requests: u32,
+    /// Answered 429.
+    pub rate_limited: u32,
+    /// Without a usable answer.
+    pub failed: u32,
+}
+
+impl WriteTxn<'_> {
+    /// Adds the requests of some minutes to what is counted already.
+    pub fn add_usage(&self, source_id: i64, scope: &str, rows: &[UsageRow]) -> Result<(), StoreError> {
+        let mut upsert = self.txn.prepare_cached(
+            "INSERT INTO request_usage (source_id, scope, minute_at, requests, rate_limited, failed)
+             VALUES (:source_id, :scope, :minute_at, :requests, :rate_limited, :failed)
+             ON CONFLICT (source_id, scope, minute_at) DO UPDATE SET requests = requests + excluded.requests,
+                 rate_limited = rate_limited + excluded.rate_limited, failed = failed + excluded.failed",
+        )?;
+        for row in rows {
+            upsert.execute(named_params! {
+                ":source_id": source_id, ":scope": scope, ":minute_at": ms(row.minute_at), ":requests": row.requests,
+                ":rate_limited": row.rate_limited, ":failed": row.failed,
+            })?;
+        }
+        Ok(())
+    }
+}
