@@ -1,0 +1,301 @@
+//! Truv: which request answers which question, and what its refusals mean.
+//!
+//! Paths end in a slash, the page size is always sent, parameters are only those that official code or pages show.
+//! Source: upstream/truv.md sections 1 to 10.
+
+mod normalize;
+mod wire;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::{
+    CallContext, CallError, ListedUser, PageToken, RefreshProgress, RefreshTerms, TransactionPage, UserPage, Window,
+};
+use crate::http::{Answer, Dialect, Door, ErrorDocument, HttpError};
+use crate::model::{AccountRecord, LinkRecord};
+use crate::secret::Secret;
+
+/// The product whose data we store; sent with every refresh.
+const PRODUCT: &str = "transactions";
+/// Page size of lists other than transactions.
+const LIST_PAGE_SIZE: &str = "100";
+/// More pages than any list has: a list that goes on is a loop.
+const MAX_LIST_PAGES: u32 = 10_000;
+/// How many successful tasks a development secret allows. Source: page 002.
+const DEVELOPMENT_TASKS: u32 = 50;
+/// How far Truv's clock may be behind ours when we look for a task by its creation.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(120);
+
+/// One Truv credential.
+#[derive(Clone)]
+pub struct Truv(Arc<Inner>);
+
+struct Inner {
+    door: Door,
+    page_size: String,
+    is_development: bool,
+}
+
+/// Whether a secret is one of the development environment, whose successful tasks are capped.
+pub fn is_development_secret(secret: &str) -> bool {
+    secret.starts_with("dev-")
+}
+
+/// The two headers that every request carries; `None` if the credentials hold characters no header can.
+pub fn headers(client_id: &str, access_secret: &Secret) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [("x-access-client-id", client_id), ("x-access-secret", access_secret.expose())] {
+        let mut value = HeaderValue::from_str(value).ok()?;
+        value.set_sensitive(true);
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    Some(headers)
+}
+
+/// How Truv writes errors, and which 429 is no request throttle.
+pub fn dialect() -> Dialect {
+    Dialect { read_error, is_quota }
+}
+
+/// Source: section 3: `error.code` and `error.message`, else `detail`, else `message`.
+fn read_error(body: &[u8]) -> ErrorDocument {
+    let parsed: wire::ErrorBody<'_> = serde_json::from_slice(body).unwrap_or_default();
+    let detail = parsed.error.unwrap_or_default();
+    let message = detail.message.text().or_else(|| parsed.detail.text()).or_else(|| parsed.message.text());
+    ErrorDocument::new(detail.code.text(), message)
+}
+
+/// Source: section 2: the refresh limit answers 429 with this text, whatever its code.
+fn is_quota(_status: u16, document: &ErrorDocument) -> bool {
+    document.message.as_deref().is_some_and(|m| m.to_ascii_lowercase().contains("refresh limit"))
+}
+
+impl Truv {
+    /// A credential that speaks through `door`.
+    pub fn new(door: Door, page_size: u32, is_development: bool) -> Self {
+        Self(Arc::new(Inner { door, page_size: page_size.to_string(), is_development }))
+    }
+
+    pub(super) fn refresh_terms(&self) -> RefreshTerms {
+        RefreshTerms {
+            price_unit: "verification",
+            lifetime_cap: self.0.is_development.then_some(DEVELOPMENT_TASKS),
+        }
+    }
+
+    async fn get(&self, context: &CallContext, path: &str, query: &[(&str, &str)]) -> Result<Answer, HttpError> {
+        counted(context, self.0.door.get(path, query, context.lane).await)
+    }
+
+    pub(super) async fn check(&self, context: &CallContext) -> Result<(), CallError> {
+        let answer = self.get(context, "/v1/users/", &[("page_size", "1"), ("list_links", "false")]).await?;
+        parse::<wire::List<'_>>("the list of users", &answer)?;
+        Ok(())
+    }
+
+    pub(super) async fn users(&self, context: &CallContext, page: Option<&PageToken>) -> Result<UserPage, CallError> {
+        let page = page.map_or("1", |p| p.0.as_str());
+        let query = [("page", page), ("page_size", LIST_PAGE_SIZE), ("list_links", "true")];
+        let answer = self.get(context, "/v1/users/", &query).await?;
+        let list: wire::List<'_> = parse("the list of users", &answer)?;
+        let users = list.results.iter().map(|raw| listed_user(raw)).collect::<Result<_, _>>()?;
+        Ok(UserPage { users, next: next_page(&list.next, page) })
+    }
+
+    pub(super) async fn user_links(&self, context: &CallContext, user: &str) -> Result<Vec<LinkRecord>, CallError> {
+        let mut links = Vec::new();
+        self.list(context, "/v1/links/", &[("user_id", user)], "the links of a user", |raw| {
+            links.extend(normalize::link(raw));
+        })
+        .await?;
+        Ok(links)
+    }
+
+    /// Walks a plain list to its end.
+    async fn list(
+        &self,
+        context: &CallContext,
+        path: &str,
+        filter: &[(&str, &str)],
+        what: &'static str,
+        mut each: impl FnMut(&RawValue),
+    ) -> Result<(), CallError> {
+        let mut page = "1".to_owned();
+        for _ in 0..MAX_LIST_PAGES {
+            let mut query = filter.to_vec();
+            query.extend([("page", page.as_str()), ("page_size", LIST_PAGE_SIZE)]);
+            let answer = match self.get(context, path, &query).await {
+                // The list shrank below the page asked for. Source: section 20 (14).
+                Err(HttpError::Refused { status: 404, .. }) if page != "1" => return Ok(()),
+                answer => answer?,
+            };
+            let list: wire::List<'_> = parse(what, &answer)?;
+            list.results.iter().for_each(|raw| each(raw));
+            match next_page(&list.next, &page) {
+                Some(next) => page = next.0,
+                None => return Ok(()),
+            }
+        }
+        Err(CallError::Malformed { what, reason: format!("more than {MAX_LIST_PAGES} pages") })
+    }
+
+    pub(super) async fn link(&self, context: &CallContext, link: &str) -> Result<Option<LinkRecord>, CallError> {
+        let answer = self.get(context, &format!("/v1/links/{link}/"), &[]).await?;
+        let raw: &RawValue = parse("a link", &answer)?;
+        Ok(normalize::link(raw))
+    }
+
+    pub(super) async fn start_refresh(&self, context: &CallContext, token: &Secret) -> Result<String, CallError> {
+        let body = json!({ "access_token": token.expose(), "product_type": PRODUCT });
+        let answer = counted(context, self.0.door.post("/v1/refresh/tasks/", &body, context.lane).await);
+        let answer = answer.map_err(|error| match error {
+            HttpError::Refused { status, document, .. } if is_quota(status, &document) => {
+                CallError::RefreshRefused(document)
+            }
+            other => CallError::from(other),
+        })?;
+        // An answer that cannot be read hides a task that runs: its fate is unknown, not refused.
+        let task: wire::Task<'_> = parse("a refresh", &answer)
+            .map_err(|_| CallError::OutcomeUnknown(crate::http::TransientCause::NotJson))?;
+        Ok(task.id)
+    }
+
+    pub(super) async fn refresh_progress(
+        &self,
+        context: &CallContext,
+        task: &str,
+    ) -> Result<RefreshProgress, CallError> {
+        let answer = match self.get(context, &format!("/v1/refresh/tasks/{task}/"), &[]).await {
+            Err(HttpError::Refused { status: 404, .. }) => return Ok(RefreshProgress::Lost),
+            answer => answer?,
+        };
+        let task: wire::Task<'_> = parse("a refresh task", &answer)?;
+        Ok(progress(task.status.text()))
+    }
+
+    /// Source: section 20 (40): there are no idempotency keys, so the task list is the only witness.
+    pub(super) async fn find_refresh(
+        &self,
+        context: &CallContext,
+        user: &str,
+        link: &str,
+        sent_at: Timestamp,
+    ) -> Result<Option<String>, CallError> {
+        let earliest = sent_at.saturating_sub(CLOCK_SKEW).unwrap_or(sent_at);
+        let mut newest: Option<(Timestamp, String)> = None;
+        self.list(context, "/v1/tasks/", &[("user_id", user)], "the list of tasks", |raw| {
+            let Ok(task) = serde_json::from_str::<wire::Task<'_>>(raw.get()) else { return };
+            let created_at = task.created_at.text().and_then(|t| t.parse::<Timestamp>().ok());
+            if let Some(at) = created_at.filter(|at| *at >= earliest && task.link_id.text().as_deref() == Some(link))
+                && newest.as_ref().is_none_or(|(newest_at, _)| at > *newest_at)
+            {
+                newest = Some((at, task.id));
+            }
+        })
+        .await?;
+        Ok(newest.map(|(_, id)| id))
+    }
+
+    /// Source: section 9: `auth` shows the accounts of `balances` with their numbers, so one request does for both.
+    pub(super) async fn accounts(
+        &self,
+        context: &CallContext,
+        link: &str,
+        with_numbers: bool,
+    ) -> Result<Vec<AccountRecord>, CallError> {
+        let mut accounts = Vec::new();
+        if with_numbers {
+            let answer = self.get(context, &format!("/v1/links/{link}/auth/"), &[]).await?;
+            let auth: wire::Auth<'_> = parse("account numbers", &answer)?;
+            accounts.extend(auth.accounts.iter().filter_map(|raw| normalize::account(raw)));
+        } else {
+            self.list(context, &format!("/v1/links/{link}/balances/"), &[], "balances", |raw| {
+                accounts.extend(normalize::account(raw));
+            })
+            .await?;
+        }
+        Ok(accounts)
+    }
+
+    pub(super) async fn transactions(
+        &self,
+        context: &CallContext,
+        link: &str,
+        window: Window,
+        page: Option<&PageToken>,
+    ) -> Result<TransactionPage, CallError> {
+        let number = page.map_or("1", |p| p.0.as_str());
+        // Whole seconds, rounded down: the form that official code sends. Source: section 10.
+        let from = window.from.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        let mut query = vec![("page", number), ("page_size", self.0.page_size.as_str())];
+        if let Some(from) = &from {
+            query.push(("transacted_at_from", from));
+        }
+        let answer = match self.get(context, &format!("/v1/links/{link}/transactions/"), &query).await {
+            // The list shrank below the page asked for; the count tells that the walk is not complete.
+            Err(HttpError::Refused { status: 404, .. }) if number != "1" => return Ok(TransactionPage::default()),
+            answer => answer?,
+        };
+        let parsed: wire::TransactionsPage<'_> = parse("transactions", &answer)?;
+        let mut page = TransactionPage {
+            accounts: parsed.accounts.iter().filter_map(|raw| normalize::account(raw)).collect(),
+            rows: Vec::with_capacity(parsed.transactions.len()),
+            rejected: Vec::new(),
+            total: parsed.count.text().and_then(|count| count.parse().ok()),
+            next: next_page(&parsed.next, number),
+        };
+        for raw in parsed.transactions {
+            match normalize::transaction(raw) {
+                Ok(row) => page.rows.push(row),
+                Err(rejected) => page.rejected.push(rejected),
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// What a task's status means for the refresh.
+pub(super) fn progress(status: Option<String>) -> RefreshProgress {
+    match status.as_deref() {
+        Some("done") => RefreshProgress::Done,
+        Some(word) if normalize::is_terminal(word) => RefreshProgress::Failed { health: normalize::health(status) },
+        _ => RefreshProgress::Running { status },
+    }
+}
+
+fn listed_user(raw: &RawValue) -> Result<ListedUser, CallError> {
+    let user: wire::User<'_> = serde_json::from_str(raw.get())
+        .map_err(|e| CallError::Malformed { what: "the list of users", reason: e.to_string() })?;
+    let links = user.links.as_ref().map(|links| {
+        links.iter().filter_map(|raw| Some((normalize::link(raw)?, normalize::token_suffix(raw)))).collect()
+    });
+    Ok(ListedUser { user: normalize::user(&user), links })
+}
+
+/// The page after `page`, if the answer has a next one. Its address is not followed, only taken as a yes.
+///
+/// Source: section 10: official code counts pages up until `next` is empty.
+fn next_page(next: &wire::Loose<'_>, page: &str) -> Option<PageToken> {
+    next.text()?;
+    let number: u32 = page.parse().ok()?;
+    Some(PageToken((number + 1).to_string()))
+}
+
+fn parse<'a, T: Deserialize<'a>>(what: &'static str, answer: &'a Answer) -> Result<T, CallError> {
+    serde_json::from_slice(&answer.body).map_err(|e| CallError::Malformed { what, reason: e.to_string() })
+}
+
+fn counted(context: &CallContext, result: Result<Answer, HttpError>) -> Result<Answer, HttpError> {
+    match &result {
+        Ok(answer) => context.count(answer.attempts),
+        Err(error) => context.count(error.attempts()),
+    }
+    result
+}

@@ -1,0 +1,298 @@
+//! Truv's JSON made into normalized records. Pure: text in, values out, one test per oddity of the contract.
+//!
+//! What must stay true: an unknown field, enum value or type never fails a page; a row whose money, day, account or id
+//! cannot be told is set aside with the reason and never guessed at.
+//! Source: upstream/truv.md sections 7 to 10 and 20.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use serde_json::value::RawValue;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::wire;
+use crate::model::{
+    AccountNumber, AccountRecord, Attention, BalanceRecord, InstitutionRecord, LinkHealth, LinkRecord, RejectedRow, Status,
+    TransactionRecord, UserRecord,
+};
+use crate::money::Currency;
+use crate::secret::Secret;
+
+/// Enters every content hash: raising it makes the next pull look at each row again with a corrected normalizer.
+const NORMALIZER_VERSION: u64 = 1;
+
+/// One raw row made into a record, or set aside with the reason.
+pub(super) fn transaction(raw: &RawValue) -> Result<TransactionRecord, RejectedRow> {
+    let text = raw.get();
+    let parsed: Result<wire::Transaction<'_>, _> = serde_json::from_str(text);
+    parsed.map_err(|e| format!("not a transaction: {e}")).and_then(|row| record(text, row)).map_err(|reason| reject(text, reason))
+}
+
+/// Sets a row aside with whatever can still be told of it.
+fn reject(text: &str, reason: String) -> RejectedRow {
+    let traces: wire::RowTraces<'_> = serde_json::from_str(text).unwrap_or_default();
+    RejectedRow {
+        upstream_id: traces.id.text(),
+        transacted_at: traces.transacted_at.text().and_then(|t| moment(&t)).map(|(at, _)| at),
+        reason,
+        raw: text.to_owned(),
+    }
+}
+
+fn record(text: &str, row: wire::Transaction<'_>) -> Result<TransactionRecord, String> {
+    let upstream_id = filled(row.id).ok_or("no id")?;
+    let upstream_account_id = filled(row.account_id).ok_or("no account_id")?;
+    let currency_code = row.currency_code.ok_or("no currency_code")?;
+    let currency: Currency = currency_code.parse().map_err(|e| format!("{e}"))?;
+    let amount_text = row.amount.text().ok_or("no amount")?;
+    let figure = currency.parse_minor(&amount_text).map_err(|e| e.to_string())?;
+    let upstream_status = filled(row.status);
+    let (amount_minor, memo_minor) = signed_amount(figure, row.r#type.as_deref(), upstream_status.as_deref())?;
+    let posted = read_moment("posted_at", row.posted_at.as_deref())?;
+    let transacted = read_moment("transacted_at", row.transacted_at.as_deref())?
+        .or(posted)
+        .ok_or("neither transacted_at nor posted_at")?;
+    let status = status_of(upstream_status.as_deref(), posted.is_some());
+    let location: wire::Location<'_> =
+        row.location.raw().and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+    Ok(TransactionRecord {
+        external_id: row.external_id.text(),
+        status,
+        amount_minor,
+        memo_minor,
+        currency,
+        transacted_at: transacted.0,
+        transacted_on: transacted.1,
+        posted_at: posted.map(|p| p.0),
+        posted_on: posted.map(|p| p.1),
+        description: filled(row.description).unwrap_or_default(),
+        merchant: row.merchant_name.text(),
+        category: categories(&row.categories),
+        merchant_code: row.merchant_category_code.text().map(|code| format!("{code:0>4}")),
+        check_number: row.check_number.text(),
+        memo: row.memo.text(),
+        latitude: location.latitude.text(),
+        longitude: location.longitude.text(),
+        operation_type: None,
+        content_hash: content_hash(text, row.updated_at.raw()),
+        raw: text.to_owned(),
+        upstream_id,
+        upstream_account_id,
+        upstream_status,
+    })
+}
+
+/// The signed amount, and the figure of a row that moves no money.
+///
+/// Source: section 10: amounts are positive, the direction is in `type`; MEMO moves nothing. An amount that carries its own
+/// minus is a debit written twice; a credit with a minus contradicts itself.
+fn signed_amount(figure: i64, kind: Option<&str>, status: Option<&str>) -> Result<(i64, Option<i64>), String> {
+    let is = |word: Option<&str>, expected: &str| word.is_some_and(|w| w.eq_ignore_ascii_case(expected));
+    if is(kind, "MEMO") || is(status, "MEMO") {
+        return Ok((0, Some(figure)));
+    }
+    if is(kind, "DEBIT") {
+        return Ok((-figure.abs(), None));
+    }
+    if is(kind, "CREDIT") {
+        return match figure {
+            0.. => Ok((figure, None)),
+            _ => Err("type CREDIT with a negative amount".to_owned()),
+        };
+    }
+    match kind {
+        Some(other) => Err(format!("type {other:?} does not say whether money came or went")),
+        None => Err("no type: it does not say whether money came or went".to_owned()),
+    }
+}
+
+/// Source: sections 10 and 20 (21): AUTHORIZATION is a hold, so pending; MEMO is not booked either. An unknown word is
+/// posted if it says when it was.
+fn status_of(word: Option<&str>, has_posted_at: bool) -> Status {
+    match word.map(str::to_ascii_uppercase).as_deref() {
+        Some("POSTED") => Status::Posted,
+        Some("PENDING" | "AUTHORIZATION" | "MEMO") => Status::Pending,
+        _ if has_posted_at => Status::Posted,
+        _ => Status::Pending,
+    }
+}
+
+/// Categories in upstream's order, joined; one text or a list.
+fn categories(value: &wire::Loose<'_>) -> Option<String> {
+    if let Some(one) = value.text() {
+        return Some(one);
+    }
+    let list: Vec<Option<String>> = serde_json::from_str(value.raw()?).ok()?;
+    let names: Vec<String> = list.into_iter().flatten().filter(|name| !name.trim().is_empty()).collect();
+    (!names.is_empty()).then(|| names.join(" > "))
+}
+
+fn read_moment(field: &str, text: Option<&str>) -> Result<Option<(Timestamp, Date)>, String> {
+    match text.map(str::trim).filter(|t| !t.is_empty()) {
+        None => Ok(None),
+        Some(text) => moment(text).map(Some).ok_or_else(|| format!("{field} {text:?} is no date")),
+    }
+}
+
+/// Reads an instant and the civil day it was written with.
+///
+/// The day is the one in the text, in the text's own offset: converting to another zone is what moves dates by one.
+/// Source: section 1: 0 to 6 fraction digits, `Z` and `+00:00`; a bare date or a time without a zone is taken as UTC.
+fn moment(text: &str) -> Option<(Timestamp, Date)> {
+    let day: Date = text.get(..10)?.parse().ok()?;
+    let at = match text.parse::<Timestamp>() {
+        Ok(at) => at,
+        Err(_) => {
+            let civil = text.parse::<DateTime>().ok()?;
+            civil.to_zoned(TimeZone::UTC).ok()?.timestamp()
+        }
+    };
+    let at = Timestamp::from_millisecond(at.as_millisecond()).ok()?;
+    Some((at, day))
+}
+
+/// Hash of a row's JSON without the value of `updated_at`, which Truv moves at every refresh.
+fn content_hash(text: &str, updated_at: Option<&str>) -> i64 {
+    let mut hash = Xxh3::with_seed(NORMALIZER_VERSION);
+    // The value borrows from the row's text, so its place is the difference of the two addresses.
+    let place = updated_at.map(|value| (value.as_ptr().addr().wrapping_sub(text.as_ptr().addr()), value.len()));
+    match place {
+        Some((start, length)) if start + length <= text.len() => {
+            hash.update(&text.as_bytes()[..start]);
+            hash.update(&text.as_bytes()[start + length..]);
+        }
+        _ => hash.update(text.as_bytes()),
+    }
+    hash.digest().cast_signed()
+}
+
+fn filled(text: Option<String>) -> Option<String> {
+    text.filter(|t| !t.trim().is_empty())
+}
+
+/// One account, from any of the three answers that show accounts; `None` for one without an id.
+pub(super) fn account(raw: &RawValue) -> Option<AccountRecord> {
+    let account: wire::Account<'_> = serde_json::from_str(raw.get()).ok()?;
+    let balances = balances(&account.balances);
+    let currency: Option<Currency> = balances.currency_code.text().and_then(|code| code.parse().ok());
+    let amount = |value: &wire::Loose<'_>| currency.and_then(|c| c.parse_minor(&value.text()?).ok());
+    let balance = currency.map(|currency| BalanceRecord {
+        currency,
+        current_minor: amount(&balances.balance),
+        available_minor: amount(&balances.available_balance),
+        credit_limit_minor: amount(&balances.credit_limit),
+    });
+    let has_numbers = account.numbers.raw().is_some();
+    Some(AccountRecord {
+        upstream_id: account.id,
+        kind: account.r#type.text(),
+        subtype: account.subtype.text(),
+        name: account.nickname.text(),
+        mask: account.mask.text(),
+        currency,
+        is_open: account.is_open,
+        balance: balance.filter(|b| b.current_minor.is_some() || b.available_minor.is_some()),
+        numbers: account.numbers.raw().map(numbers),
+        raw: (!has_numbers).then(|| raw.get().to_owned()),
+    })
+}
+
+/// Source: section 9: an object in every sample, an array in old tables.
+fn balances<'a>(value: &wire::Loose<'a>) -> wire::Balances<'a> {
+    let Some(raw) = value.raw() else { return wire::Balances::default() };
+    if let Ok(balances) = serde_json::from_str(raw) {
+        return balances;
+    }
+    let list: Vec<wire::Balances<'a>> = serde_json::from_str(raw).unwrap_or_default();
+    list.into_iter().next().unwrap_or_default()
+}
+
+/// Source: section 9: keys ACH, RTP, OTHERS (old text misprints RPT), each a list.
+fn numbers(raw: &str) -> Vec<AccountNumber> {
+    let networks: BTreeMap<String, Option<Vec<wire::Number<'_>>>> = serde_json::from_str(raw).unwrap_or_default();
+    let mut all = Vec::new();
+    for (network, list) in networks {
+        let network = if network == "RPT" { "RTP".to_owned() } else { network };
+        for number in list.unwrap_or_default() {
+            all.push(AccountNumber {
+                network: network.clone(),
+                account_number: number.account_number.text().map(Secret::new),
+                routing_number: number.routing_number.text().map(Secret::new),
+                is_tokenized: number.is_tokenized_account_number,
+            });
+        }
+    }
+    all
+}
+
+/// One link; `None` for payroll, insurance and other links that hold no bank data, and for one without an id.
+pub(super) fn link(raw: &RawValue) -> Option<LinkRecord> {
+    let link: wire::Link<'_> = serde_json::from_str(raw.get()).ok()?;
+    let products = link.allowed_products.unwrap_or_default();
+    let is_bank = match link.data_source.text().as_deref() {
+        Some(source) => source == "financial_accounts",
+        None => products.is_empty() || products.iter().any(|p| p == "transactions" || p == "assets"),
+    };
+    if !is_bank {
+        return None;
+    }
+    let provider_id = link.provider.as_ref().and_then(|p| p.id.text()).or_else(|| link.provider_id.text());
+    let name = link.provider.as_ref().and_then(|p| p.name.text());
+    Some(LinkRecord {
+        upstream_id: link.id,
+        institution: provider_id.map(|upstream_id| InstitutionRecord { upstream_id, name }),
+        // Masked as 28 asterisks and the last four characters, except in lists of one user.
+        access_token: link.access_token.text().filter(|t| !t.contains('*')).map(Secret::new),
+        health: health(link.status.text()),
+        is_removed: link.deleted_at.text().is_some(),
+    })
+}
+
+/// The last characters of a link's token, masked or not: what tells a new token from the stored one.
+pub(super) fn token_suffix(raw: &RawValue) -> Option<String> {
+    let link: wire::Link<'_> = serde_json::from_str(raw.get()).ok()?;
+    let token = link.access_token.text()?;
+    let suffix = token.rsplit('*').next()?;
+    Some(suffix.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect())
+}
+
+/// What a task's or link's status means for a person. Unknown and running ones mean nothing.
+///
+/// Source: section 8.1. `error`, `unavailable` and `no_data` pass by themselves, so they are not a person's.
+pub(super) fn health(status: Option<String>) -> LinkHealth {
+    let attention = match status.as_deref() {
+        Some("login_error" | "unable_to_reset") => Some(Attention::Login),
+        Some("mfa_error") => Some(Attention::SecondFactor),
+        Some("account_locked") => Some(Attention::AccountLocked),
+        Some("config_error") => Some(Attention::Configuration),
+        Some("not_supported") => Some(Attention::Unsupported),
+        _ => None,
+    };
+    LinkHealth { upstream_status: status, attention }
+}
+
+/// Whether a task is over. Unknown words are taken as running: the refresh timeout ends the wait.
+///
+/// Source: section 8.1.
+pub(super) fn is_terminal(status: &str) -> bool {
+    matches!(
+        status,
+        "done"
+            | "login_error"
+            | "mfa_error"
+            | "config_error"
+            | "account_locked"
+            | "unable_to_reset"
+            | "no_data"
+            | "unavailable"
+            | "error"
+            | "not_supported"
+    )
+}
+
+/// One user.
+pub(super) fn user(user: &wire::User<'_>) -> UserRecord {
+    UserRecord { upstream_id: user.id.clone(), external_id: user.external_user_id.text() }
+}
