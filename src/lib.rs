@@ -1,5 +1,6 @@
 //! Passbook keeps a SQLite file up to date with the bank data that customers share through Truv and Bridge.
 
 pub mod clock;
+pub mod config;
 pub mod schedule;
 pub mod secret;
