@@ -1,7 +1,13 @@
 //! Passbook keeps a SQLite file up to date with the bank data that customers share through Truv and Bridge.
 
+pub mod aggregator;
 pub mod clock;
+pub mod config;
+pub mod http;
+pub mod limits;
 pub mod model;
 pub mod money;
+pub mod schedule;
 pub mod secret;
 pub mod store;
+pub mod sync;

@@ -1,0 +1,162 @@
+//! What the operator wrote: the TOML file, read and checked as a whole.
+//!
+//! `main` and every command call [`Config::load`]; nothing else in the program reads files of settings or the environment, and
+//! there is no global: whoever needs a setting is handed it.
+//!
+//! What must stay true: every problem in the file is reported at once, with its place, its reason and what would be right; no
+//! message holds a source line or a secret, not even when the secret stands where it should not; a [`Config`] that exists
+//! is valid, so nothing later checks again.
+//!
+//! It opens no database and talks to nobody: `passbook check --online` does.
+//!
+//! The file is walked by hand over the parser's spanned tables rather than deserialized, because serde stops at the first
+//! mistake.
+
+pub mod common;
+mod duration;
+mod problem;
+mod secrets;
+mod section;
+pub mod source;
+mod suggest;
+pub mod truv;
+mod value;
+
+pub use common::{LogConfig, LogFormat, ScheduleConfig, StoreConfig};
+pub use problem::{ConfigErrors, Problem};
+pub use secrets::{SecretReadError, SecretStore, SystemSecrets};
+pub use source::{AggregatorConfig, SourceConfig};
+pub use truv::TruvConfig;
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use problem::{Report, Wrong};
+use section::Section;
+
+/// Where the config is read from unless `--config` says otherwise.
+pub const DEFAULT_CONFIG_PATH: &str = "/etc/passbook/passbook.toml";
+
+/// A valid configuration.
+///
+/// Shape: `sources` has at least one entry, in the order of the file, no two with the same name or the same credential.
+/// `warnings` are legal but doubtful settings, to be logged once at start, in the order of the file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[store]`.
+    pub store: StoreConfig,
+    /// `[log]`.
+    pub log: LogConfig,
+    /// `[schedule]`.
+    pub schedule: ScheduleConfig,
+    /// Every `[[source]]`.
+    pub sources: Vec<SourceConfig>,
+    /// What is legal but doubtful.
+    pub warnings: Vec<Problem>,
+}
+
+/// What every part of the walk is given.
+struct Surroundings<'a> {
+    secrets: &'a dyn SecretStore,
+    /// The directory of the config file, which relative paths start from.
+    base: PathBuf,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`, with the secrets of this machine.
+    ///
+    /// Errors: [`ConfigErrors`] with every problem found; a person repairs the file.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let wrong = Wrong::new(
+                format!("the file cannot be read: {error}"),
+                "give the path of a readable file with --config FILE",
+            );
+            ConfigErrors::whole_file(path, wrong)
+        })?;
+        let mut config = Self::parse(&text, path, &SystemSecrets::from_environment())?;
+        config
+            .warnings
+            .extend(common::open_directory_warning(&config.store.path));
+        Ok(config)
+    }
+
+    /// Checks `text` as if it were the file at `path`, with secrets from `secrets`.
+    ///
+    /// Errors: as for [`Config::load`].
+    pub fn parse(text: &str, path: &Path, secrets: &dyn SecretStore) -> Result<Self, ConfigErrors> {
+        let report = Report::new(text);
+        let (document, syntax_errors) = DeTable::parse_recoverable(text);
+        if !syntax_errors.is_empty() {
+            // What the parser could save of the rest is full of holes, and complaints about those would mislead.
+            for error in &syntax_errors {
+                report.syntax(error.span().map_or(0, |span| span.start), error.message());
+            }
+            return Err(report.into_errors(path));
+        }
+        let base = std::path::absolute(path)
+            .ok()
+            .and_then(|path| path.parent().map(Path::to_owned));
+        let around = Surroundings {
+            secrets,
+            base: base.unwrap_or_default(),
+        };
+        let root = Section::root(&report, document.get_ref(), ROOT_KEYS);
+        let config = walk(&root, &around);
+        if report.has_problems() {
+            return Err(report.into_errors(path));
+        }
+        match config {
+            Some(config) => Ok(Self {
+                warnings: report.into_warnings(),
+                ..config
+            }),
+            None => Err(report.into_errors(path)),
+        }
+    }
+}
+
+/// Every setting there is, as `section.key`, in the order of the documentation.
+pub fn known_keys() -> Vec<String> {
+    SECTION_KEYS
+        .iter()
+        .flat_map(|(section, keys)| keys.iter().map(move |key| format!("{section}.{key}")))
+        .collect()
+}
+
+const ROOT_KEYS: &[&str] = &["store", "log", "schedule", "source"];
+
+/// The keys of each section. A source's keys are those of all sources and those of its aggregator.
+const SECTION_KEYS: &[(&str, &[&str])] = &[
+    ("store", common::STORE_KEYS),
+    ("log", common::LOG_KEYS),
+    ("schedule", common::SCHEDULE_KEYS),
+    ("source", source::SOURCE_KEYS),
+    ("source", truv::TRUV_KEYS),
+];
+
+/// Sections that a later version will know, so that the error does not call them a typing mistake.
+const FUTURE_SECTIONS: &[&str] = &["server"];
+
+fn walk(root: &Section<'_, '_>, around: &Surroundings<'_>) -> Option<Config> {
+    root.refuse_unknown(|key| {
+        FUTURE_SECTIONS.contains(&key).then(|| {
+            Wrong::new(
+                format!("[{key}] is not supported by this version"),
+                "remove the section",
+            )
+        })
+    });
+    let store = common::read_store(&root.table("store", common::STORE_KEYS), around);
+    let log = common::read_log(&root.table("log", common::LOG_KEYS));
+    let schedule = common::read_schedule(&root.table("schedule", common::SCHEDULE_KEYS));
+    let sources = source::read_sources(root, schedule.as_ref(), around);
+    Some(Config {
+        store: store?,
+        log: log?,
+        schedule: schedule?,
+        sources: sources?,
+        warnings: Vec::new(),
+    })
+}

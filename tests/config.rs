@@ -1,0 +1,732 @@
+//! The config as an operator meets it: every kind of mistake, the example, and what no message may hold.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use passbook::config::{
+    AggregatorConfig, Config, ConfigErrors, LogFormat, Problem, SecretReadError, SecretStore, SystemSecrets, common,
+    known_keys, source, truv,
+};
+use passbook::secret::StoreKey;
+use zeroize::Zeroizing;
+
+const EXAMPLE: &str = include_str!("../config.example.toml");
+const CANARY: &str = "dev-c4n4ry";
+
+/// Secrets from a table, by kind and name.
+struct Secrets(HashMap<&'static str, String>);
+
+impl Secrets {
+    fn get(&self, name: &str) -> Result<Zeroizing<String>, SecretReadError> {
+        self.0
+            .get(name)
+            .cloned()
+            .map(Zeroizing::new)
+            .ok_or(SecretReadError::NotFound)
+    }
+}
+
+impl SecretStore for Secrets {
+    fn credential(&self, name: &str) -> Result<Zeroizing<String>, SecretReadError> {
+        self.get(&format!("credential {name}"))
+    }
+
+    fn file(&self, path: &Path) -> Result<Zeroizing<String>, SecretReadError> {
+        self.get(&format!("file {}", path.display()))
+    }
+
+    fn variable(&self, name: &str) -> Result<Zeroizing<String>, SecretReadError> {
+        self.get(&format!("env {name}"))
+    }
+}
+
+fn secrets() -> Secrets {
+    let key = StoreKey::generate().expect("randomness").to_text().to_string();
+    Secrets(HashMap::from([
+        ("credential store-key", format!("{key}\n")),
+        ("credential truv-secret", format!("{CANARY}\r\n")),
+        ("credential other-secret", format!("{CANARY}-other")),
+        ("file /etc/passbook/secret", CANARY.to_owned()),
+        ("env TRUV_SECRET", CANARY.to_owned()),
+        ("credential truv-id", "the-id\n".to_owned()),
+        ("credential empty", "\n".to_owned()),
+        ("credential two-lines", format!("{CANARY}\n{CANARY}")),
+        ("credential no-key", CANARY.to_owned()),
+        ("credential cut-key", key[..40].to_owned()),
+    ]))
+}
+
+fn parse(text: &str) -> Result<Config, ConfigErrors> {
+    Config::parse(text, Path::new("/etc/passbook/passbook.toml"), &secrets())
+}
+
+/// A config with these lines in its sections, all on lines of their own: `[store]` is line 1, `[[source]]` line 5.
+fn with(store: &str, source: &str) -> String {
+    format!(
+        "[store]\nkey = {{ credential = \"store-key\" }}\n{store}\n\n[[source]]\nname = \"truv-prod\"\naggregator = \"truv\"\n\
+         client_id = \"the-id\"\naccess_secret = {{ credential = \"truv-secret\" }}\n{source}\n"
+    )
+}
+
+fn problems(text: &str) -> Vec<Problem> {
+    parse(text).err().map(|errors| errors.problems).unwrap_or_default()
+}
+
+/// One mistake: the file, and the line, column, key, a part of the reason and a part of the hint that are expected.
+type Mistake = (String, usize, usize, &'static str, &'static str, &'static str);
+
+fn in_store(line: &str) -> String {
+    with(line, "")
+}
+
+fn in_source(line: &str) -> String {
+    with("", line)
+}
+
+fn swap(from: &str, to: &str) -> String {
+    with("", "").replace(from, to)
+}
+
+fn and_then(text: &str) -> String {
+    format!("{}{text}\n", with("", ""))
+}
+
+fn reference(to: &str) -> String {
+    swap("{ credential = \"truv-secret\" }", to)
+}
+
+fn key(to: &str) -> String {
+    swap("{ credential = \"store-key\" }", to)
+}
+
+/// The source and, after it, the same with one change.
+fn twice(from: &str, to: &str) -> String {
+    let one = with("", "");
+    let two = one[one.find("[[").expect("source")..].replace(from, to);
+    format!("{one}{two}")
+}
+
+#[rustfmt::skip]
+fn structure() -> Vec<Mistake> {
+    vec![
+        (String::new(), 1, 1, "store.key", "missing, with the whole section [store]", "key = { credential"),
+        (and_then("[server]"), 11, 2, "server", "not supported by this version", "remove"),
+        (and_then("[stroe]"), 11, 2, "stroe", "unknown section", "did you mean store?"),
+        (format!("x = 1\n{}", with("", "")), 1, 1, "x", "unknown section", "store, log, schedule, source"),
+        (format!("log = 5\n{}", with("", "")), 1, 7, "log", "a whole number, and a table", "[log]"),
+        (swap("[[source]]", "[source]"), 5, 1, "source", "a list of tables", "[[source]]"),
+        ("source = []\n[store]\nkey = { credential = \"store-key\" }".to_owned(), 1, 1, "source", "missing", "[[source]]"),
+    ]
+}
+
+#[rustfmt::skip]
+fn keys() -> Vec<Mistake> {
+    vec![
+        (in_source("overlpa = \"14d\""), 10, 1, "source.overlpa", "unknown key", "did you mean overlap?"),
+        (in_source("timezone = \"UTC\""), 10, 1, "source.timezone", "unknown key", "belongs in [schedule]"),
+        (in_store("page_size = 5"), 3, 1, "store.page_size", "unknown key", "belongs in [[source]]"),
+        (in_store("colour = 5"), 3, 1, "store.colour", "unknown key", "path, key, keep_raw"),
+        (swap("name = \"truv-prod\"\n", ""), 5, 1, "source.name", "missing", "name = "),
+        (swap("aggregator = \"truv\"\n", ""), 5, 1, "source.aggregator", "missing", "aggregator = \"truv\""),
+        (swap("client_id = \"the-id\"\n", ""), 5, 1, "source.client_id", "missing", "client_id = "),
+        (swap("access_secret = { credential = \"truv-secret\" }\n", ""), 5, 1, "source.access_secret", "missing", "{ credential"),
+    ]
+}
+
+#[rustfmt::skip]
+fn types_and_bounds() -> Vec<Mistake> {
+    vec![
+        (in_store("keep_raw = \"yes\""), 3, 12, "store.keep_raw", "text, and true or false", "without quotes"),
+        (in_store("path = 5"), 3, 8, "store.path", "a whole number, and text", "in quotes"),
+        (in_store("path = \"\""), 3, 8, "store.path", "empty", DEFAULT_PATH),
+        (in_store("path = \"/var/lib/\""), 3, 8, "store.path", "a directory", "/var/lib/passbook.db"),
+        (in_source("page_size = \"500\""), 10, 13, "source.page_size", "text, and a whole number", "10 to 500"),
+        (in_source("page_size = 501"), 10, 13, "source.page_size", "outside 10 to 500 (smaller pages", "10 to 500"),
+        (in_source("page_size = 9"), 10, 13, "source.page_size", "outside 10 to 500", ""),
+        (in_source("page_size = -500"), 10, 13, "source.page_size", "outside 10 to 500", ""),
+        (in_source("page_size = 5e2"), 10, 13, "source.page_size", "a number with a fraction", ""),
+        (in_source("requests_per_minute = 9"), 10, 23, "source.requests_per_minute", "outside 10 to 100000", ""),
+        (in_source("backfill_share = 0"), 10, 18, "source.backfill_share", "outside 1 to 100", ""),
+        (in_source("refreshes_per_month = 0"), 10, 23, "source.refreshes_per_month", "refreshes_per_day = 0", ""),
+        (and_then("[schedule]\nworkers = 65"), 12, 11, "schedule.workers", "outside 1 to 64", ""),
+    ]
+}
+
+#[rustfmt::skip]
+fn durations() -> Vec<Mistake> {
+    vec![
+        (in_source("overlap = 14"), 10, 11, "source.overlap", "needs a unit", "write \"14d\""),
+        (in_source("overlap = \"14\""), 10, 11, "source.overlap", "needs a unit", "write \"14d\""),
+        (in_source("refresh_poll_max = 90"), 10, 20, "source.refresh_poll_max", "needs a unit", "write \"90m\""),
+        (in_source("overlap = \"two weeks\""), 10, 11, "source.overlap", "not a duration", "\"14d\" or \"6h30m\""),
+        (in_source("overlap = true"), 10, 11, "source.overlap", "true or false, and a duration", "\"14d\""),
+        (in_source("overlap = \"23h\""), 10, 11, "source.overlap", "outside 1d to 90d (less would", "\"1d\" to \"90d\""),
+        (and_then("[schedule]\nsync_deadline = \"7h\""), 12, 17, "schedule.sync_deadline", "outside 1m to 6h", ""),
+        (and_then("[schedule]\nspread = \"7h\""), 12, 10, "schedule.spread", "outside 0s to 6h", ""),
+    ]
+}
+
+#[rustfmt::skip]
+fn words() -> Vec<Mistake> {
+    vec![
+        (and_then("[log]\nformat = \"jsno\""), 12, 10, "log.format", "not one of the words", "did you mean \"json\"?"),
+        (and_then("[log]\nformat = \"xml\""), 12, 10, "log.format", "not one", "\"auto\", \"text\", \"json\", \"journald\""),
+        (and_then("[log]\nlevel = \"inof\""), 12, 9, "log.level", "not a log level", "did you mean \"info\"?"),
+        (and_then("[log]\nlevel = \"passbook=loud\""), 12, 9, "log.level", "not a log filter", "passbook=debug"),
+        (and_then("[schedule]\ntimezone = \"Europe/Berlim\""), 12, 12, "schedule.timezone", "not a time zone", "Europe/Berlin"),
+        (and_then("[schedule]\ntimezone = \"CEST\""), 12, 12, "schedule.timezone", "not a time zone", ""),
+        (in_source("sync_schedule = \"0 25 * * *\""), 10, 17, "source.sync_schedule", "not a cron expression", "minute hour"),
+        (in_source("sync_schedule = \"hourly\""), 10, 17, "source.sync_schedule", "this one has 1", "minute hour"),
+        (in_source("discover_schedule = \"0 0 31 2 *\""), 10, 21, "source.discover_schedule", "never run", ""),
+        (in_source("base_url = \"prod.truv.com\""), 10, 12, "source.base_url", "not an address", "https://prod.truv.com"),
+        (in_source("base_url = \"http://prod.truv.com\""), 10, 12, "source.base_url", "https is required", "https://"),
+        (in_source("base_url = \"ftp://prod.truv.com\""), 10, 12, "source.base_url", "https is required", ""),
+        (in_source("base_url = \"https://prod.truv.com/v1\""), 10, 12, "source.base_url", "no path", ""),
+        (in_source("base_url = \"https://prod.truv.com?a=b\""), 10, 12, "source.base_url", "no query", ""),
+        (in_source("base_url = \"https://u:p@prod.truv.com\""), 10, 12, "source.base_url", "no user or password", ""),
+        (swap("\"truv-prod\"", "\"Truv Prod\""), 6, 8, "source.name", "lower-case", "write \"truv-prod\""),
+        (swap("\"truv-prod\"", "\"-\""), 6, 8, "source.name", "lower-case", "truv-prod"),
+        (swap("\"truv\"", "\"bridge\""), 7, 14, "source.aggregator", "not supported by this version", "truv"),
+        (swap("\"truv\"", "\"turv\""), 7, 14, "source.aggregator", "not one of the words", "did you mean \"truv\"?"),
+    ]
+}
+
+#[rustfmt::skip]
+fn combinations() -> Vec<Mistake> {
+    vec![
+        (in_source("refresh_poll_first = \"3m\""), 10, 22, "source.refresh_poll_first", "longer than refresh_poll_max (2m)", "\"2m\" or less"),
+        (in_source("refresh_timeout = \"1m\"\nrefresh_poll_first = \"90s\""), 10, 19, "source.refresh_timeout", "shorter than refresh_poll_first (1m30s)", "more than \"1m30s\""),
+        (in_source("refresh_reserve = 3"), 10, 19, "source.refresh_reserve", "keeps back all of", "2 or less"),
+        (in_source("refreshes_per_day = 0\nrefresh_reserve = 1"), 11, 19, "source.refresh_reserve", "keeps back all", "0 or less"),
+        (twice("the-id", "another"), 12, 8, "source.name", "the source in line 6 has this name", "of its own"),
+        (twice("truv-prod", "b"), 14, 13, "source.client_id", "the source in line 8 has the same credential", "its own credential"),
+    ]
+}
+
+#[rustfmt::skip]
+fn references() -> Vec<Mistake> {
+    vec![
+        (reference(&format!("\"{CANARY}\"")), 9, 17, "source.access_secret", "must not stand in this file", "{ credential = \"name\" }"),
+        (reference("12345678"), 9, 17, "source.access_secret", "a whole number, and a reference", "{ credential"),
+        (reference("{}"), 9, 17, "source.access_secret", "exactly one of", "{ credential"),
+        (reference("{ secret = \"x\" }"), 9, 17, "source.access_secret", "exactly one of", "{ credential"),
+        (reference("{ env = \"A\", file = \"b\" }"), 9, 17, "source.access_secret", "exactly one of", "{ credential"),
+        (reference("{ env = 5 }"), 9, 25, "source.access_secret", "it refers to a whole number", ""),
+        (reference("{ env = \"UNSET\" }"), 9, 25, "source.access_secret", "env UNSET: not found", "set the variable"),
+        (reference("{ credential = \"gone\" }"), 9, 32, "source.access_secret", "credential gone: not found", "LoadCredential=gone:PATH"),
+        (reference("{ file = \"gone.txt\" }"), 9, 26, "source.access_secret", "/etc/passbook/gone.txt: not found", "create the file"),
+        (reference("{ credential = \"empty\" }"), 9, 32, "source.access_secret", "credential empty: empty", ""),
+        (reference("{ credential = \"two-lines\" }"), 9, 32, "source.access_secret", "a line break", "on one line"),
+        (key("{ credential = \"no-key\" }"), 2, 7, "store.key", "begins with pbk1_", "passbook keygen"),
+        (key("{ credential = \"cut-key\" }"), 2, 7, "store.key", "cut off", "passbook keygen"),
+        (swap("\"the-id\"", "\"the id\""), 8, 13, "source.client_id", "a space", "alone"),
+        (swap("\"the-id\"", "5"), 8, 13, "source.client_id", "a whole number", "{ credential"),
+    ]
+}
+
+#[rustfmt::skip]
+fn no_toml() -> Vec<Mistake> {
+    vec![
+        (in_store("path = /var/lib"), 3, 8, "path", "not valid TOML", ""),
+        (in_store("path = \"/var/lib"), 3, 17, "path", "not valid TOML", ""),
+        (in_store("keep_raw = true\nkeep_raw = true"), 4, 1, "keep_raw", "not valid TOML: duplicate key", ""),
+    ]
+}
+
+#[test]
+fn every_kind_of_mistake_is_placed_and_explained() {
+    let mistakes = [
+        structure(),
+        keys(),
+        types_and_bounds(),
+        durations(),
+        words(),
+        combinations(),
+        references(),
+        no_toml(),
+    ]
+    .concat();
+    let mut wrong = String::new();
+    for (text, line, column, key, reason, hint) in mistakes {
+        let found = problems(&text);
+        let expected = |problem: &&Problem| {
+            (problem.line, problem.column, problem.key.as_str()) == (line, column, key)
+                && problem.reason.contains(reason)
+                && problem.hint.contains(hint)
+        };
+        // Only the empty file has several mistakes at once.
+        if found.iter().find(expected).is_none() || (found.len() != 1 && !text.is_empty()) {
+            let _ = writeln!(
+                wrong,
+                "\n{line}:{column} {key} {reason} … {hint}\nfound {found:#?}\nin\n{text}"
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+const DEFAULT_PATH: &str = common::DEFAULT_STORE_PATH;
+
+#[test]
+fn ten_mistakes_are_reported_at_once_in_the_order_of_the_file() {
+    let text = r#"
+[store]
+path = ""
+keep_raw = 1
+[log]
+level = "verbose"
+[schedule]
+timezone = "Mars/Olympus"
+workers = 0
+[[source]]
+name = "A"
+aggregator = "truv"
+client_id = "x"
+access_secret = "dev-c4n4ry"
+overlap = 14
+colour = "red"
+"#;
+    let errors = parse(text).expect_err("mistakes");
+    let found: Vec<_> = errors
+        .problems
+        .iter()
+        .map(|problem| (problem.line, problem.key.as_str()))
+        .collect();
+    let expected = [
+        (2, "store.key"),
+        (3, "store.path"),
+        (4, "store.keep_raw"),
+        (6, "log.level"),
+        (8, "schedule.timezone"),
+        (9, "schedule.workers"),
+        (11, "source.name"),
+        (14, "source.access_secret"),
+        (15, "source.overlap"),
+        (16, "source.colour"),
+    ];
+    assert_eq!(found, expected);
+    let shown = errors.to_string();
+    assert!(
+        shown.contains(
+            "/etc/passbook/passbook.toml:15:11: source.overlap = 14: a duration needs a unit; write \"14d\", if that is \
+             what is meant (units: d, h, m, s)\n"
+        ),
+        "{shown}"
+    );
+    assert!(shown.ends_with("\n10 problems"), "{shown}");
+    assert_eq!(shown.lines().count(), 11);
+}
+
+#[test]
+fn no_message_holds_a_secret() {
+    let whole = with("", "");
+    let reference = "{ credential = \"truv-secret\" }";
+    let token = "dev-0123456789abcdef0123456789abcdef01234567";
+    let mut shown = String::new();
+    for secret in [CANARY, token] {
+        let instead = |text: &str| whole.replace(reference, text);
+        let texts = [
+            instead(&format!("\"{secret}\"")),
+            instead(&format!("\"{secret}")),
+            instead(&format!("'{secret}")),
+            instead(&format!("\"\"\"{secret}")),
+            instead(secret),
+            instead(&format!("\"{secret}\" extra")),
+            instead(&format!("\"{secret}\\q\"")),
+            instead(&format!("[\"{secret}\"]")),
+            instead(&format!("{{ secret = \"{secret}\" }}")),
+            instead(&format!("{{ credential = \"a\", value = \"{secret}\" }}")),
+            instead(&format!("{{ env = \"{secret}\" }}")),
+            instead(&format!("{{ file = \"{secret}\" }}")),
+            instead(&format!("{{ credential = [\"{secret}\"] }}")),
+            instead(&format!("{{ credential = \"{secret}")),
+            instead("{ credential = \"two-lines\" }"),
+            whole.replace("access_secret = ", "access_secret "),
+            whole.replace(
+                "access_secret = { credential = \"truv-secret\" }",
+                &format!("access_secret \"{secret}\""),
+            ),
+            whole.replace(
+                "access_secret = { credential = \"truv-secret\" }",
+                &format!("acess_secret = \"{secret}\""),
+            ),
+            whole.replace("access_secret = { credential = \"truv-secret\" }", secret),
+            whole.replace("{ credential = \"store-key\" }", &format!("\"{secret}\"")),
+            whole.replace("{ credential = \"store-key\" }", "{ credential = \"no-key\" }"),
+            with("", &format!("access_secret = \"{secret}\"")),
+            with("", &format!("base_url = \"https://user:{secret}@prod.truv.com\"")),
+            with("", &format!("base_url = \"https://prod.truv.com?key={secret}\"")),
+            with("", &format!("[server]\nadmin_token = \"{secret}\"")),
+            with("", &format!("[unknown]\ntoken = \"{secret}\"")),
+            with("", &format!("client_secret = \"{secret}\"")),
+        ];
+        for text in texts {
+            let errors = parse(&text).expect_err(&text);
+            let _ = writeln!(shown, "{errors}\n{errors:?}");
+        }
+    }
+    let _ = writeln!(
+        shown,
+        "{:?}",
+        problems(&whole.replace(reference, &format!("{{ credential = \"{token}\" }}")))
+    );
+    let _ = writeln!(shown, "{:#?}", parse(&whole).expect("valid"));
+    for secret in ["c4n4ry", "0123456789abcdef", "pbk1_A"] {
+        let leak = shown.lines().find(|line| line.contains(secret));
+        assert_eq!(leak, None);
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_code() {
+    let config = parse(&with("", "")).expect("valid");
+    assert_eq!(config.store.path, Path::new(common::DEFAULT_STORE_PATH));
+    assert!(config.store.keep_raw);
+    assert_eq!(
+        (config.log.level.as_str(), config.log.format),
+        ("info", LogFormat::Auto)
+    );
+    assert_eq!(
+        (config.schedule.timezone_name.as_str(), config.schedule.workers),
+        ("UTC", 8)
+    );
+    assert_eq!(config.schedule.sync_deadline, Duration::from_mins(15));
+    assert_eq!(config.schedule.spread, Duration::from_mins(30));
+    let [source] = config.sources.as_slice() else {
+        panic!("one source")
+    };
+    assert_eq!(source.base_url.as_str(), "https://prod.truv.com/");
+    assert_eq!(source.sync_schedule.as_str(), source::DEFAULT_SYNC_SCHEDULE);
+    assert_eq!(source.discover_schedule.as_str(), source::DEFAULT_DISCOVER_SCHEDULE);
+    assert_eq!(source.reconcile_schedule.as_str(), source::DEFAULT_RECONCILE_SCHEDULE);
+    assert_eq!(source.backfill_share, 50);
+    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    assert_eq!(
+        (truv.client_id.as_str(), truv.access_secret.expose()),
+        ("the-id", CANARY)
+    );
+    assert_eq!(
+        (
+            truv.requests_per_minute,
+            truv.refreshes_per_day,
+            truv.refreshes_per_month
+        ),
+        (300, 3, None)
+    );
+    assert_eq!((truv.refresh_reserve, truv.page_size), (1, 500));
+    assert_eq!(
+        [
+            truv.refresh_poll_first,
+            truv.refresh_poll_max,
+            truv.refresh_timeout,
+            truv.overlap
+        ]
+        .map(|d| d.as_secs()),
+        [20, 120, 1200, 14 * 86_400]
+    );
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn settings_are_taken_over() {
+    let source = "client_id = { credential = \"truv-id\" }\nbase_url = \"http://[::1]:8080\"\nrefreshes_per_day = 1\n\
+                  overlap = \"1d12h\"\nsync_schedule = \"15 30 6 * * MON-FRI\"\nrefreshes_per_month = 5_000";
+    let text = with("path = \"data/p.db\"", source).replace("client_id = \"the-id\"\n", "");
+    let text = format!(
+        "{text}\n[schedule]\ntimezone = \"Europe/Berlin\"\n[log]\nlevel = \"warn,passbook=trace\"\nformat = \"json\""
+    );
+    let config = parse(&text).expect("valid");
+    assert_eq!(
+        config.store.path,
+        Path::new("/etc/passbook/data/p.db"),
+        "relative to the file"
+    );
+    assert_eq!(config.log.format, LogFormat::Json);
+    let source = &config.sources[0];
+    assert_eq!(source.sync_schedule.zone(), &config.schedule.timezone);
+    assert_eq!(source.sync_schedule.zone().iana_name(), Some("Europe/Berlin"));
+    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    assert_eq!(truv.client_id, "the-id");
+    assert_eq!(
+        (truv.refreshes_per_day, truv.refresh_reserve),
+        (1, 0),
+        "nothing to keep back from one"
+    );
+    assert_eq!(truv.refreshes_per_month, Some(5000));
+    assert_eq!(truv.overlap, Duration::from_hours(36));
+}
+
+#[test]
+fn a_secret_may_come_from_a_credential_a_file_or_the_environment() {
+    for reference in [
+        "{ credential = \"truv-secret\" }",
+        "{ file = \"secret\" }",
+        "{ file = \"/etc/passbook/secret\" }",
+        "{ env = \"TRUV_SECRET\" }",
+    ] {
+        let config = parse(&with("", "").replace("{ credential = \"truv-secret\" }", reference)).expect(reference);
+        let AggregatorConfig::Truv(truv) = &config.sources[0].aggregator;
+        assert_eq!(truv.access_secret.expose(), CANARY, "{reference}: without the newline");
+    }
+}
+
+#[test]
+fn what_is_doubtful_is_a_warning_with_its_place() {
+    for (line, key, reason) in [
+        (
+            "sync_schedule = \"0 */4 * * *\"",
+            "source.sync_schedule",
+            "more syncs a day than refreshes (3)",
+        ),
+        (
+            "sync_schedule = \"*/5 * * * *\"",
+            "source.sync_schedule",
+            "more than 24 syncs a day",
+        ),
+        (
+            "requests_per_minute = 301",
+            "source.requests_per_minute",
+            "Truv documents 300",
+        ),
+        ("refreshes_per_day = 4", "source.refreshes_per_day", "Truv documents 3"),
+    ] {
+        let warnings = parse(&with("", line)).expect(line).warnings;
+        let [warning] = warnings.as_slice() else {
+            panic!("{line}: {warnings:?}")
+        };
+        assert_eq!((warning.line, warning.key.as_str()), (10, key));
+        assert!(warning.reason.contains(reason) && warning.value.is_some(), "{warning}");
+    }
+    for line in [
+        "sync_schedule = \"0 */4 * * *\"\nrefreshes_per_day = 0",
+        "sync_schedule = \"0 6 * * *\"",
+    ] {
+        assert_eq!(parse(&with("", line)).expect(line).warnings, [], "{line}");
+    }
+}
+
+#[test]
+fn two_sources_with_different_secrets_stand_side_by_side() {
+    let one = with("", "");
+    let two = one[one.find("[[").expect("source")..]
+        .replace("truv-prod", "b")
+        .replace("truv-secret", "other-secret");
+    assert_eq!(parse(&format!("{one}{two}")).expect("valid").sources.len(), 2);
+}
+
+mod on_disk {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_example_loads_with_a_credentials_directory() {
+        let directory = tempfile::tempdir().expect("directory");
+        let key = StoreKey::generate().expect("randomness");
+        fs::write(
+            directory.path().join("store-key"),
+            format!("{}\n", key.to_text().as_str()),
+        )
+        .expect("written");
+        fs::write(directory.path().join("truv-secret"), CANARY).expect("written");
+        let secrets = SystemSecrets {
+            credentials_directory: Some(directory.path().to_owned()),
+        };
+        let config = Config::parse(EXAMPLE, Path::new("config.example.toml"), &secrets).expect("valid");
+        assert_eq!(config.store.key, key);
+        assert_eq!(config.warnings, []);
+        let without = Config::parse(EXAMPLE, Path::new("config.example.toml"), &SystemSecrets::default());
+        let errors = without.expect_err("no credentials");
+        assert!(
+            errors
+                .problems
+                .iter()
+                .all(|problem| problem.reason.contains("$CREDENTIALS_DIRECTORY is not set"))
+        );
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        let directory = tempfile::tempdir().expect("directory");
+        let secret = directory.path().join("truv.secret");
+        fs::write(&secret, CANARY).expect("written");
+        let key = directory.path().join("store.key");
+        fs::write(&key, StoreKey::generate().expect("randomness").to_text().as_str()).expect("written");
+        fs::set_permissions(&key, Permissions::from_mode(0o400)).expect("set");
+        let text = with("", "")
+            .replace("{ credential = \"store-key\" }", "{ file = \"store.key\" }")
+            .replace("{ credential = \"truv-secret\" }", "{ file = \"truv.secret\" }");
+        let file = directory.path().join("passbook.toml");
+        fs::write(&file, text).expect("written");
+        for mode in [0o640, 0o604, 0o644, 0o610, 0o602] {
+            fs::set_permissions(&secret, Permissions::from_mode(mode)).expect("set");
+            let errors = Config::load(&file).expect_err("refused");
+            let [problem] = errors.problems.as_slice() else {
+                panic!("{errors}")
+            };
+            assert_eq!((problem.line, problem.key.as_str()), (9, "source.access_secret"));
+            assert!(problem.reason.contains(&format!("mode {mode:04o}")), "{problem}");
+            assert_eq!(problem.hint, format!("chmod 600 {}", secret.display()));
+        }
+        for mode in [0o600, 0o400] {
+            fs::set_permissions(&secret, Permissions::from_mode(mode)).expect("set");
+            Config::load(&file).expect("private enough");
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_file_is_refused() {
+        let directory = tempfile::tempdir().expect("directory");
+        let secrets = SystemSecrets {
+            credentials_directory: Some(directory.path().to_owned()),
+        };
+        fs::create_dir(directory.path().join("inner")).expect("made");
+        fs::write(directory.path().join("binary"), [0xff, 0xfe]).expect("written");
+        fs::write(directory.path().join("long"), "x".repeat(64 * 1024 + 1)).expect("written");
+        for (name, expected) in [
+            ("inner", SecretReadError::NotAFile),
+            ("binary", SecretReadError::NotText),
+            ("long", SecretReadError::TooLong),
+            ("gone", SecretReadError::NotFound),
+            ("../long", SecretReadError::BadName),
+            ("..", SecretReadError::BadName),
+            ("", SecretReadError::BadName),
+        ] {
+            assert_eq!(secrets.credential(name), Err(expected), "{name}");
+        }
+        assert_eq!(secrets.variable("PASSBOOK_TEST_UNSET"), Err(SecretReadError::NotFound));
+        assert_eq!(secrets.variable("A=B"), Err(SecretReadError::BadName));
+        assert_eq!(
+            SystemSecrets::default().credential("x"),
+            Err(SecretReadError::NoCredentialsDirectory)
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_one_problem() {
+        let errors = Config::load(Path::new("/nowhere/passbook.toml")).expect_err("missing");
+        let shown = errors.to_string();
+        assert!(
+            shown.starts_with("/nowhere/passbook.toml: the file cannot be read: "),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("--config FILE") && shown.ends_with("\n1 problem"),
+            "{shown}"
+        );
+    }
+}
+
+/// The example with the options that stand at their defaults switched on.
+fn example_in_full() -> String {
+    let is_option = |line: &str| {
+        line.strip_prefix('#')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+    };
+    EXAMPLE
+        .lines()
+        .map(|line| if is_option(line) { &line[1..] } else { line })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn the_example_shows_every_option_at_its_default() {
+    let secrets = secrets();
+    let load = |text: &str| Config::parse(text, Path::new("/etc/passbook/passbook.toml"), &secrets).expect("valid");
+    let full = example_in_full();
+    assert_eq!(load(&full), load(EXAMPLE), "defaults stated are those of the code");
+
+    let document: toml::Table = full
+        .replace("# refreshes_per_month", "refreshes_per_month")
+        .parse()
+        .expect("valid");
+    for key in known_keys() {
+        let (section, name) = key.split_once('.').expect("a path");
+        let found = &document[section];
+        let table = found.as_array().map_or(found, |tables| &tables[0]);
+        assert!(table.get(name).is_some(), "{key} is not in the example");
+    }
+}
+
+#[test]
+fn the_example_states_the_bounds_of_the_code() {
+    let seconds = |text: &str, unit_s: u64, duration: Duration| format!("{}{text}", duration.as_secs() / unit_s);
+    let numbers = |min: u32, max: u32| format!("{min} to {max}");
+    for (key, bounds) in [
+        ("workers", numbers(common::MIN_WORKERS, common::MAX_WORKERS)),
+        (
+            "sync_deadline",
+            format!(
+                "{} to {}",
+                seconds("m", 60, common::MIN_SYNC_DEADLINE),
+                seconds("h", 3600, common::MAX_SYNC_DEADLINE)
+            ),
+        ),
+        (
+            "spread",
+            format!(
+                "{} to {}",
+                seconds("s", 1, common::MIN_SPREAD),
+                seconds("h", 3600, common::MAX_SPREAD)
+            ),
+        ),
+        (
+            "backfill_share",
+            numbers(source::MIN_BACKFILL_SHARE, source::MAX_BACKFILL_SHARE),
+        ),
+        (
+            "requests_per_minute",
+            numbers(truv::MIN_REQUESTS_PER_MINUTE, truv::MAX_REQUESTS_PER_MINUTE),
+        ),
+        (
+            "refreshes_per_day",
+            numbers(truv::MIN_REFRESHES_PER_DAY, truv::MAX_REFRESHES_PER_DAY),
+        ),
+        (
+            " refreshes_per_month",
+            numbers(truv::MIN_REFRESHES_PER_MONTH, truv::MAX_REFRESHES_PER_MONTH),
+        ),
+        (
+            "refresh_reserve",
+            numbers(truv::MIN_REFRESH_RESERVE, truv::MAX_REFRESH_RESERVE),
+        ),
+        (
+            "refresh_poll_first",
+            format!(
+                "{} to {}",
+                seconds("s", 1, truv::MIN_REFRESH_POLL),
+                seconds("h", 3600, truv::MAX_REFRESH_POLL)
+            ),
+        ),
+        (
+            "refresh_poll_first",
+            format!(
+                "{} to {}",
+                seconds("m", 60, truv::MIN_REFRESH_TIMEOUT),
+                seconds("h", 3600, truv::MAX_REFRESH_TIMEOUT)
+            ),
+        ),
+        (
+            "overlap",
+            format!(
+                "{} to {}",
+                seconds("d", 86_400, truv::MIN_OVERLAP),
+                seconds("d", 86_400, truv::MAX_OVERLAP)
+            ),
+        ),
+        ("page_size", numbers(truv::MIN_PAGE_SIZE, truv::MAX_PAGE_SIZE)),
+    ] {
+        // The paragraph that ends in the option's own line.
+        let at = EXAMPLE.find(&format!("\n#{key} = ")).unwrap_or_else(|| panic!("{key}"));
+        let paragraph = EXAMPLE[..at]
+            .rsplit("\n\n")
+            .next()
+            .expect("a paragraph")
+            .replace("\n# ", " ");
+        assert!(paragraph.contains(&bounds), "{key}: {bounds} is not in: {paragraph}");
+    }
+}
