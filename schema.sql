@@ -85,7 +85,8 @@ CREATE TABLE links (
     sync_id              INTEGER,                  -- the open sync, NULL between syncs
     consecutive_failures INTEGER NOT NULL DEFAULT 0,
     last_attempt_at      INTEGER,
-    last_success_at      INTEGER,                  -- end of the last sync that was ok
+    last_success_at      INTEGER,                  -- end of the last sync that read everything upstream held (ok, or partial
+                                                   -- with rows set aside)
     last_error           TEXT,                     -- NULL after a success
     hold_until           INTEGER,                  -- a limit postponed the sync to this instant; NULL: nothing holds it
     hold_reason          TEXT,
@@ -138,7 +139,7 @@ CREATE TABLE balances (
     account_id         INTEGER NOT NULL REFERENCES accounts (account_id),
     observed_at        INTEGER NOT NULL,           -- start of the sync that saw it
     currency           TEXT NOT NULL,
-    current_minor      INTEGER,                    -- booked balance; negative is money owed by the customer
+    current_minor      INTEGER,                    -- booked balance; sign as the bank gives it
     available_minor    INTEGER,                    -- may leave out pending rows
     credit_limit_minor INTEGER,
     sync_id            INTEGER NOT NULL,

@@ -136,7 +136,7 @@ pub struct AccountRecord {
     pub raw: Option<String>,
 }
 
-/// One observation of an account's balances, minor units; negative is money owed by the customer.
+/// One observation of an account's balances in minor units, the sign as the bank gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BalanceRecord {
     /// The currency of all three.

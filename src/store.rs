@@ -30,7 +30,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::secret::{SealError, Sealer};
 
-pub use links::{DueLink, LinkDetail, LinkState, NewLink, Phase, Upserted};
+pub use links::{LinkDetail, LinkState, NewLink, Phase, Upserted};
 pub use lock::StoreLock;
 pub use open::{Access, OpenError, OpenOptions};
 pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};

@@ -36,17 +36,6 @@ impl Phase {
     }
 }
 
-/// A link whose time has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueLink {
-    /// Our id.
-    pub link_id: i64,
-    /// Its source.
-    pub source_id: i64,
-    /// Never completely pulled so far.
-    pub is_backfill: bool,
-}
-
 /// Everything a sync needs to know about its link.
 #[derive(Debug, Clone)]
 pub struct LinkState {
@@ -86,6 +75,8 @@ pub struct LinkState {
     pub paused_at: Option<Timestamp>,
     /// Gone at the aggregator.
     pub removed_at: Option<Timestamp>,
+    /// First seen.
+    pub first_seen_at: Timestamp,
 }
 
 /// A link as the commands show it.
@@ -113,8 +104,6 @@ pub struct LinkDetail {
     pub hold_until: Option<Timestamp>,
     /// Which limit.
     pub hold_reason: Option<String>,
-    /// First seen.
-    pub first_seen_at: Timestamp,
     /// Last complete walk.
     pub covered_to_at: Option<Timestamp>,
     /// `new`, `active`, `attention`, `failing`, `paused` or `removed`.
@@ -141,7 +130,7 @@ pub struct Upserted {
 
 const STATE_COLUMNS: &str = "l.link_id, l.source_id, l.upstream_id, u.upstream_id AS upstream_user_id, l.access_token_sealed,
     l.attention, l.phase, l.due_at, l.due_cause, l.wants_full, l.sync_id, l.consecutive_failures, l.last_success_at,
-    l.refresh_hold_until, l.reconcile_due_at, l.numbers_checked_at, l.paused_at, l.removed_at";
+    l.refresh_hold_until, l.reconcile_due_at, l.numbers_checked_at, l.paused_at, l.removed_at, l.first_seen_at";
 
 fn optional_instant(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(instant))
@@ -174,6 +163,7 @@ impl ReadTxn<'_> {
             numbers_checked_at: optional_instant(row, "numbers_checked_at")?,
             paused_at: optional_instant(row, "paused_at")?,
             removed_at: optional_instant(row, "removed_at")?,
+            first_seen_at: instant(row.get("first_seen_at")?),
         })
     }
 
@@ -191,37 +181,55 @@ impl ReadTxn<'_> {
         Ok(Secret::new(String::from_utf8_lossy(&plain).into_owned()))
     }
 
-    /// Links whose time has come, the most urgent first: asked for by a person or a webhook, then work already begun, then
-    /// the stalest.
+    /// A source's links whose time has come, the most urgent first: asked for by a person or a webhook, then work already
+    /// begun, then the stalest.
     ///
-    /// Shape: at most `limit`; paused, removed and retired ones are left out.
-    pub fn due_links(&self, now: Timestamp, limit: usize) -> Result<Vec<DueLink>, StoreError> {
+    /// Shape: at most `limit`, either those never pulled completely (`backfills`) or the others; paused and removed ones are
+    /// left out; none at all while the aggregator holds the source.
+    pub fn due_links(
+        &self,
+        source_id: i64,
+        backfills: bool,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<i64>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT l.link_id, l.source_id, c.link_id IS NULL AS is_backfill
+            "SELECT l.link_id
              FROM links l
-             JOIN sources s ON s.source_id = l.source_id AND s.retired_at IS NULL
-             LEFT JOIN cursors c ON c.link_id = l.link_id
-             WHERE l.due_at <= :now AND l.removed_at IS NULL AND l.paused_at IS NULL
+             JOIN sources s ON s.source_id = l.source_id
+             WHERE l.source_id = :source_id AND l.due_at <= :now AND l.removed_at IS NULL AND l.paused_at IS NULL
+               AND (l.link_id NOT IN (SELECT link_id FROM cursors)) = :backfills
+               AND s.retired_at IS NULL AND coalesce(s.hold_until, 0) <= :now
              ORDER BY l.due_cause NOT IN ('person', 'webhook'), l.phase = 'idle', coalesce(l.last_success_at, 0), l.due_at
              LIMIT :limit",
         )?;
-        let rows = select.query_map(named_params! { ":now": ms(now), ":limit": i64::try_from(limit).unwrap_or(i64::MAX) }, |row| {
-            Ok(DueLink {
-                link_id: row.get("link_id")?,
-                source_id: row.get("source_id")?,
-                is_backfill: row.get("is_backfill")?,
-            })
-        })?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = select.query_map(
+            named_params! { ":source_id": source_id, ":backfills": backfills, ":now": ms(now), ":limit": limit },
+            |row| row.get(0),
+        )?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// When the next link becomes due; `None` when none ever will.
-    pub fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+    /// When a source's next link becomes due, not before the aggregator's hold on the source ends; `None`: no link waits.
+    pub fn next_due_at(&self, source_id: i64) -> Result<Option<Timestamp>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT l.due_at FROM links l JOIN sources s ON s.source_id = l.source_id AND s.retired_at IS NULL
-             WHERE l.removed_at IS NULL AND l.paused_at IS NULL ORDER BY l.due_at LIMIT 1",
+            "SELECT max(l.due_at, coalesce(s.hold_until, 0))
+             FROM links l JOIN sources s ON s.source_id = l.source_id AND s.retired_at IS NULL
+             WHERE l.source_id = :source_id AND l.removed_at IS NULL AND l.paused_at IS NULL ORDER BY l.due_at LIMIT 1",
         )?;
-        Ok(select.query_row([], |row| row.get::<_, i64>(0)).optional()?.map(instant))
+        let next = select.query_row(named_params! { ":source_id": source_id }, |row| row.get::<_, i64>(0));
+        Ok(next.optional()?.map(instant))
+    }
+
+    /// How many of a source's links are due or in the middle of a sync: what `run --once` still has to do.
+    pub fn unfinished_links(&self, source_id: i64, now: Timestamp) -> Result<u64, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT count(*) FROM links l JOIN sources s ON s.source_id = l.source_id
+             WHERE l.source_id = :source_id AND l.removed_at IS NULL AND l.paused_at IS NULL AND s.retired_at IS NULL
+               AND coalesce(s.hold_until, 0) <= :now AND (l.due_at <= :now OR l.phase = 'refreshing')",
+        )?;
+        Ok(select.query_row(named_params! { ":source_id": source_id, ":now": ms(now) }, |row| row.get(0))?)
     }
 
     /// Everything a sync needs to know about its link.
@@ -269,7 +277,7 @@ impl ReadTxn<'_> {
         let mut select = self.txn.prepare_cached(&format!(
             "SELECT {STATE_COLUMNS}, s.name AS source, coalesce(u.external_id, u.upstream_id) AS user,
                     coalesce(i.name, i.upstream_id) AS institution, l.upstream_status, l.attention_at, l.attention_detail,
-                    l.last_attempt_at, l.last_error, l.hold_until, l.hold_reason, l.first_seen_at, c.covered_to_at,
+                    l.last_attempt_at, l.last_error, l.hold_until, l.hold_reason, c.covered_to_at,
                     h.state AS state_word
              FROM links l
              JOIN users u ON u.user_id = l.user_id
@@ -293,7 +301,6 @@ impl ReadTxn<'_> {
             last_error: row.get("last_error")?,
             hold_until: optional_instant(row, "hold_until")?,
             hold_reason: row.get("hold_reason")?,
-            first_seen_at: instant(row.get("first_seen_at")?),
             covered_to_at: optional_instant(row, "covered_to_at")?,
             state_word: row.get("state_word")?,
         })
@@ -346,14 +353,13 @@ impl WriteTxn<'_> {
         )?)
     }
 
-    /// Stores what an aggregator says about a link. A new one is due at `due_at` for its backfill.
+    /// Stores what an aggregator says about a link. A new one is due at once for its backfill.
     ///
     /// Shape: an access token that the answer does not carry leaves the stored one alone.
     pub fn put_link(
         &self,
         source_id: i64,
         new: &NewLink,
-        due_at: Timestamp,
         now: Timestamp,
     ) -> Result<Upserted, StoreError> {
         let user_id = self.put_user(source_id, &new.user, now)?;
@@ -362,12 +368,12 @@ impl WriteTxn<'_> {
         let upstream_id = &new.link.upstream_id;
         let mut insert = self.txn.prepare_cached(
             "INSERT INTO links (source_id, user_id, institution_id, upstream_id, due_at, due_cause, first_seen_at)
-             VALUES (:source_id, :user_id, :institution_id, :upstream_id, :due_at, 'backfill', :now)
+             VALUES (:source_id, :user_id, :institution_id, :upstream_id, :now, 'backfill', :now)
              ON CONFLICT (source_id, upstream_id) DO NOTHING",
         )?;
         let is_new = insert.execute(named_params! {
             ":source_id": source_id, ":user_id": user_id, ":institution_id": institution_id,
-            ":upstream_id": upstream_id, ":due_at": ms(due_at), ":now": ms(now),
+            ":upstream_id": upstream_id, ":now": ms(now),
         })? == 1;
         let mut select = self.txn.prepare_cached(
             "SELECT link_id FROM links WHERE source_id = :source_id AND upstream_id = :upstream_id",

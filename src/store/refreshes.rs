@@ -250,11 +250,13 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
-    /// Notes how many rows the pull after a refresh gained.
-    pub fn refresh_gained(&self, sync_id: i64, rows: u32) -> Result<(), StoreError> {
+    /// Notes how many rows the pull after a link's latest successful refresh gained.
+    pub fn refresh_gained(&self, link_id: i64, rows: u32) -> Result<(), StoreError> {
         self.txn.execute(
-            "UPDATE refreshes SET rows_gained = :rows WHERE sync_id = :sync_id AND outcome = 'done'",
-            named_params! { ":rows": rows, ":sync_id": sync_id },
+            "UPDATE refreshes SET rows_gained = :rows
+             WHERE refresh_id = (SELECT refresh_id FROM refreshes WHERE link_id = :link_id ORDER BY counts_from_at DESC LIMIT 1)
+               AND outcome = 'done' AND rows_gained IS NULL",
+            named_params! { ":rows": rows, ":link_id": link_id },
         )?;
         Ok(())
     }

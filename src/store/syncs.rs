@@ -82,6 +82,8 @@ impl SyncCounts {
 pub struct SyncEnd {
     /// How it ended.
     pub outcome: Outcome,
+    /// Everything that upstream held was read, so the link's data is fresh.
+    pub is_fresh: bool,
     /// What went wrong and what to do; `None` where nothing did.
     pub error: Option<String>,
     /// When the limit lifts, for `deferred`, with its name.
@@ -161,18 +163,18 @@ impl WriteTxn<'_> {
             "UPDATE links SET
                  sync_id = NULL, phase = :phase, due_at = :due_at, due_cause = :cause,
                  hold_until = :until, hold_reason = :reason,
-                 wants_full = iif(:outcome = 'ok' OR :outcome = 'partial', 0, wants_full),
+                 wants_full = iif(:is_fresh, 0, wants_full),
                  reconcile_due_at = coalesce(:reconcile_due_at, reconcile_due_at),
                  consecutive_failures = CASE :outcome WHEN 'ok' THEN 0 WHEN 'partial' THEN 0
                                             WHEN 'failed' THEN consecutive_failures + 1 ELSE consecutive_failures END,
-                 last_success_at = iif(:outcome = 'ok', :now, last_success_at),
+                 last_success_at = iif(:is_fresh, :now, last_success_at),
                  last_error = CASE :outcome WHEN 'ok' THEN NULL WHEN 'deferred' THEN last_error ELSE :error END
              WHERE link_id = :link_id",
         )?;
         update.execute(named_params! {
             ":phase": end.next_phase.as_str(), ":due_at": ms(end.next_due_at), ":cause": end.next_cause.as_str(),
             ":until": until.map(ms), ":reason": reason, ":outcome": end.outcome.as_str(),
-            ":reconcile_due_at": end.reconcile_due_at.map(ms), ":now": ms(now), ":error": end.error,
+            ":is_fresh": end.is_fresh, ":reconcile_due_at": end.reconcile_due_at.map(ms), ":now": ms(now), ":error": end.error,
             ":link_id": link_id,
         })?;
         Ok(())

@@ -1,0 +1,279 @@
+//! One sync of one link: refresh where allowed, wait as data, pull, plan, apply.
+//!
+//! A sync is not one long call. [`Engine::advance`] does the next step of one link and says through the store when the step
+//! after that is due: asking for a refresh, looking whether it is over, or pulling. So thousands of links can wait for their
+//! refreshes without holding a worker, and a process that dies leaves nothing behind but rows that say what comes next.
+//!
+//! The decisions are pure (`plan`, `limits::refreshes`, `schedule`); the edges are the aggregator and the store.
+
+mod apply;
+mod discover;
+mod outcome;
+mod plan;
+mod pull;
+mod refresh;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+use crate::aggregator::{Aggregator, CallContext, CallError};
+use crate::clock::Clock;
+use crate::limits::refreshes::RefreshPolicy;
+use crate::limits::requests::{Lane, RequestLimiter};
+use crate::model::Cause;
+use crate::schedule::{self, Schedule};
+use crate::store::{Cursor, LinkState, Outcome, Phase, Store, StoreError, SyncCounts};
+
+pub use apply::Walk;
+pub use discover::Discovered;
+
+/// One configured source as the engine works with it.
+pub struct Source {
+    /// Our id in the store.
+    pub source_id: i64,
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its aggregator.
+    pub aggregator: Aggregator,
+    /// Its request budget, for reports.
+    pub limiter: RequestLimiter,
+    /// When its links are synced.
+    pub sync_schedule: Schedule,
+    /// When users and links are listed.
+    pub discover_schedule: Schedule,
+    /// When whole histories are walked.
+    pub reconcile_schedule: Schedule,
+    /// Over how long the links of one slot are spread at most.
+    pub max_spread: Duration,
+    /// How far a pull reaches back behind its cursor.
+    pub overlap: Duration,
+    /// How refreshes are limited.
+    pub refresh_policy: RefreshPolicy,
+    /// First look at a refresh.
+    pub refresh_poll_first: Duration,
+    /// Longest time between two looks.
+    pub refresh_poll_max: Duration,
+    /// When a refresh is given up.
+    pub refresh_timeout: Duration,
+    /// The latest that a step may still be sending: bounds when a refresh whose answer is lost was counted.
+    pub step_deadline: Duration,
+}
+
+impl Source {
+    /// When a link of this source is due next.
+    pub fn next_due_at(&self, link_upstream_id: &str, now: Timestamp) -> Timestamp {
+        schedule::next_due_at(&self.sync_schedule, link_upstream_id, self.max_spread, now)
+    }
+
+    fn next_reconcile_at(&self, link_upstream_id: &str, now: Timestamp) -> Timestamp {
+        schedule::next_due_at(&self.reconcile_schedule, link_upstream_id, self.max_spread, now)
+    }
+}
+
+/// What a step of a link led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing to do: the link is paused, removed, or its source is not configured.
+    Nothing,
+    /// The refresh runs; it is looked at again then.
+    Waiting {
+        /// When.
+        until: Timestamp,
+    },
+    /// The sync is over.
+    Ended(SyncReport),
+}
+
+/// What a sync did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncReport {
+    /// The link.
+    pub link_id: i64,
+    /// The sync.
+    pub sync_id: i64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What went wrong and what to do.
+    pub error: Option<String>,
+    /// What it wrote in its last step.
+    pub counts: SyncCounts,
+    /// When the link is due next.
+    pub next_due_at: Timestamp,
+}
+
+/// Brings links up to date. Shared by all workers.
+pub struct Engine {
+    store: Store,
+    clock: Clock,
+    sources: HashMap<i64, Arc<Source>>,
+    rng: Mutex<StdRng>,
+}
+
+/// One step of one link under way.
+struct Trip<'a> {
+    engine: &'a Engine,
+    source: &'a Source,
+    link: LinkState,
+    cursor: Option<Cursor>,
+    context: CallContext,
+    cause: Cause,
+    sync_id: i64,
+    is_full: bool,
+    began: Timestamp,
+    counts: SyncCounts,
+}
+
+/// Why a step stopped.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    /// The aggregator.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The list would not hold still.
+    #[error("the list of transactions changed each of {walks} times it was read; the next sync reads it again")]
+    Restless {
+        /// How often it was read.
+        walks: u32,
+    },
+    /// The bank could not be reached by the aggregator.
+    #[error("the aggregator could not refresh this link ({status}); tried again later")]
+    RefreshFailed {
+        /// The aggregator's word.
+        status: String,
+    },
+}
+
+impl Engine {
+    /// An engine over `store` for `sources`.
+    pub fn new(store: Store, clock: Clock, sources: Vec<Arc<Source>>, seed: u64) -> Self {
+        let sources = sources.into_iter().map(|source| (source.source_id, source)).collect();
+        Self { store, clock, sources, rng: Mutex::new(StdRng::seed_from_u64(seed)) }
+    }
+
+    /// The store it works on.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The clock it works by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The sources it works for, in no order.
+    pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
+        self.sources.values()
+    }
+
+    /// The source with this id, if it is configured.
+    pub fn source(&self, source_id: i64) -> Option<&Arc<Source>> {
+        self.sources.get(&source_id)
+    }
+
+    /// Does the next step of one link.
+    ///
+    /// Errors: only the store's; whatever the aggregator does becomes the outcome of the sync.
+    /// After a crash: at any instant, the link is still due or its refresh is in the ledger; the step is done again.
+    pub async fn advance(&self, link_id: i64) -> Result<Step, StoreError> {
+        let (link, cursor) =
+            self.store.read(move |txn| Ok((txn.link_state(link_id)?, txn.cursor(link_id)?))).await?;
+        let Some(source) = self.sources.get(&link.source_id) else { return Ok(Step::Nothing) };
+        if link.paused_at.is_some() || link.removed_at.is_some() {
+            return Ok(Step::Nothing);
+        }
+        let began = self.clock.now();
+        let is_full = cursor.is_none() || link.wants_full || link.reconcile_due_at.is_some_and(|at| at <= began);
+        let lane = match link.due_cause {
+            Cause::Person => Lane::Person,
+            _ if cursor.is_none() => Lane::Backfill,
+            Cause::Schedule | Cause::Webhook | Cause::Backfill | Cause::Retry => Lane::Scheduled,
+        };
+        let cause = link.due_cause;
+        let mut trip = Trip {
+            engine: self,
+            source,
+            sync_id: link.sync_id.unwrap_or_default(),
+            link,
+            cursor,
+            context: CallContext::new(lane),
+            cause,
+            is_full,
+            began,
+            counts: SyncCounts::default(),
+        };
+        let stepped = match trip.link.phase {
+            Phase::Idle => trip.start().await,
+            Phase::Refreshing => trip.look_at_refresh().await,
+            Phase::Pulling => trip.pull().await,
+        };
+        match stepped {
+            Ok(step) => Ok(step),
+            Err(Stop::Store(error)) => Err(error),
+            Err(stop) => trip.stopped(stop).await,
+        }
+    }
+
+    /// Closes the sync of a link whose step ran into its deadline or panicked.
+    pub async fn abandon(&self, link_id: i64, error: &str) -> Result<Step, StoreError> {
+        let (link, cursor) =
+            self.store.read(move |txn| Ok((txn.link_state(link_id)?, txn.cursor(link_id)?))).await?;
+        let Some(source) = self.sources.get(&link.source_id) else { return Ok(Step::Nothing) };
+        let mut trip = Trip {
+            engine: self,
+            source,
+            sync_id: link.sync_id.unwrap_or_default(),
+            cause: link.due_cause,
+            link,
+            cursor,
+            context: CallContext::new(Lane::Scheduled),
+            is_full: false,
+            began: self.clock.now(),
+            counts: SyncCounts::default(),
+        };
+        trip.open_sync().await?;
+        trip.fail(error.to_owned()).await
+    }
+
+    fn retry_delay(&self, consecutive_failures: u32) -> Duration {
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        schedule::retry_delay(consecutive_failures, &mut *rng)
+    }
+}
+
+impl Trip<'_> {
+    fn now(&self) -> Timestamp {
+        self.engine.clock.now()
+    }
+
+    fn store(&self) -> &Store {
+        &self.engine.store
+    }
+
+    fn aggregator(&self) -> &Aggregator {
+        &self.source.aggregator
+    }
+
+    /// Opens a sync row unless one is open.
+    async fn open_sync(&mut self) -> Result<(), StoreError> {
+        if self.link.sync_id.is_none() {
+            let (link_id, cause, is_full, now) = (self.link.link_id, self.cause, self.is_full, self.began);
+            let sync_id = self.store().write(move |txn| txn.begin_sync(link_id, cause, is_full, now)).await?;
+            self.link.sync_id = Some(sync_id);
+            self.sync_id = sync_id;
+        }
+        Ok(())
+    }
+
+    /// Requests sent since this was last asked, as part of the sync's counts.
+    fn requests(&self) -> SyncCounts {
+        SyncCounts { requests: self.context.take_requests(), ..SyncCounts::default() }
+    }
+}

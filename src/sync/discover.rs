@@ -1,0 +1,196 @@
+//! Discovery: which users and links are there, with their access tokens.
+//!
+//! Cheap: the list of users carries their links with masked tokens; only a user with a link or token that is not in the store
+//! is asked for in full. A link that a complete listing does not show is asked for by itself before it counts as gone.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::outcome::CREDENTIALS_REST;
+use super::{Engine, Source, Stop};
+use crate::aggregator::{CallContext, CallError, ListedUser, PageToken};
+use crate::limits::requests::Lane;
+use crate::model::{LinkRecord, UserRecord};
+use crate::schedule;
+use crate::store::{NewLink, StoreError};
+
+/// More pages of users than anybody has: a list that goes on is a loop.
+const MAX_PAGES: u32 = 100_000;
+/// What a discovery found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Discovered {
+    /// Users listed.
+    pub users: u32,
+    /// Bank links listed.
+    pub links: u32,
+    /// Links that were new.
+    pub new_links: u32,
+    /// Links gone at the aggregator.
+    pub removed_links: u32,
+    /// Requests it took.
+    pub requests: u32,
+}
+
+impl Engine {
+    /// Lists a source's users and links and stores what is news; notes when it is due next.
+    ///
+    /// Shape: `None` where the aggregator did not let it finish; the reason is in the store and in the log.
+    /// After a crash: what was found is stored; the next discovery lists everything again.
+    pub async fn discover(&self, source: &Source, is_person: bool) -> Result<Option<Discovered>, StoreError> {
+        let context = CallContext::new(if is_person { Lane::Person } else { Lane::Scheduled });
+        let result = self.list_everything(source, &context).await;
+        let now = self.clock.now();
+        let source_id = source.source_id;
+        match result {
+            Ok(mut found) => {
+                found.requests = context.take_requests();
+                let next = schedule::next_due_at(&source.discover_schedule, &source.name, source.max_spread, now);
+                self.store.write(move |txn| txn.discovered(source_id, now, next)).await?;
+                tracing::info!(
+                    source = %source.name, users = found.users, links = found.links, links.new = found.new_links,
+                    links.removed = found.removed_links, requests = found.requests, "discovery"
+                );
+                Ok(Some(found))
+            }
+            Err(Stop::Store(error)) => Err(error),
+            Err(stop) => {
+                self.discovery_stopped(source, stop, now).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn discovery_stopped(&self, source: &Source, stop: Stop, now: Timestamp) -> Result<(), StoreError> {
+        let source_id = source.source_id;
+        let name = source.name.clone();
+        let failures =
+            self.store.read(move |txn| Ok(txn.source(&name)?.map_or(0, |s| s.discover_failures))).await?;
+        let message = stop.to_string();
+        let later = |delay: SignedDuration| now.saturating_add(delay).unwrap_or(now);
+        let (next, hold, is_failure) = match &stop {
+            Stop::Call(CallError::RateLimited { until }) => (*until, Some((*until, "request limit")), false),
+            Stop::Call(CallError::Unauthorized(_)) => {
+                (later(CREDENTIALS_REST), Some((later(CREDENTIALS_REST), "credentials refused")), true)
+            }
+            _ => {
+                let delay = self.retry_delay(failures);
+                (now.saturating_add(delay).unwrap_or(now), None, true)
+            }
+        };
+        if is_failure {
+            tracing::error!(source = %source.name, error = %message, "discovery failed");
+        }
+        self.store
+            .write(move |txn| {
+                if let Some((until, reason)) = hold {
+                    txn.hold_source(source_id, until, reason)?;
+                }
+                txn.discovery_failed(source_id, &message, is_failure, next)
+            })
+            .await
+    }
+
+    async fn list_everything(&self, source: &Source, context: &CallContext) -> Result<Discovered, Stop> {
+        let source_id = source.source_id;
+        let known: HashMap<String, Known> = self
+            .store
+            .read(move |txn| txn.known_links(source_id))
+            .await?
+            .into_iter()
+            .map(|(id, token_suffix, is_removed)| (id, Known { token_suffix, is_removed }))
+            .collect();
+        let mut found = Discovered::default();
+        let mut seen: HashSet<String> = HashSet::new();
+        let mut page: Option<PageToken> = None;
+        for _ in 0..MAX_PAGES {
+            let answer = source.aggregator.users(context, page.as_ref()).await?;
+            for listed in answer.users {
+                found.users += 1;
+                let user = listed.user.clone();
+                let links = self.links_of(source, context, listed, &known).await?;
+                seen.extend(links.iter().map(|link| link.upstream_id.clone()));
+                found.links += u32::try_from(links.len()).unwrap_or(u32::MAX);
+                found.new_links += self.put_links(source, user, links).await?;
+            }
+            page = answer.next;
+            if page.is_none() {
+                let missing = known.iter().filter(|(id, k)| !k.is_removed && !seen.contains(*id));
+                let missing: Vec<String> = missing.map(|(id, _)| id.clone()).collect();
+                found.removed_links = self.ask_after(source, context, missing).await?;
+                return Ok(found);
+            }
+        }
+        Err(CallError::Malformed { what: "the list of users", reason: format!("more than {MAX_PAGES} pages") }.into())
+    }
+
+    /// A user's links, with tokens if any of them is news.
+    async fn links_of(
+        &self,
+        source: &Source,
+        context: &CallContext,
+        listed: ListedUser,
+        known: &HashMap<String, Known>,
+    ) -> Result<Vec<LinkRecord>, Stop> {
+        if let Some(links) = listed.links
+            && links.iter().all(|(link, suffix)| {
+                known.get(&link.upstream_id).is_some_and(|k| {
+                    link.is_removed || suffix.is_none() || (k.token_suffix == *suffix && !k.is_removed)
+                })
+            })
+        {
+            return Ok(links.into_iter().map(|(link, _)| link).collect());
+        }
+        Ok(source.aggregator.user_links(context, &listed.user.upstream_id).await?)
+    }
+
+    async fn put_links(&self, source: &Source, user: UserRecord, links: Vec<LinkRecord>) -> Result<u32, Stop> {
+        if links.is_empty() {
+            return Ok(0);
+        }
+        let now = self.clock.now();
+        let source_id = source.source_id;
+        let new = self
+            .store
+            .write(move |txn| {
+                let mut new = 0;
+                for link in links {
+                    let link = NewLink { user: user.clone(), link };
+                    new += u32::from(txn.put_link(source_id, &link, now)?.is_new);
+                }
+                Ok(new)
+            })
+            .await?;
+        Ok(new)
+    }
+
+    /// Asks for each link that the listing did not show; absence from a list is no deletion.
+    async fn ask_after(&self, source: &Source, context: &CallContext, missing: Vec<String>) -> Result<u32, Stop> {
+        let mut removed = 0;
+        for upstream_id in missing {
+            let is_gone = match source.aggregator.link(context, &upstream_id).await {
+                Ok(Some(record)) => record.is_removed,
+                Ok(None) => false,
+                Err(CallError::Gone(_)) => true,
+                Err(error) => return Err(error.into()),
+            };
+            if is_gone {
+                let now = self.clock.now();
+                self.store
+                    .write(move |txn| match txn.link_by_upstream_id(&upstream_id)? {
+                        Some(link_id) => txn.remove_link(link_id, now),
+                        None => Ok(()),
+                    })
+                    .await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// What discovery knows of a stored link.
+struct Known {
+    token_suffix: Option<String>,
+    is_removed: bool,
+}

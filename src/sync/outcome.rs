@@ -1,0 +1,218 @@
+//! How a sync ends: the one place where an error becomes an outcome, a next time and a line in the log.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Step, Stop, SyncReport, Trip};
+use crate::aggregator::CallError;
+use crate::model::{Attention, Cause};
+use crate::store::{Outcome, Phase, StoreError, SyncEnd};
+
+/// How long a source rests after the aggregator refused its credentials: a person must change them.
+pub(super) const CREDENTIALS_REST: SignedDuration = SignedDuration::from_mins(5);
+/// When a list that would not hold still is read again.
+const RESTLESS_RETRY: SignedDuration = SignedDuration::from_mins(10);
+
+impl Trip<'_> {
+    /// What a complete walk means for the link. Rows set aside do not make its data stale, but they are said.
+    pub(super) fn end_of_complete_walk(&self, rejected: usize, now: Timestamp) -> SyncEnd {
+        let error = (rejected > 0).then(|| {
+            format!("{rejected} malformed rows were set aside; see rejected_rows in the store and report them to the aggregator")
+        });
+        SyncEnd {
+            outcome: if rejected > 0 { Outcome::Partial } else { Outcome::Ok },
+            is_fresh: true,
+            error,
+            hold: None,
+            next_due_at: self.source.next_due_at(&self.link.upstream_id, now),
+            next_cause: Cause::Schedule,
+            next_phase: Phase::Idle,
+            reconcile_due_at: None,
+        }
+    }
+
+    /// Ends the sync that `stop` stopped.
+    pub(super) async fn stopped(&mut self, stop: Stop) -> Result<Step, StoreError> {
+        self.open_sync().await?;
+        let message = stop.to_string();
+        match stop {
+            Stop::Store(error) => Err(error),
+            Stop::Restless { .. } => self.restless(message).await,
+            Stop::RefreshFailed { .. } => self.fail(message).await,
+            Stop::Call(error) => match error {
+                CallError::RateLimited { until } => self.deferred(until).await,
+                CallError::NeedsAttention { reason, document } => {
+                    let (link_id, now) = (self.link.link_id, self.now());
+                    let health = crate::model::LinkHealth {
+                        upstream_status: Some(document.to_string()),
+                        attention: Some(reason),
+                    };
+                    self.store().write(move |txn| txn.set_link_health(link_id, &health, now)).await?;
+                    self.attention(reason).await
+                }
+                CallError::Gone(_) => self.gone(message).await,
+                CallError::Unauthorized(_) => self.unauthorized(message).await,
+                CallError::RefreshRefused(_)
+                | CallError::Transient(_)
+                | CallError::OutcomeUnknown(_)
+                | CallError::Rejected { .. }
+                | CallError::Malformed { .. }
+                | CallError::TooLarge { .. }
+                | CallError::ForeignOrigin => self.fail(message).await,
+            },
+        }
+    }
+
+    /// A limit holds us: not a failure. A pull goes on later without a new refresh.
+    async fn deferred(&mut self, until: Timestamp) -> Result<Step, StoreError> {
+        let source_id = self.link.source_id;
+        self.store().write(move |txn| txn.hold_source(source_id, until, "request limit")).await?;
+        let end = SyncEnd {
+            outcome: Outcome::Deferred,
+            is_fresh: false,
+            error: None,
+            hold: Some((until, "the aggregator's request limit".to_owned())),
+            next_due_at: until,
+            next_cause: self.cause,
+            next_phase: self.link.phase,
+            reconcile_due_at: None,
+        };
+        self.end(end).await
+    }
+
+    /// The link needs a person. It is looked at again on schedule, cheaply: its state is read, nothing is refreshed.
+    pub(super) async fn needs_attention(&mut self, reason: Attention) -> Result<Step, Stop> {
+        Ok(self.attention(reason).await?)
+    }
+
+    async fn attention(&mut self, reason: Attention) -> Result<Step, StoreError> {
+        let now = self.now();
+        let end = SyncEnd {
+            outcome: Outcome::Attention,
+            is_fresh: false,
+            error: Some(reason.advice().to_owned()),
+            hold: None,
+            next_due_at: self.source.next_due_at(&self.link.upstream_id, now),
+            next_cause: Cause::Schedule,
+            next_phase: Phase::Idle,
+            reconcile_due_at: None,
+        };
+        self.end(end).await
+    }
+
+    /// A 404 on the link's data: is the link gone, or only this answer wrong? The link itself is asked.
+    async fn gone(&mut self, message: String) -> Result<Step, StoreError> {
+        match self.aggregator().link(&self.context, &self.link.upstream_id).await {
+            Ok(Some(record)) if record.is_removed => self.removed_now().await,
+            Err(CallError::Gone(_)) => self.removed_now().await,
+            _ => self.fail(message).await,
+        }
+    }
+
+    pub(super) async fn removed(&mut self) -> Result<Step, Stop> {
+        self.open_sync().await?;
+        Ok(self.removed_now().await?)
+    }
+
+    async fn removed_now(&mut self) -> Result<Step, StoreError> {
+        let (link_id, now) = (self.link.link_id, self.now());
+        let end = SyncEnd {
+            outcome: Outcome::Ok,
+            is_fresh: false,
+            error: Some("the link was deleted at the aggregator; its history stays".to_owned()),
+            hold: None,
+            next_due_at: self.source.next_due_at(&self.link.upstream_id, now),
+            next_cause: Cause::Schedule,
+            next_phase: Phase::Idle,
+            reconcile_due_at: None,
+        };
+        let step = self.end(end).await?;
+        self.store().write(move |txn| txn.remove_link(link_id, now)).await?;
+        Ok(step)
+    }
+
+    /// The credential is refused: the source rests, its other links keep their good name.
+    async fn unauthorized(&mut self, message: String) -> Result<Step, StoreError> {
+        let source_id = self.link.source_id;
+        let now = self.now();
+        let until = now.saturating_add(CREDENTIALS_REST).unwrap_or(now);
+        self.store().write(move |txn| txn.hold_source(source_id, until, "credentials refused")).await?;
+        self.fail(message).await
+    }
+
+    async fn restless(&mut self, message: String) -> Result<Step, StoreError> {
+        let now = self.now();
+        let end = SyncEnd {
+            outcome: Outcome::Partial,
+            is_fresh: false,
+            error: Some(message),
+            hold: None,
+            next_due_at: now.saturating_add(RESTLESS_RETRY).unwrap_or(now),
+            next_cause: Cause::Retry,
+            next_phase: Phase::Pulling,
+            reconcile_due_at: None,
+        };
+        self.end(end).await
+    }
+
+    /// A failure: tried again after a delay that grows, and at the latest on schedule.
+    pub(super) async fn fail(&mut self, message: String) -> Result<Step, StoreError> {
+        let now = self.now();
+        let delay = self.engine.retry_delay(self.link.consecutive_failures);
+        let retry_at = now.saturating_add(delay).unwrap_or(now);
+        let next_due_at = retry_at.min(self.source.next_due_at(&self.link.upstream_id, now));
+        let end = SyncEnd {
+            outcome: Outcome::Failed,
+            is_fresh: false,
+            error: Some(message),
+            hold: None,
+            next_due_at,
+            next_cause: Cause::Retry,
+            // A pull that failed goes on as a pull: its refresh is paid and done.
+            next_phase: self.link.phase,
+            reconcile_due_at: None,
+        };
+        self.end(end).await
+    }
+
+    async fn end(&mut self, end: SyncEnd) -> Result<Step, StoreError> {
+        let (link_id, sync_id, now, requests) = (self.link.link_id, self.sync_id, self.now(), self.requests());
+        let stored = end.clone();
+        self.store()
+            .write(move |txn| {
+                txn.count_sync(sync_id, &requests)?;
+                txn.end_sync(link_id, sync_id, &stored, now)
+            })
+            .await?;
+        self.counts.add(&requests);
+        Ok(self.report(&end))
+    }
+
+    /// The one line a sync leaves in the log.
+    pub(super) fn report(&self, end: &SyncEnd) -> Step {
+        let c = &self.counts;
+        let duration_ms = self.now().duration_since(self.began).as_millis();
+        let next_due_at = end.next_due_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let error = end.error.as_deref().unwrap_or_default();
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    source = %self.source.name, link.id = self.link.link_id, sync.id = self.sync_id,
+                    cause = self.cause.as_str(), outcome = end.outcome.as_str(), requests = c.requests,
+                    rows.seen = c.rows_seen, rows.added = c.rows_added, rows.updated = c.rows_updated,
+                    rows.posted = c.rows_posted, rows.removed = c.rows_removed, rows.restored = c.rows_restored,
+                    rows.rejected = c.rows_rejected, duration_ms = i64::try_from(duration_ms).unwrap_or(i64::MAX),
+                    next_due_at, error, "sync"
+                )
+            };
+        }
+        line!(info);
+        Step::Ended(SyncReport {
+            link_id: self.link.link_id,
+            sync_id: self.sync_id,
+            outcome: end.outcome,
+            error: end.error.clone(),
+            counts: self.counts,
+            next_due_at: end.next_due_at,
+        })
+    }
+}

@@ -1,0 +1,141 @@
+//! The pull of a sync: accounts, numbers, and a walk over the transactions.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::apply::Walk;
+use super::{Step, Stop, Trip};
+use crate::aggregator::{CallError, PageToken, Window};
+use crate::model::AccountRecord;
+use crate::store::{Phase, SyncCounts};
+
+/// How often a list that changes under our eyes is read before the sync gives up.
+const MAX_WALKS: u32 = 3;
+/// More pages than any history has: a list that goes on is a loop.
+const MAX_PAGES: u32 = 20_000;
+/// Account numbers hardly ever change.
+const NUMBERS_EVERY: SignedDuration = SignedDuration::from_hours(23);
+/// Reached back beyond the oldest unsettled row, so that a row on the edge is surely asked for.
+const UNSETTLED_MARGIN: SignedDuration = SignedDuration::from_hours(24);
+
+impl Trip<'_> {
+    /// Reads everything the aggregator holds for the link since the cursor, and stores it.
+    pub(super) async fn pull(&mut self) -> Result<Step, Stop> {
+        self.open_sync().await?;
+        self.link.phase = Phase::Pulling;
+        let link_id = self.link.link_id;
+        let now = self.now();
+        self.store().write(move |txn| txn.set_next(link_id, Phase::Pulling, now)).await?;
+        let listed = self.read_accounts().await?;
+        let window = self.window().await?;
+        let mut earlier: Option<Walk> = None;
+        for _ in 0..MAX_WALKS {
+            let walk = self.walk(window, &listed).await?;
+            if walk.is_complete() || earlier.as_ref().is_some_and(|earlier| walk.saw_the_same_as(earlier)) {
+                return self.completed(walk, listed).await;
+            }
+            earlier = Some(walk);
+        }
+        Err(Stop::Restless { walks: MAX_WALKS })
+    }
+
+    /// Accounts with balances; once a day their numbers come with them in the same request.
+    async fn read_accounts(&mut self) -> Result<Vec<AccountRecord>, Stop> {
+        let link_id = self.link.link_id;
+        let now = self.now();
+        let is_due = self.link.numbers_checked_at.is_none_or(|at| now.duration_since(at) >= NUMBERS_EVERY);
+        let upstream_id = self.link.upstream_id.clone();
+        if is_due {
+            let answer = self.aggregator().accounts(&self.context, &upstream_id, true).await;
+            match answer {
+                Ok(accounts) => {
+                    self.store().write(move |txn| txn.numbers_checked(link_id, now)).await?;
+                    return Ok(accounts);
+                }
+                // Numbers are a product of their own: a link without them is synced all the same, and asked again tomorrow.
+                Err(
+                    CallError::NeedsAttention { .. }
+                    | CallError::Gone(_)
+                    | CallError::Rejected { .. }
+                    | CallError::Malformed { .. },
+                ) => self.store().write(move |txn| txn.numbers_checked(link_id, now)).await?,
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Ok(self.aggregator().accounts(&self.context, &upstream_id, false).await?)
+    }
+
+    /// From the oldest of: cursor minus overlap, and what is not settled yet. The whole history where that is due.
+    async fn window(&self) -> Result<Window, Stop> {
+        let Some(cursor) = self.cursor.filter(|_| !self.is_full) else { return Ok(Window { from: None }) };
+        let link_id = self.link.link_id;
+        let unsettled = self.store().read(move |txn| txn.oldest_unsettled_at(link_id)).await?;
+        let overlapping = cursor.covered_to_at.saturating_sub(self.source.overlap).unwrap_or(Timestamp::MIN);
+        let unsettled = unsettled.map(|at| at.saturating_sub(UNSETTLED_MARGIN).unwrap_or(Timestamp::MIN));
+        let from = unsettled.map_or(overlapping, |at| at.min(overlapping));
+        // Whole seconds: what the aggregator is asked for is exactly what absences are judged by.
+        Ok(Window { from: Timestamp::from_second(from.as_second()).ok() })
+    }
+
+    /// Reads the list from its first page to its last, storing each page as it comes.
+    async fn walk(&mut self, window: Window, listed: &[AccountRecord]) -> Result<Walk, Stop> {
+        let has_history = self.cursor.is_some();
+        let mut walk = Walk::new(self.link.link_id, self.sync_id, self.began, window, has_history);
+        let mut token: Option<PageToken> = None;
+        for number in 0..MAX_PAGES {
+            let mut page = self
+                .aggregator()
+                .transactions(&self.context, &self.link.upstream_id.clone(), window, token.as_ref())
+                .await?;
+            token = page.next.take();
+            if number == 0 {
+                // The dedicated list is complete and fresher; what only this answer shows is kept too.
+                let mut accounts = listed.to_vec();
+                accounts.extend(page.accounts.into_iter().filter(|a| listed.iter().all(|l| l.upstream_id != a.upstream_id)));
+                page.accounts = accounts;
+            }
+            let (sync_id, requests) = (self.sync_id, self.requests());
+            let (returned, counts) = self
+                .store()
+                .write(move |txn| {
+                    let mut counts = walk.apply_page(txn, &page)?;
+                    counts.add(&requests);
+                    txn.count_sync(sync_id, &counts)?;
+                    Ok((walk, counts))
+                })
+                .await?;
+            walk = returned;
+            self.counts.add(&counts);
+            if token.is_none() {
+                return Ok(walk);
+            }
+        }
+        Err(CallError::Malformed { what: "transactions", reason: format!("more than {MAX_PAGES} pages") }.into())
+    }
+
+    /// Commits what only a complete walk can decide, the cursor and the end of the sync, all in one transaction.
+    async fn completed(&mut self, walk: Walk, listed: Vec<AccountRecord>) -> Result<Step, Stop> {
+        let now = self.now();
+        let rejected = walk.rejected_rows();
+        let mut end = self.end_of_complete_walk(rejected, now);
+        let (link_id, sync_id, so_far, requests) = (self.link.link_id, self.sync_id, self.counts, self.requests());
+        if self.is_full {
+            end.reconcile_due_at = Some(self.source.next_reconcile_at(&self.link.upstream_id, now));
+        }
+        let stored = end.clone();
+        let counts = self
+            .store()
+            .write(move |txn| {
+                let mut counts: SyncCounts = walk.finish(txn, &listed, now)?;
+                counts.add(&requests);
+                txn.count_sync(sync_id, &counts)?;
+                let mut total = so_far;
+                total.add(&counts);
+                txn.refresh_gained(link_id, total.rows_changed())?;
+                txn.end_sync(link_id, sync_id, &stored, now)?;
+                Ok(counts)
+            })
+            .await?;
+        self.counts.add(&counts);
+        Ok(self.report(&end))
+    }
+}

@@ -1,0 +1,335 @@
+//! The refresh of a sync: decide, book, ask, look, settle.
+//!
+//! A refresh costs money. It is decided and booked in one store transaction, before it is sent; an answer that never came
+//! leaves it counted, and the aggregator's own list of tasks tells later whether it was ever made. Nothing here repeats a
+//! request for a refresh.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Engine, Step, Stop, Trip};
+use crate::aggregator::{CallError, RefreshProgress};
+use crate::limits::refreshes::{self, REFRESH_WINDOW, RefreshHeld};
+use crate::model::{Cause, LinkHealth};
+use crate::schedule;
+use crate::store::{NewRefresh, OpenRefresh, Phase, RefreshOutcome, StoreError};
+
+/// How long a refresh whose answer was lost may stay unlisted before it counts as never made.
+const UNLISTED_FOR: SignedDuration = SignedDuration::from_mins(2);
+/// How long after the aggregator refused a refresh we do not ask again: a third of the day's window.
+const REFUSED_FOR: SignedDuration = SignedDuration::from_hours(8);
+/// A scheduled sync waits this long at most for a refresh that is about to become free, instead of going without.
+const WORTH_WAITING: SignedDuration = SignedDuration::from_mins(10);
+
+impl Trip<'_> {
+    /// Starts a sync: is the link well, is its first connection over, may it be refreshed?
+    pub(super) async fn start(&mut self) -> Result<Step, Stop> {
+        let is_first = self.cursor.is_none();
+        if is_first || self.link.attention.is_some() {
+            match self.aggregator().link(&self.context, &self.link.upstream_id).await {
+                Ok(Some(record)) if record.is_removed => return self.removed().await,
+                Ok(Some(record)) => {
+                    if let Some(step) = self.take_health(record.health, is_first).await? {
+                        return Ok(step);
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.open_sync().await?;
+                    return Err(error.into());
+                }
+            }
+        }
+        if is_first {
+            // The connection itself has just brought everything the bank has: refreshing again would be paid for nothing.
+            self.open_sync().await?;
+            self.note_refreshed("not needed for a first pull").await?;
+            return self.pull().await;
+        }
+        match self.book().await? {
+            Booked::Wait(until) => {
+                let link_id = self.link.link_id;
+                self.store().write(move |txn| txn.set_next(link_id, Phase::Idle, until)).await?;
+                Ok(Step::Waiting { until })
+            }
+            Booked::Held(held) => {
+                self.note_refreshed(&held.to_string()).await?;
+                self.pull().await
+            }
+            Booked::Granted(refresh_id) => self.ask(refresh_id).await,
+        }
+    }
+
+    /// Notes the link's health. A link that needs a person ends here; one whose first connection still runs waits.
+    async fn take_health(&mut self, health: LinkHealth, is_first: bool) -> Result<Option<Step>, Stop> {
+        let (link_id, now, noted) = (self.link.link_id, self.now(), health.clone());
+        self.store().write(move |txn| txn.set_link_health(link_id, &noted, now)).await?;
+        if let Some(reason) = health.attention {
+            self.open_sync().await?;
+            return self.needs_attention(reason).await.map(Some);
+        }
+        self.link.attention = None;
+        let status = health.upstream_status.unwrap_or_default();
+        let is_running = matches!(self.aggregator().announced_progress(&status), RefreshProgress::Running { .. });
+        if is_first && is_running && !status.is_empty() && !self.is_first_connection_overdue() {
+            let until = self.after(self.source.refresh_poll_max);
+            self.store().write(move |txn| txn.set_next(link_id, Phase::Idle, until)).await?;
+            return Ok(Some(Step::Waiting { until }));
+        }
+        Ok(None)
+    }
+
+    /// A status that says "running" for ever is not believed for ever.
+    fn is_first_connection_overdue(&self) -> bool {
+        self.now().duration_since(self.link.first_seen_at).unsigned_abs() > self.source.refresh_timeout
+    }
+
+    /// Decides whether a refresh may be asked for and books it, in one store transaction.
+    async fn book(&mut self) -> Result<Booked, Stop> {
+        let policy = self.source.refresh_policy;
+        let (source_id, link_id, cause) = (self.link.source_id, self.link.link_id, self.cause);
+        let (refused_until, has_token) = (self.link.refresh_hold_until, self.link.access_token.is_some());
+        let (is_full, began, open_sync) = (self.is_full, self.began, self.link.sync_id);
+        let counts_from_at = self.after(self.source.step_deadline);
+        let booked = self
+            .store()
+            .write(move |txn| {
+                let decision = if has_token {
+                    let day_began = began.saturating_sub(REFRESH_WINDOW).unwrap_or(began);
+                    let month_began = policy.per_month.map(|_| refreshes::month_began(began));
+                    let used = txn.refresh_use(source_id, link_id, day_began, month_began, policy.lifetime_cap)?;
+                    refreshes::decide(&policy, &used, cause == Cause::Person, refused_until, began)
+                } else {
+                    Err(RefreshHeld { reason: refreshes::HoldReason::NoToken, until: None })
+                };
+                let worth_waiting = began.saturating_add(WORTH_WAITING).unwrap_or(began);
+                if let Err(RefreshHeld { until: Some(until), .. }) = decision
+                    && cause == Cause::Schedule
+                    && until <= worth_waiting
+                {
+                    return Ok((None, Booked::Wait(until)));
+                }
+                let sync_id = match open_sync {
+                    Some(sync_id) => sync_id,
+                    None => txn.begin_sync(link_id, cause, is_full, began)?,
+                };
+                let booked = match decision {
+                    Err(held) => Booked::Held(held),
+                    Ok(()) => Booked::Granted(txn.book_refresh(NewRefresh {
+                        source_id,
+                        link_id,
+                        sync_id,
+                        cause,
+                        requested_at: began,
+                        counts_from_at,
+                    })?),
+                };
+                if matches!(booked, Booked::Granted(_)) {
+                    txn.set_next(link_id, Phase::Refreshing, began)?;
+                }
+                Ok((Some(sync_id), booked))
+            })
+            .await?;
+        if let Some(sync_id) = booked.0 {
+            self.link.sync_id = Some(sync_id);
+            self.sync_id = sync_id;
+        }
+        Ok(booked.1)
+    }
+
+    /// Sends the request for a refresh that is booked.
+    async fn ask(&mut self, refresh_id: i64) -> Result<Step, Stop> {
+        let Some(token) = self.link.access_token.clone() else { return self.pull().await };
+        let answer = self.aggregator().start_refresh(&self.context, &token).await;
+        let now = self.now();
+        match answer {
+            Ok(task) => {
+                self.store().write(move |txn| txn.refresh_running(refresh_id, &task, now)).await?;
+                self.wait_until(self.after(self.source.refresh_poll_first)).await
+            }
+            Err(CallError::OutcomeUnknown(_)) => {
+                self.store().write(move |txn| txn.refresh_unknown(refresh_id)).await?;
+                self.wait_until(self.after(self.source.refresh_poll_first)).await
+            }
+            Err(CallError::RefreshRefused(_)) => {
+                let link_id = self.link.link_id;
+                let until = now.saturating_add(REFUSED_FOR).unwrap_or(now);
+                self.settle(refresh_id, RefreshOutcome::Refused, None).await?;
+                self.store().write(move |txn| txn.hold_refresh(link_id, until)).await?;
+                self.note_refreshed(&refreshes::HoldReason::RefusedUpstream.to_string()).await?;
+                self.pull().await
+            }
+            Err(error) => {
+                let outcome = match error {
+                    CallError::RateLimited { .. } => RefreshOutcome::Throttled,
+                    _ => RefreshOutcome::NotSent,
+                };
+                self.settle(refresh_id, outcome, None).await?;
+                let link_id = self.link.link_id;
+                self.store().write(move |txn| txn.set_next(link_id, Phase::Idle, now)).await?;
+                self.link.phase = Phase::Idle;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Looks whether the refresh is over.
+    pub(super) async fn look_at_refresh(&mut self) -> Result<Step, Stop> {
+        self.open_sync().await?;
+        let link_id = self.link.link_id;
+        let Some(open) = self.store().read(move |txn| txn.open_refresh(link_id)).await? else {
+            return self.pull().await;
+        };
+        let Some(task) = self.task_of(&open).await? else {
+            return if self.now().duration_since(open.requested_at) >= UNLISTED_FOR {
+                self.settle(open.refresh_id, RefreshOutcome::NotSent, None).await?;
+                self.note_refreshed("never reached the aggregator").await?;
+                self.pull().await
+            } else {
+                self.wait_until(self.after(self.source.refresh_poll_first)).await
+            };
+        };
+        match self.aggregator().refresh_progress(&self.context, &task).await? {
+            RefreshProgress::Running { status } => self.keep_waiting(&open, status).await,
+            progress => self.refresh_ended(open.refresh_id, progress).await,
+        }
+    }
+
+    /// The task of a refresh; one whose answer was lost is looked for in the aggregator's list.
+    async fn task_of(&mut self, open: &OpenRefresh) -> Result<Option<String>, Stop> {
+        if let Some(task) = &open.upstream_task_id {
+            return Ok(Some(task.clone()));
+        }
+        let found = self
+            .aggregator()
+            .find_refresh(&self.context, &self.link.upstream_user_id, &self.link.upstream_id, open.requested_at)
+            .await?;
+        if let Some(task) = found.clone() {
+            let (refresh_id, now) = (open.refresh_id, self.now());
+            self.store().write(move |txn| txn.refresh_running(refresh_id, &task, now)).await?;
+        }
+        Ok(found)
+    }
+
+    async fn keep_waiting(&mut self, open: &OpenRefresh, status: Option<String>) -> Result<Step, Stop> {
+        let waited = self.now().duration_since(open.requested_at).unsigned_abs();
+        if waited >= self.source.refresh_timeout {
+            self.settle(open.refresh_id, RefreshOutcome::TimedOut, status).await?;
+            self.note_refreshed("timed out; pulled what the aggregator had").await?;
+            return self.pull().await;
+        }
+        let refresh_id = open.refresh_id;
+        self.store().write(move |txn| txn.refresh_polled(refresh_id, status.as_deref())).await?;
+        let delay = schedule::poll_delay(open.polls + 1, self.source.refresh_poll_first, self.source.refresh_poll_max);
+        self.wait_until(self.after(delay)).await
+    }
+
+    async fn refresh_ended(&mut self, refresh_id: i64, progress: RefreshProgress) -> Result<Step, Stop> {
+        match progress {
+            RefreshProgress::Done => {
+                self.settle(refresh_id, RefreshOutcome::Done, Some("done".to_owned())).await?;
+                self.note_refreshed("done").await?;
+                self.pull().await
+            }
+            RefreshProgress::Lost => {
+                self.settle(refresh_id, RefreshOutcome::Failed, None).await?;
+                self.note_refreshed("lost by the aggregator").await?;
+                self.pull().await
+            }
+            RefreshProgress::Running { .. } => self.wait_until(self.after(self.source.refresh_poll_first)).await,
+            RefreshProgress::Failed { health } => {
+                let status = health.upstream_status.clone().unwrap_or_default();
+                self.settle(refresh_id, RefreshOutcome::Failed, Some(status.clone())).await?;
+                self.note_refreshed("failed").await?;
+                let (link_id, now, noted) = (self.link.link_id, self.now(), health.clone());
+                self.store().write(move |txn| txn.set_link_health(link_id, &noted, now)).await?;
+                match health.attention {
+                    Some(reason) => self.needs_attention(reason).await,
+                    None => {
+                        self.link.phase = Phase::Idle;
+                        Err(Stop::RefreshFailed { status })
+                    }
+                }
+            }
+        }
+    }
+
+    /// Closes a refresh in the ledger.
+    async fn settle(
+        &self,
+        refresh_id: i64,
+        outcome: RefreshOutcome,
+        status: Option<String>,
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        let terms = self.aggregator().refresh_terms();
+        let price = terms.map(|t| t.price_unit).filter(|_| outcome == RefreshOutcome::Done);
+        self.store()
+            .write(move |txn| txn.refresh_finished(refresh_id, outcome, status.as_deref(), price, now))
+            .await
+    }
+
+    async fn note_refreshed(&self, word: &str) -> Result<(), StoreError> {
+        let (sync_id, word) = (self.sync_id, word.to_owned());
+        self.store().write(move |txn| txn.note_refreshed(sync_id, &word)).await
+    }
+
+    async fn wait_until(&self, until: Timestamp) -> Result<Step, Stop> {
+        let (link_id, sync_id, part) = (self.link.link_id, self.sync_id, self.requests());
+        self.store()
+            .write(move |txn| {
+                txn.count_sync(sync_id, &part)?;
+                txn.set_next(link_id, Phase::Refreshing, until)
+            })
+            .await?;
+        Ok(Step::Waiting { until })
+    }
+
+    fn after(&self, delay: std::time::Duration) -> Timestamp {
+        let now = self.now();
+        now.saturating_add(delay).unwrap_or(now)
+    }
+}
+
+enum Booked {
+    /// Go, and settle this ledger row.
+    Granted(i64),
+    /// Go on without.
+    Held(RefreshHeld),
+    /// It becomes free so soon that waiting is better.
+    Wait(Timestamp),
+}
+
+impl Engine {
+    /// Takes an announcement of a task's status, as webhooks bring it: a refresh that is over needs no more looking at.
+    ///
+    /// Shape: the link it concerns; `None`: no open refresh has this task.
+    pub async fn announce_refresh(&self, upstream_task_id: &str, status: &str) -> Result<Option<i64>, StoreError> {
+        let (task, status) = (upstream_task_id.to_owned(), status.to_owned());
+        let Some(link_id) = self.store.read(move |txn| txn.link_of_task(&task)).await? else { return Ok(None) };
+        let (link, open) =
+            self.store.read(move |txn| Ok((txn.link_state(link_id)?, txn.open_refresh(link_id)?))).await?;
+        let (Some(source), Some(open)) = (self.sources.get(&link.source_id), open) else { return Ok(None) };
+        let now = self.clock.now();
+        match source.aggregator.announced_progress(&status) {
+            RefreshProgress::Running { .. } => {
+                self.store.write(move |txn| txn.refresh_polled(open.refresh_id, Some(&status))).await?;
+            }
+            RefreshProgress::Done => {
+                let price = source.aggregator.refresh_terms().map(|terms| terms.price_unit);
+                self.store
+                    .write(move |txn| {
+                        let outcome = RefreshOutcome::Done;
+                        txn.refresh_finished(open.refresh_id, outcome, Some(&status), price, now)?;
+                        txn.note_refreshed(open.sync_id, "done")?;
+                        txn.set_next(link_id, Phase::Pulling, now)
+                    })
+                    .await?;
+            }
+            RefreshProgress::Failed { .. } | RefreshProgress::Lost => {
+                // Looked at once more: the task itself is the witness, an announcement may be stale.
+                self.store.write(move |txn| txn.set_next(link_id, Phase::Refreshing, now)).await?;
+            }
+        }
+        Ok(Some(link_id))
+    }
+}
