@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 
-use crate::http::{ErrorDocument, HttpError, TransientCause};
+use crate::http::{ErrorDocument, HttpError, NotSentReason, TransientCause};
 use crate::limits::requests::Lane;
 use crate::model::{AccountRecord, Attention, LinkHealth, LinkRecord, RejectedRow, TransactionRecord, UserRecord};
 use crate::secret::Secret;
@@ -58,21 +58,21 @@ pub enum CallError {
     },
     /// The aggregator's own count of this link's refreshes is spent; pull without one.
     #[error("the aggregator refuses another refresh now: {0}")]
-    RefreshRefused(ErrorDocument),
+    RefreshRefused(Box<ErrorDocument>),
     /// The link is unknown to the aggregator, or belongs to somebody else.
     #[error("the aggregator does not know this link: {0}")]
-    Gone(ErrorDocument),
+    Gone(Box<ErrorDocument>),
     /// A person must act on this link.
     #[error("{reason}: {document}")]
     NeedsAttention {
         /// What is wrong.
         reason: Attention,
         /// What the aggregator said.
-        document: ErrorDocument,
+        document: Box<ErrorDocument>,
     },
     /// The credential itself is refused: every link of the source is affected.
     #[error("the aggregator refuses the source's credentials: {0}; check client_id and access_secret in the configuration")]
-    Unauthorized(ErrorDocument),
+    Unauthorized(Box<ErrorDocument>),
     /// Tried and tried; later.
     #[error("{0}")]
     Transient(TransientCause),
@@ -85,7 +85,7 @@ pub enum CallError {
         /// The HTTP status.
         status: u16,
         /// What it said.
-        document: ErrorDocument,
+        document: Box<ErrorDocument>,
     },
     /// The answer is JSON, but not what the contract describes.
     #[error("the answer to {what} is not what the aggregator's documents describe: {reason}")]
@@ -101,6 +101,9 @@ pub enum CallError {
         /// The cap.
         cap_bytes: usize,
     },
+    /// The request could not be built; our fault.
+    #[error("the request was not sent: {0}")]
+    NotSent(NotSentReason),
     /// The answer points to somewhere else; nothing was sent there.
     #[error("the answer points away from the aggregator's own address; nothing was sent there")]
     ForeignOrigin,
@@ -286,20 +289,22 @@ impl Aggregator {
 }
 
 impl From<HttpError> for CallError {
-    /// The meaning that holds for every aggregator; what differs is matched before.
+    /// The meaning that holds for every aggregator; what differs is matched before. A refusal that is no JSON document may
+    /// be a proxy's: nothing is concluded from it about the link or the credential.
     fn from(error: HttpError) -> Self {
         match error {
             HttpError::RateLimited { until, .. } => Self::RateLimited { until },
-            HttpError::Refused { status: 401, document, .. } => Self::Unauthorized(document),
-            HttpError::Refused { status: 403, document, .. } => {
-                Self::NeedsAttention { reason: Attention::Access, document }
-            }
-            HttpError::Refused { status: 404 | 410, document, .. } => Self::Gone(document),
-            HttpError::Refused { status, document, .. } => Self::Rejected { status, document },
+            HttpError::Refused { status, document, .. } => match status {
+                401 if document.is_structured => Self::Unauthorized(document),
+                403 if document.is_structured => Self::NeedsAttention { reason: Attention::Access, document },
+                404 | 410 if document.is_structured => Self::Gone(document),
+                _ => Self::Rejected { status, document },
+            },
             HttpError::Transient { cause, .. } => Self::Transient(cause),
             HttpError::OutcomeUnknown { cause, .. } => Self::OutcomeUnknown(cause),
             HttpError::ForeignOrigin { .. } => Self::ForeignOrigin,
             HttpError::TooLarge { cap_bytes, .. } => Self::TooLarge { cap_bytes },
+            HttpError::NotSent { reason, .. } => Self::NotSent(reason),
         }
     }
 }

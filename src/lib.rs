@@ -3,6 +3,7 @@
 pub mod aggregator;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod http;
 pub mod limits;
 pub mod model;

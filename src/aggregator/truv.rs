@@ -61,15 +61,7 @@ pub fn headers(client_id: &str, access_secret: &Secret) -> Option<HeaderMap> {
 
 /// How Truv writes errors, and which 429 is no request throttle.
 pub fn dialect() -> Dialect {
-    Dialect { read_error, is_quota }
-}
-
-/// Source: section 3: `error.code` and `error.message`, else `detail`, else `message`.
-fn read_error(body: &[u8]) -> ErrorDocument {
-    let parsed: wire::ErrorBody<'_> = serde_json::from_slice(body).unwrap_or_default();
-    let detail = parsed.error.unwrap_or_default();
-    let message = detail.message.text().or_else(|| parsed.detail.text()).or_else(|| parsed.message.text());
-    ErrorDocument::new(detail.code.text(), message)
+    Dialect { read_error: ErrorDocument::read, is_quota }
 }
 
 /// Source: section 2: the refresh limit answers 429 with this text, whatever its code.

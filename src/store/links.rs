@@ -488,6 +488,15 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
+    /// Moves when a link is next worked on, in whatever phase it is.
+    pub fn set_due_at(&self, link_id: i64, due_at: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE links SET due_at = :due_at WHERE link_id = :link_id",
+            named_params! { ":due_at": ms(due_at), ":link_id": link_id },
+        )?;
+        Ok(())
+    }
+
     /// Notes that the aggregator refuses refreshes of this link until then.
     pub fn hold_refresh(&self, link_id: i64, until: Timestamp) -> Result<(), StoreError> {
         self.txn.execute(
@@ -506,7 +515,7 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
-    /// Idle links that are due later than `latest`: after the clock was set back their instants lie in a future that never
+    /// Links that are due later than `latest`: after the clock was set back their instants lie in a future that never
     /// was.
     ///
     /// Shape: (link id, upstream id).

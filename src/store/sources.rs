@@ -127,11 +127,11 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
-    /// Makes discovery due now.
-    pub fn discover_now(&self, source_id: i64, now: Timestamp) -> Result<(), StoreError> {
+    /// Makes discovery due at `at` unless it is due before.
+    pub fn bring_discovery_forward(&self, source_id: i64, at: Timestamp) -> Result<(), StoreError> {
         self.txn.execute(
-            "UPDATE sources SET discover_due_at = min(discover_due_at, :now) WHERE source_id = :source_id",
-            named_params! { ":now": ms(now), ":source_id": source_id },
+            "UPDATE sources SET discover_due_at = min(discover_due_at, :at) WHERE source_id = :source_id",
+            named_params! { ":at": ms(at), ":source_id": source_id },
         )?;
         Ok(())
     }

@@ -57,6 +57,7 @@ impl Trip<'_> {
                 | CallError::Rejected { .. }
                 | CallError::Malformed { .. }
                 | CallError::TooLarge { .. }
+                | CallError::NotSent(_)
                 | CallError::ForeignOrigin => self.fail(message).await,
             },
         }

@@ -203,25 +203,4 @@ pub(super) struct Task<'a> {
     pub(super) created_at: Loose<'a>,
     #[serde(borrow, default)]
     pub(super) link_id: Loose<'a>,
-    #[serde(borrow, default)]
-    pub(super) error_message: Loose<'a>,
-}
-
-/// Any of the error bodies Truv has used.
-#[derive(Debug, Deserialize, Default)]
-pub(super) struct ErrorBody<'a> {
-    pub(super) error: Option<ErrorDetail<'a>>,
-    #[serde(borrow, default)]
-    pub(super) detail: Loose<'a>,
-    #[serde(borrow, default)]
-    pub(super) message: Loose<'a>,
-}
-
-/// The envelope of the newer ones.
-#[derive(Debug, Deserialize, Default)]
-pub(super) struct ErrorDetail<'a> {
-    #[serde(borrow, default)]
-    pub(super) code: Loose<'a>,
-    #[serde(borrow, default)]
-    pub(super) message: Loose<'a>,
 }

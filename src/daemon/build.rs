@@ -1,0 +1,120 @@
+//! From a configuration and an open store to an engine: one door, limiter and source per configured credential.
+
+use std::sync::Arc;
+
+use crate::aggregator::{self, Aggregator, Truv};
+use crate::clock::Clock;
+use crate::config::{AggregatorConfig, Config, SourceConfig};
+use crate::http::{Door, DoorError, DoorOptions, Timeouts, Transport};
+use crate::limits::refreshes::RefreshPolicy;
+use crate::limits::requests::{DEFAULT_MARGIN_PERCENT, Quota, RequestLimiter};
+use crate::store::{SourceRow, SourceSettings, Store, StoreError};
+use crate::sync::{Engine, Source};
+
+/// What an engine is built from besides its configuration.
+pub struct BuildOptions {
+    /// The store.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// Where requests go.
+    pub transport: Transport,
+    /// Seed of all jitter.
+    pub seed: u64,
+}
+
+/// Why an engine could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The door to the aggregator could not be made.
+    #[error("source {name:?}: {source}")]
+    Door {
+        /// The source's name.
+        name: String,
+        /// What is wrong.
+        source: DoorError,
+    },
+    /// The credentials hold characters that no HTTP header can.
+    #[error("source {name:?}: client_id or secret holds a character that cannot be sent in a header; copy it again")]
+    Credentials {
+        /// The source's name.
+        name: String,
+    },
+}
+
+/// Builds the engine of a configuration and records its sources in the store.
+pub async fn build(config: &Config, options: BuildOptions) -> Result<Engine, BuildError> {
+    let settings: Vec<SourceSettings> = config.sources.iter().map(settings_of).collect();
+    let now = options.clock.now();
+    let rows = options.store.write(move |txn| txn.put_sources(&settings, now)).await?;
+    let mut sources = Vec::with_capacity(rows.len());
+    for (source, row) in config.sources.iter().zip(rows) {
+        sources.push(Arc::new(source_of(config, source, &row, &options)?));
+    }
+    Ok(Engine::new(options.store, options.clock, sources, options.seed))
+}
+
+fn settings_of(source: &SourceConfig) -> SourceSettings {
+    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    SourceSettings {
+        name: source.name.clone(),
+        aggregator: source.aggregator.word().to_owned(),
+        base_url: source.base_url.to_string(),
+        request_limit: truv.requests_per_minute,
+        request_window_ms: 60_000,
+        refreshes_per_day: truv.refreshes_per_day,
+        refresh_reserve: truv.refresh_reserve,
+        refreshes_per_month: truv.refreshes_per_month,
+    }
+}
+
+fn source_of(
+    config: &Config,
+    source: &SourceConfig,
+    row: &SourceRow,
+    options: &BuildOptions,
+) -> Result<Source, BuildError> {
+    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    let quota = Quota { requests: truv.requests_per_minute, window: std::time::Duration::from_secs(60) };
+    let limiter = RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, source.backfill_share, options.clock.clone());
+    let headers = aggregator::truv_headers(&truv.client_id, &truv.access_secret)
+        .ok_or_else(|| BuildError::Credentials { name: source.name.clone() })?;
+    let door = Door::new(DoorOptions {
+        origin: source.base_url.clone(),
+        headers,
+        transport: options.transport.clone(),
+        limiter: limiter.clone(),
+        dialect: aggregator::truv_dialect(),
+        clock: options.clock.clone(),
+        timeouts: Timeouts::default(),
+        seed: options.seed,
+    })
+    .map_err(|error| BuildError::Door { name: source.name.clone(), source: error })?;
+    let is_development = aggregator::is_development_secret(truv.access_secret.expose());
+    let aggregator = Aggregator::Truv(Truv::new(door, truv.page_size, is_development));
+    let lifetime_cap = aggregator.refresh_terms().and_then(|terms| terms.lifetime_cap);
+    Ok(Source {
+        source_id: row.source_id,
+        name: source.name.clone(),
+        aggregator,
+        limiter,
+        sync_schedule: source.sync_schedule.clone(),
+        discover_schedule: source.discover_schedule.clone(),
+        reconcile_schedule: source.reconcile_schedule.clone(),
+        max_spread: config.schedule.spread,
+        overlap: truv.overlap,
+        refresh_policy: RefreshPolicy {
+            per_day: truv.refreshes_per_day,
+            reserve: truv.refresh_reserve,
+            per_month: truv.refreshes_per_month,
+            lifetime_cap,
+        },
+        refresh_poll_first: truv.refresh_poll_first,
+        refresh_poll_max: truv.refresh_poll_max,
+        refresh_timeout: truv.refresh_timeout,
+        step_deadline: config.schedule.sync_deadline,
+    })
+}

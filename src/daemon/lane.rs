@@ -1,0 +1,313 @@
+//! One source's loop: take what is due, give it to workers, sleep until something is.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{DaemonOptions, Event, MAX_SLEEP, STOP_GRACE};
+use crate::schedule;
+use crate::store::{StoreError, UsageRow};
+use crate::sync::{Discovered, Engine, Source, Step};
+
+/// How many due links are taken from the store at once, per worker.
+const QUEUE_PER_WORKER: usize = 16;
+/// How long a lane rests after the store failed.
+const STORE_REST: Duration = Duration::from_secs(10);
+/// Wall and monotonic clock this far apart between two looks mean that the wall clock was set.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
+
+/// One source's loop.
+pub(super) struct Lane {
+    engine: Arc<Engine>,
+    source: Arc<Source>,
+    options: DaemonOptions,
+    notify: Arc<Notify>,
+    events: Option<mpsc::UnboundedSender<Event>>,
+    busy: Arc<AtomicUsize>,
+    jobs: JoinSet<Done>,
+    running: HashSet<i64>,
+    running_backfills: usize,
+    is_discovering: bool,
+    queue: VecDeque<(i64, bool)>,
+    last_look: (Timestamp, Instant),
+}
+
+/// A job that ended.
+enum Done {
+    Link { link_id: i64, is_backfill: bool, result: Result<Step, StoreError> },
+    Discovery(Result<Option<Discovered>, StoreError>),
+}
+
+impl Lane {
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        source: Arc<Source>,
+        options: DaemonOptions,
+        notify: Arc<Notify>,
+        events: Option<mpsc::UnboundedSender<Event>>,
+        busy: Arc<AtomicUsize>,
+    ) -> Self {
+        let last_look = (engine.clock().now(), Instant::now());
+        Self {
+            engine,
+            source,
+            options,
+            notify,
+            events,
+            busy,
+            jobs: JoinSet::new(),
+            running: HashSet::new(),
+            running_backfills: 0,
+            is_discovering: false,
+            queue: VecDeque::new(),
+            last_look,
+        }
+    }
+
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
+        self.replan().await?;
+        while !stop.is_cancelled() {
+            let nap = match self.start_what_is_due().await {
+                Ok(Some(nap)) => nap,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    tracing::error!(source = %self.source.name, %error, "the store failed; nothing new is started for a while");
+                    STORE_REST
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Some(done) = self.jobs.join_next() => self.take(done),
+                () = self.notify.notified() => self.queue.clear(),
+                () = tokio::time::sleep(nap) => self.queue.clear(),
+            }
+        }
+        self.drain().await;
+        Ok(())
+    }
+
+    /// Starts jobs until no worker or nothing due is left.
+    ///
+    /// Shape: how long to sleep if nobody wakes us; `None`: nothing is left to do, and `once` was asked for.
+    async fn start_what_is_due(&mut self) -> Result<Option<Duration>, StoreError> {
+        self.notice_clock_jump().await?;
+        let now = self.engine.clock().now();
+        let discover_due_at = self.start_discovery(now).await?;
+        if self.options.once && self.is_discovering {
+            return Ok(Some(MAX_SLEEP));
+        }
+        if self.queue.is_empty() && self.running.len() < self.options.workers {
+            self.fill_queue(now).await?;
+        }
+        while self.running.len() < self.options.workers {
+            let Some((link_id, is_backfill)) = self.queue.pop_front() else { break };
+            self.start_link(link_id, is_backfill);
+        }
+        if self.options.once && self.running.is_empty() && !self.is_discovering {
+            let source_id = self.source.source_id;
+            let left = self.engine.store().read(move |txn| txn.unfinished_links(source_id, now)).await?;
+            if left == 0 {
+                return Ok(None);
+            }
+        }
+        if self.running.len() >= self.options.workers {
+            return Ok(Some(MAX_SLEEP));
+        }
+        let source_id = self.source.source_id;
+        let next = self.engine.store().read(move |txn| txn.next_due_at(source_id)).await?;
+        let next = [next, discover_due_at].into_iter().flatten().min();
+        let until_next = next.map_or(MAX_SLEEP, |at| at.duration_since(now).try_into().unwrap_or(Duration::ZERO));
+        // A link that runs is still due by its row: no reason to look again before it ends.
+        let floor = if self.running.is_empty() { Duration::from_millis(10) } else { Duration::from_millis(250) };
+        Ok(Some(until_next.clamp(floor, MAX_SLEEP)))
+    }
+
+    /// Starts the listing of users and links if it is due; otherwise says when.
+    async fn start_discovery(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        if self.is_discovering {
+            return Ok(None);
+        }
+        let name = self.source.name.clone();
+        let row = self.engine.store().read(move |txn| txn.source(&name)).await?;
+        let Some(row) = row else { return Ok(None) };
+        let due_at = row.hold_until.map_or(row.discover_due_at, |hold| hold.max(row.discover_due_at));
+        if due_at > now {
+            return Ok(Some(due_at));
+        }
+        self.is_discovering = true;
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        let (engine, source) = (Arc::clone(&self.engine), Arc::clone(&self.source));
+        self.jobs.spawn(async move { Done::Discovery(engine.discover(&source, false).await) });
+        Ok(None)
+    }
+
+    /// Takes due links from the store. While others wait, backfills get at most their share of the workers.
+    async fn fill_queue(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let limit = self.options.workers * QUEUE_PER_WORKER;
+        let source_id = self.source.source_id;
+        let (others, backfills) = self
+            .engine
+            .store()
+            .read(move |txn| {
+                Ok((txn.due_links(source_id, false, now, limit)?, txn.due_links(source_id, true, now, limit)?))
+            })
+            .await?;
+        let share = (self.options.workers * usize::from(self.options.backfill_share)).div_ceil(100).max(1);
+        let mut others: VecDeque<i64> = others.into_iter().filter(|id| !self.running.contains(id)).collect();
+        let mut backfills: VecDeque<i64> = backfills.into_iter().filter(|id| !self.running.contains(id)).collect();
+        let mut free_for_backfills = share.saturating_sub(self.running_backfills);
+        while let Some(link_id) = others.pop_front() {
+            self.queue.push_back((link_id, false));
+            if free_for_backfills > 0 && let Some(backfill) = backfills.pop_front() {
+                self.queue.push_back((backfill, true));
+                free_for_backfills -= 1;
+            }
+        }
+        // Only one round ahead: what is due may be more urgent when these are done.
+        if self.queue.is_empty() {
+            self.queue.extend(backfills.into_iter().map(|id| (id, true)));
+        }
+        self.queue.truncate(limit);
+        Ok(())
+    }
+
+    fn start_link(&mut self, link_id: i64, is_backfill: bool) {
+        self.running.insert(link_id);
+        self.running_backfills += usize::from(is_backfill);
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        let engine = Arc::clone(&self.engine);
+        let deadline = self.options.step_deadline;
+        self.jobs.spawn(async move {
+            let result = step(&engine, link_id, deadline).await;
+            Done::Link { link_id, is_backfill, result }
+        });
+    }
+
+    fn take(&mut self, joined: Result<Done, tokio::task::JoinError>) {
+        self.busy.fetch_sub(1, Ordering::Relaxed);
+        match joined {
+            Ok(Done::Link { link_id, is_backfill, result }) => {
+                self.running.remove(&link_id);
+                self.running_backfills -= usize::from(is_backfill);
+                match result {
+                    Ok(step) => self.tell(Event::Stepped { link_id, step }),
+                    Err(error) => {
+                        tracing::error!(source = %self.source.name, link.id = link_id, %error, "the store failed under a sync");
+                    }
+                }
+            }
+            Ok(Done::Discovery(result)) => {
+                self.is_discovering = false;
+                self.queue.clear();
+                match result {
+                    Ok(found) => self.tell(Event::Discovered { source: self.source.name.clone(), found }),
+                    Err(error) => tracing::error!(source = %self.source.name, %error, "the store failed under a discovery"),
+                }
+            }
+            Err(error) => tracing::error!(source = %self.source.name, %error, "a job was lost"),
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        if let Some(events) = &self.events {
+            // Nobody watching any more is no reason to stop.
+            let _ = events.send(event);
+        }
+    }
+
+    /// Lets running jobs finish for a while, then drops them where they wait.
+    async fn drain(&mut self) {
+        let finish = async {
+            while let Some(done) = self.jobs.join_next().await {
+                self.busy.fetch_sub(1, Ordering::Relaxed);
+                drop(done);
+            }
+        };
+        if tokio::time::timeout(STOP_GRACE, finish).await.is_err() {
+            self.jobs.shutdown().await;
+        }
+    }
+
+    /// Notices that the wall clock was set, which leaves due instants in a future that never was.
+    async fn notice_clock_jump(&mut self) -> Result<(), StoreError> {
+        let (wall, monotonic) = (self.engine.clock().now(), Instant::now());
+        let passed = SignedDuration::try_from(monotonic.duration_since(self.last_look.1)).unwrap_or(SignedDuration::MAX);
+        let shown = wall.duration_since(self.last_look.0);
+        self.last_look = (wall, monotonic);
+        if shown < passed.saturating_sub(CLOCK_TOLERANCE) {
+            tracing::warn!(source = %self.source.name, "the clock was set back; due times are worked out anew");
+            self.replan().await?;
+        }
+        Ok(())
+    }
+
+    /// Brings back links whose due time no schedule could have given them now.
+    async fn replan(&mut self) -> Result<(), StoreError> {
+        let now = self.engine.clock().now();
+        let source = Arc::clone(&self.source);
+        let latest = source
+            .sync_schedule
+            .next_after(now)
+            .and_then(|at| at.saturating_add(source.max_spread).ok())
+            .and_then(|at| at.saturating_add(schedule::MAX_RETRY).ok())
+            .unwrap_or(Timestamp::MAX);
+        self.engine
+            .store()
+            .write(move |txn| {
+                for (link_id, upstream_id) in txn.links_due_after(source.source_id, latest)? {
+                    txn.set_due_at(link_id, source.next_due_at(&upstream_id, now))?;
+                }
+                let discover = schedule::next_due_at(&source.discover_schedule, &source.name, source.max_spread, now);
+                txn.bring_discovery_forward(source.source_id, discover)
+            })
+            .await
+    }
+}
+
+/// One step of one link, given up at its deadline; a panic marks the sync failed and nothing else.
+async fn step(engine: &Arc<Engine>, link_id: i64, deadline: Duration) -> Result<Step, StoreError> {
+    let mut task = JoinSet::new();
+    let worker = Arc::clone(engine);
+    task.spawn(async move { worker.advance(link_id).await });
+    match tokio::time::timeout(deadline, task.join_next()).await {
+        Ok(Some(Ok(result))) => result,
+        Ok(Some(Err(error))) if error.is_panic() => {
+            tracing::error!(link.id = link_id, "a sync panicked; this is a bug, please report it");
+            engine.abandon(link_id, "the sync panicked; this is a bug, please report it with the log").await
+        }
+        Ok(_) => Ok(Step::Nothing),
+        Err(_) => {
+            task.shutdown().await;
+            engine.abandon(link_id, "the sync took longer than its deadline ([schedule] sync_deadline)").await
+        }
+    }
+}
+
+/// Writes the request counters of a source; what cannot be stored is kept for the next time.
+pub(super) async fn flush_usage(engine: &Engine, source: &Source) {
+    let usage = source.limiter.drain_usage();
+    if usage.is_empty() {
+        return;
+    }
+    let rows: Vec<UsageRow> = usage
+        .iter()
+        .map(|u| UsageRow {
+            minute_at: u.minute_at,
+            requests: u.requests,
+            rate_limited: u.rate_limited,
+            failed: u.failed,
+        })
+        .collect();
+    let source_id = source.source_id;
+    if let Err(error) = engine.store().write(move |txn| txn.add_usage(source_id, "secret", &rows)).await {
+        tracing::warn!(source = %source.name, %error, "request counters could not be stored yet");
+        source.limiter.restore_usage(usage);
+    }
+}
