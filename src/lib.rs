@@ -8,6 +8,7 @@ pub mod http;
 pub mod limits;
 pub mod model;
 pub mod money;
+pub mod sandbox;
 pub mod schedule;
 pub mod secret;
 pub mod store;

@@ -1,0 +1,352 @@
+use std::future::Future;
+
+use jiff::SignedDuration;
+use proptest::prelude::*;
+use tokio::task::JoinSet;
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_mins(1);
+const TRUV: Quota = Quota {
+    requests: 300,
+    window: MINUTE,
+};
+
+fn start() -> Timestamp {
+    Timestamp::from_second(1_790_000_000).expect("in range")
+}
+
+fn limiter(quota: Quota, share: u8) -> RequestLimiter {
+    RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, share, Clock::virtual_at(start()))
+}
+
+fn in_paused_time<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+fn worst_window(instants: &mut [Instant], window: Duration) -> usize {
+    instants.sort();
+    let mut first = 0;
+    let mut worst = 0;
+    for last in 0..instants.len() {
+        while instants[last] - instants[first] > window {
+            first += 1;
+        }
+        worst = worst.max(last - first + 1);
+    }
+    worst
+}
+
+#[derive(Clone, Debug)]
+struct Load {
+    /// When each request comes, which lane, and whether and when its caller gives up. Milliseconds.
+    requests: Vec<(u64, u8, Option<u64>)>,
+    restarts_ms: Vec<u64>,
+    throttles_ms: Vec<(u64, u64)>,
+}
+
+fn loads() -> impl Strategy<Value = Load> {
+    let request = (
+        0..4_u64,
+        0..60_000_u64,
+        0..3_u8,
+        prop::option::weighted(0.2, 0..20_000_u64),
+    )
+        .prop_map(
+            // Most requests come together, at one of four instants: the pattern that hurts.
+            |(crowd, at_ms, lane, gives_up)| (if crowd < 3 { crowd * 17_000 } else { at_ms }, lane, gives_up),
+        );
+    (
+        prop::collection::vec(request, 1..400),
+        prop::collection::vec(0..120_000_u64, 0..4),
+        prop::collection::vec((0..120_000_u64, 0..30_000_u64), 0..3),
+    )
+        .prop_map(|(requests, restarts_ms, throttles_ms)| Load {
+            requests,
+            restarts_ms,
+            throttles_ms,
+        })
+}
+
+/// Runs a load for ten minutes and returns when each request was admitted. A restart drops the limiter, with everyone who
+/// waits, and lets a new one serve those who come again.
+async fn run(quota: Quota, load: Load) -> Vec<Instant> {
+    let began = Instant::now();
+    let current = Arc::new(Mutex::new(limiter(quota, 30)));
+    let epochs = Arc::new(Notify::new());
+    let admitted = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = JoinSet::new();
+    for (at_ms, lane, gives_up_ms) in load.requests {
+        let (current, epochs, admitted) = (Arc::clone(&current), Arc::clone(&epochs), Arc::clone(&admitted));
+        tasks.spawn(async move {
+            tokio::time::sleep_until(began + Duration::from_millis(at_ms)).await;
+            let lane = [Lane::Person, Lane::Scheduled, Lane::Backfill][usize::from(lane)];
+            let patience = Duration::from_millis(gives_up_ms.unwrap_or(600_000));
+            let wait = async {
+                loop {
+                    let restarted = epochs.notified();
+                    let limiter = current.lock().expect("not poisoned").clone();
+                    tokio::select! {
+                        () = limiter.admit(lane) => return admitted.lock().expect("not poisoned").push(Instant::now()),
+                        () = restarted => {}
+                    }
+                }
+            };
+            let _gave_up = tokio::time::timeout(patience, wait).await;
+        });
+    }
+    for at_ms in load.restarts_ms {
+        let (current, epochs) = (Arc::clone(&current), Arc::clone(&epochs));
+        tasks.spawn(async move {
+            tokio::time::sleep_until(began + Duration::from_millis(at_ms)).await;
+            *current.lock().expect("not poisoned") = limiter(quota, 30);
+            epochs.notify_waiters();
+        });
+    }
+    for (at_ms, hold_ms) in load.throttles_ms {
+        let current = Arc::clone(&current);
+        tasks.spawn(async move {
+            tokio::time::sleep_until(began + Duration::from_millis(at_ms)).await;
+            let limiter = current.lock().expect("not poisoned").clone();
+            let until = limiter
+                .0
+                .clock
+                .now()
+                .saturating_add(Duration::from_millis(hold_ms))
+                .expect("in range");
+            limiter.throttled(until);
+        });
+    }
+    tasks.join_all().await;
+    let admitted = admitted.lock().expect("not poisoned");
+    admitted.clone()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn no_sliding_window_ever_exceeds_the_limit(
+        requests in 1..400_u32,
+        window_ms in 500..90_000_u64,
+        load in loads(),
+    ) {
+        let window = Duration::from_millis(window_ms);
+        let mut admitted = in_paused_time(run(Quota { requests, window }, load));
+        let limit = (requests * (100 - DEFAULT_MARGIN_PERCENT) / 100).max(1);
+        let worst = worst_window(&mut admitted, window);
+        prop_assert!(worst <= limit as usize, "{worst} in a window of {window:?}, allowed {limit}");
+    }
+
+    #[test]
+    fn nobody_who_stays_is_forgotten(load in loads()) {
+        let staying = load.requests.iter().filter(|(_, _, gives_up)| gives_up.is_none()).count();
+        let admitted = in_paused_time(run(TRUV, load));
+        prop_assert!(admitted.len() >= staying, "{} admitted of {staying} who stayed", admitted.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn steady_use_reaches_most_of_the_quota_and_never_more_than_the_limit() {
+    for quota in [
+        TRUV,
+        Quota {
+            requests: 2000,
+            window: Duration::from_mins(5),
+        },
+        Quota {
+            requests: 60,
+            window: MINUTE,
+        },
+    ] {
+        let limiter = limiter(quota, 30);
+        let began = Instant::now();
+        let mut admitted = Vec::new();
+        while began.elapsed() < quota.window * 4 {
+            limiter.admit(Lane::Scheduled).await;
+            admitted.push(Instant::now());
+        }
+        let per_window = admitted.len() / 4;
+        assert!(
+            per_window * 100 >= quota.requests as usize * 85,
+            "{per_window} of {quota:?}"
+        );
+        assert!(worst_window(&mut admitted, quota.window) <= quota.requests as usize * 95 / 100);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_limiter_has_no_burst_and_an_idle_one_has_its_burst() {
+    let limiter = limiter(TRUV, 30);
+    assert_eq!(limiter.state().available_now, 0);
+    let began = Instant::now();
+    limiter.admit(Lane::Person).await;
+    assert!(began.elapsed() >= limiter.0.pace.period);
+    tokio::time::sleep(MINUTE).await;
+    let state = limiter.state();
+    assert_eq!(
+        (state.limit, state.available_now, state.admitted_in_window),
+        (285, 14, 1)
+    );
+    let idle_until = Instant::now();
+    for _ in 0..14 {
+        limiter.admit(Lane::Scheduled).await;
+    }
+    assert_eq!(idle_until.elapsed(), Duration::ZERO);
+    assert_eq!(limiter.state().available_now, 0);
+}
+
+/// Lets everyone in `lanes` wait, then returns the order in which they went.
+async fn order_of(limiter: &RequestLimiter, lanes: &[Lane]) -> Vec<(usize, Lane)> {
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = JoinSet::new();
+    for (index, lane) in lanes.iter().copied().enumerate() {
+        let (limiter, order) = (limiter.clone(), Arc::clone(&order));
+        tasks.spawn(async move {
+            limiter.admit(lane).await;
+            order.lock().expect("not poisoned").push((index, lane));
+        });
+    }
+    tasks.join_all().await;
+    let order = order.lock().expect("not poisoned");
+    order.clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_overtakes_two_hundred_who_wait() {
+    let limiter = limiter(TRUV, 30);
+    let mut lanes = vec![Lane::Scheduled; 200];
+    lanes.push(Lane::Person);
+    let order = order_of(&limiter, &lanes).await;
+    assert_eq!(order[0], (200, Lane::Person));
+    assert!(
+        order[1..].is_sorted_by_key(|(index, _)| *index),
+        "first come, first served"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn backfills_get_their_share_while_others_wait_and_everything_when_not() {
+    for share in [0, 30, 50] {
+        let limiter = limiter(TRUV, share);
+        let lanes: Vec<Lane> = [Lane::Backfill; 100]
+            .into_iter()
+            .chain([Lane::Scheduled; 100])
+            .collect();
+        let order = order_of(&limiter, &lanes).await;
+        assert_eq!(order.len(), 200);
+        for contested in 1..=100 {
+            let backfills = order[..contested]
+                .iter()
+                .filter(|(_, lane)| *lane == Lane::Backfill)
+                .count();
+            assert!(
+                backfills * 100 <= contested * usize::from(share),
+                "{backfills} of {contested} at {share} %"
+            );
+            assert!(
+                backfills * 100 + 100 > contested * usize::from(share),
+                "{backfills} of {contested} at {share} %"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_wait_costs_no_token_and_blocks_nobody() {
+    let limiter = limiter(
+        Quota {
+            requests: 10,
+            window: MINUTE,
+        },
+        30,
+    );
+    let began = Instant::now();
+    for _ in 0..50 {
+        let given_up = tokio::time::timeout(Duration::from_millis(100), limiter.admit(Lane::Person)).await;
+        assert!(given_up.is_err());
+    }
+    limiter.admit(Lane::Backfill).await;
+    assert!(began.elapsed() <= limiter.0.pace.period + Duration::from_millis(1));
+    assert_eq!((limiter.state().waiting, limiter.state().admitted_in_window), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_holds_everyone_and_halves_the_pace_for_a_while() {
+    let limiter = limiter(TRUV, 30);
+    tokio::time::sleep(MINUTE).await;
+    limiter.throttled(limiter.0.clock.now() + SignedDuration::from_secs(20));
+    limiter.throttled(limiter.0.clock.now() + SignedDuration::from_secs(1));
+    let held_at = Instant::now();
+    let state = limiter.state();
+    assert_eq!(
+        (state.available_now, state.held_until),
+        (0, Some(limiter.0.clock.now() + SignedDuration::from_secs(20)))
+    );
+    limiter.admit(Lane::Person).await;
+    assert!(held_at.elapsed() >= Duration::from_secs(20));
+
+    let slowed_at = Instant::now();
+    let mut slowed = 0;
+    while slowed_at.elapsed() < MINUTE {
+        limiter.admit(Lane::Scheduled).await;
+        slowed += 1;
+    }
+    assert!(
+        (120..=143).contains(&slowed),
+        "{slowed} in the first minute after a throttle"
+    );
+
+    tokio::time::sleep(SLOWED_FOR).await;
+    limiter.admit(Lane::Scheduled).await;
+    let recovered_at = Instant::now();
+    let mut recovered = 0;
+    while recovered_at.elapsed() < MINUTE {
+        limiter.admit(Lane::Scheduled).await;
+        recovered += 1;
+    }
+    assert!((255..=285).contains(&recovered), "{recovered} in a minute at full pace");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absurd_hold_is_capped_and_a_clock_set_back_does_not_hang() {
+    let limiter = limiter(TRUV, 30);
+    let began = Instant::now();
+    limiter.throttled(Timestamp::MAX);
+    limiter.0.clock.shift(SignedDuration::from_hours(-24 * 365));
+    limiter.admit(Lane::Scheduled).await;
+    assert!(began.elapsed() >= MAX_HOLD && began.elapsed() < MAX_HOLD + MINUTE);
+    limiter.throttled(Timestamp::MIN);
+    limiter.admit(Lane::Scheduled).await;
+    assert!(began.elapsed() < MAX_HOLD + MINUTE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_is_counted_by_the_minute_and_can_be_put_back() {
+    let limiter = limiter(TRUV, 30);
+    limiter.admit(Lane::Scheduled).await;
+    limiter.record_rate_limited();
+    tokio::time::sleep(MINUTE).await;
+    limiter.admit(Lane::Scheduled).await;
+    limiter.record_failed();
+    let usage = limiter.drain_usage();
+    assert_eq!(
+        usage
+            .iter()
+            .map(|u| (u.requests, u.rate_limited, u.failed))
+            .collect::<Vec<_>>(),
+        [(1, 1, 0), (1, 0, 1)]
+    );
+    assert_eq!(
+        usage[1].minute_at.duration_since(usage[0].minute_at),
+        SignedDuration::from_mins(1)
+    );
+    assert_eq!(limiter.drain_usage(), []);
+    limiter.admit(Lane::Scheduled).await;
+    limiter.restore_usage(usage);
+    assert_eq!(limiter.drain_usage()[1].requests, 2);
+}
