@@ -79,7 +79,7 @@ impl Default for Pace {
             mfa: Duration::from_secs(10),
             parse: Duration::from_secs(15),
             full_parse: Duration::from_secs(24),
-            long_check: Duration::from_secs(60),
+            long_check: Duration::from_mins(1),
         }
     }
 }

@@ -165,7 +165,7 @@ pub(super) fn account_with_numbers(link: &Link, of: &Account) -> Value {
     let number = json!({
         "account_number": of.number.to_string(),
         "routing_number": format!("{:09}", of.routing),
-        "is_tokenized_account_number": of.number % 2 == 0,
+        "is_tokenized_account_number": of.number.is_multiple_of(2),
     });
     let moves_money = !of.owes();
     let mut value = account(of);

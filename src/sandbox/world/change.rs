@@ -94,7 +94,7 @@ impl Bank {
         next.amount_minor = amount_minor.unwrap_or(next.amount_minor);
         next.updated_ms = self.now_ms;
         if let Some(text) = description {
-            Arc::make_mut(&mut next.detail).description = text.to_owned();
+            text.clone_into(&mut Arc::make_mut(&mut next.detail).description);
         }
         self.replace(link, at, next);
     }

@@ -170,7 +170,7 @@ impl Bank {
         };
         if posted_ms > self.now_ms {
             row.posted_ms = None;
-            row.status = if rare_statuses && roll % 5 == 0 {
+            row.status = if rare_statuses && roll.is_multiple_of(5) {
                 Status::Authorization
             } else {
                 Status::Pending

@@ -90,8 +90,9 @@ impl Bank {
         let link = self.rng.random_range(0..self.links.len());
         // Pending rows are young: a bounded look from the newest keeps a step cheap on long histories.
         let rows = self.links[link].rows.iter().rev().take(500);
-        let waiting = rows.filter(|row| row.is_live() && matches!(row.status, Status::Pending | Status::Authorization));
-        if let Some(txn) = waiting.last().map(|row| TransactionId(row.id)) {
+        let mut waiting =
+            rows.filter(|row| row.is_live() && matches!(row.status, Status::Pending | Status::Authorization));
+        if let Some(txn) = waiting.next_back().map(|row| TransactionId(row.id)) {
             let style = match self.rng.random_range(0..6) {
                 0 => PostStyle::NewIdOnly,
                 1 | 2 => PostStyle::NewIdSameExternalId,

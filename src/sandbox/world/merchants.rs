@@ -169,8 +169,10 @@ impl Pool {
                     merchant: (!name.is_empty()).then(|| (*name).to_owned()),
                     category: Some((*category).to_owned()),
                     mcc: Some(*mcc),
-                    memo: (branch % 5 == 0).then(|| format!("card purchase, terminal {branch}")),
-                    place: (branch % 3 != 0).then_some(place),
+                    memo: branch
+                        .is_multiple_of(5)
+                        .then(|| format!("card purchase, terminal {branch}")),
+                    place: (!branch.is_multiple_of(3)).then_some(place),
                 };
                 drawn.push((Arc::new(detail), *low, *high));
             }

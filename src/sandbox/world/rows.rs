@@ -162,17 +162,6 @@ pub(crate) struct View {
     pub(crate) rows: Arc<Vec<usize>>,
 }
 
-impl Account {
-    /// Moves the balance by a row that appears (`1`) or goes (`-1`).
-    pub(crate) fn book(&mut self, row: &Row, direction: i64) {
-        match row.status {
-            Status::Posted => self.booked_minor += direction * row.amount_minor,
-            Status::Pending | Status::Authorization => self.pending_minor += direction * row.amount_minor,
-            Status::Memo => {}
-        }
-    }
-}
-
 impl Link {
     /// Puts a row at its place; rows in ascending order cost nothing.
     pub(crate) fn place(&mut self, row: Row) {
