@@ -740,7 +740,10 @@ async fn connection_faults_break_hang_or_delay() {
     bench.get("/v1/users/").await;
     assert_eq!(bench.sandbox.now(), started);
     bench.get("/v1/users/").await;
-    assert_eq!(bench.sandbox.now().duration_since(started), SignedDuration::from_secs(9));
+    assert_eq!(
+        bench.sandbox.now().duration_since(started),
+        SignedDuration::from_secs(9)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -979,4 +982,53 @@ async fn small_manners_of_the_api() {
     let twice = bench.post("/v1/webhooks/", hook).await;
     assert_eq!(twice.json()["error"]["extra"]["invalid-params"][0]["field"], "env_type");
     assert_eq!(bench.get("/v1/webhooks/").await.json()["count"], 1);
+}
+
+/// Sends bytes to a bound sandbox and reads until the connection ends or the answer is whole.
+async fn over_the_wire(address: std::net::SocketAddr, bench: &Bench) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    let request = format!(
+        "GET /v1/users/ HTTP/1.1\r\nhost: {address}\r\nx-access-client-id: {}\r\nx-access-secret: {}\r\n\
+         connection: close\r\n\r\n",
+        bench.sandbox.truv_client_id(),
+        bench.secret
+    );
+    stream.write_all(request.as_bytes()).await.expect("a sent request");
+    let mut answer = Vec::new();
+    // A reset is as good an end as any other.
+    while let Ok(1..) = stream.read_buf(&mut answer).await {}
+    String::from_utf8(answer).expect("text")
+}
+
+#[tokio::test]
+async fn over_a_socket_cut_and_reset_end_the_connection() {
+    let sandbox = Sandbox::new(Clock::system(), 7);
+    let bench = Bench {
+        secret: sandbox.truv_secret(),
+        sandbox,
+    };
+    for n in 0..20 {
+        bench.sandbox.add_user(&format!("customer-{n}"));
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let mut served = tokio::task::JoinSet::new();
+    let router = bench.sandbox.router();
+    served.spawn(async move { axum::serve(listener, router).await });
+    let whole = over_the_wire(address, &bench).await;
+    assert!(whole.starts_with("HTTP/1.1 200 OK") && whole.ends_with('}'), "{whole}");
+    bench.sandbox.fault(Fault::CutBody, Scope::all().once());
+    let cut = over_the_wire(address, &bench).await;
+    assert!(
+        cut.contains("customer-0") && !cut.contains("customer-19") && !cut.ends_with("0\r\n\r\n"),
+        "{cut}"
+    );
+    bench.sandbox.fault(Fault::Reset, Scope::all().once());
+    let reset = over_the_wire(address, &bench).await;
+    assert!(
+        !reset.contains("customer-0") && !reset.ends_with("0\r\n\r\n"),
+        "{reset}"
+    );
+    assert_eq!(over_the_wire(address, &bench).await.len(), whole.len());
 }

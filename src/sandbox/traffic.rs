@@ -122,3 +122,32 @@ pub(crate) fn worst(instants: &[i64], window_ms: i64) -> usize {
     }
     most
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_minute_holds_the_limit_and_a_clock_set_back_locks_nobody_out() {
+        let mut traffic = Traffic::default();
+        let secret: Arc<str> = "sandbox-1".into();
+        for at_ms in [0, 10, 20] {
+            assert_eq!(traffic.admit(&secret, at_ms, 3), Ok(()));
+        }
+        assert_eq!(traffic.admit(&secret, 59_999, 3), Err(1));
+        assert_eq!(traffic.admit(&secret, 30_000, 3), Err(30));
+        assert_eq!(traffic.admit(&secret, 30_000, 2), Err(31));
+        assert_eq!(traffic.admit(&secret, 60_000, 3), Ok(()));
+        assert_eq!(traffic.admit(&secret, 60_001, 3), Err(1));
+        assert_eq!(traffic.admit(&"sandbox-2".into(), 60_001, 3), Ok(()));
+        assert_eq!(traffic.admit(&secret, -100_000, 3), Ok(()));
+    }
+
+    #[test]
+    fn the_worst_window_is_half_open() {
+        assert_eq!(worst(&[], 10), 0);
+        assert_eq!(worst(&[0, 10, 20], 10), 1);
+        assert_eq!(worst(&[0, 9, 10, 11, 30], 10), 3);
+        assert_eq!(worst(&[5, 5, 5], 1), 3);
+    }
+}

@@ -10,7 +10,7 @@ use axum::extract::{Request, State as Extract};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header as names, request::Parts};
 use axum::routing::post;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::reply::{Call, Reply, Wish, header};
@@ -258,7 +258,12 @@ fn send(sandbox: &Sandbox, reply: Reply, wire: &Wire) -> Response<Body> {
     } else if wire.cut {
         let mut whole = Bytes::from(reply.body);
         let half = whole.split_to(whole.len() / 2);
-        Body::from_stream(stream::iter([Ok(half), Err(broken())]))
+        // The pause lets the connection flush the first half before it breaks.
+        let end = stream::once(async move {
+            tokio::task::yield_now().await;
+            Err(broken())
+        });
+        Body::from_stream(stream::iter([Ok(half)]).chain(end))
     } else {
         Body::from(reply.body)
     };

@@ -179,3 +179,52 @@ pub(super) fn account_with_numbers(link: &Link, of: &Account) -> Value {
     });
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_instant_has_three_styles() {
+        let cases = [
+            (0, 0, "1970-01-01T00:00:00Z"),
+            (1_709_164_799_000, 1, "2024-02-28T23:59:59.000000Z"),
+            (1_709_164_800_000, 2, "2024-02-29T00:00:00+00:00"),
+            (1_709_164_800_007, 2, "2024-02-29T00:00:00.007000+00:00"),
+            (-1, 3, "1969-12-31T23:59:59.999Z"),
+        ];
+        for (ms, style, expected) in cases {
+            let mut out = Vec::new();
+            push_instant(&mut out, ms, style);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
+
+    #[test]
+    fn an_amount_has_the_digits_of_its_currency() {
+        assert_eq!(decimal(5, "USD"), "0.05");
+        assert_eq!(decimal(-123_456, "EUR"), "-1234.56");
+        assert_eq!(decimal(1234, "JPY"), "1234");
+        assert_eq!(decimal(1234, "KWD"), "1.234");
+    }
+
+    proptest! {
+        #[test]
+        fn every_instant_reads_back(ms in -2_000_000_000_000_i64..8_000_000_000_000, style in 0_u32..4) {
+            let mut out = Vec::new();
+            push_instant(&mut out, ms, style);
+            let back: Timestamp = String::from_utf8_lossy(&out).parse().expect("an instant");
+            prop_assert_eq!(back.as_millisecond(), ms);
+        }
+
+        #[test]
+        fn every_text_reads_back(text in any::<String>()) {
+            let mut out = Vec::new();
+            push_text(&mut out, &text);
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).expect("JSON"), text);
+        }
+    }
+}

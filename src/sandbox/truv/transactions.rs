@@ -1,6 +1,6 @@
 //! `GET /v1/links/{id}/transactions/` (section 10).
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -42,7 +42,6 @@ pub(super) fn list(state: &mut State, call: &Call, id: &str) -> Answer {
     let order = link.view(immediately, shuffled);
     let filter = Filter::of(call, link, immediately)?;
     let rows = filter.narrow(link, &order, shuffled);
-    let rows = rows.as_deref().unwrap_or(&order);
     let mut cut = paging.cut(call, rows.len())?;
     if call.wish.repeat_page {
         paging.page = 1;
@@ -52,7 +51,7 @@ pub(super) fn list(state: &mut State, call: &Call, id: &str) -> Answer {
     Ok(Reply::raw(
         200,
         "application/json",
-        page(link, rows, &cut, call.wish, immediately, state.settings.oddities),
+        page(link, &rows, &cut, call.wish, immediately, state.settings.oddities),
     ))
 }
 
@@ -116,22 +115,24 @@ impl Filter {
         })
     }
 
-    /// The rows that pass, in the order given; `None` for all of them.
-    fn narrow(&self, link: &Link, order: &Arc<Vec<usize>>, shuffled: bool) -> Option<Vec<usize>> {
+    /// The rows that pass, in the order given.
+    ///
+    /// A range of instants, the usual question, is cut out by search, so that a page costs the same at any length.
+    fn narrow<'a>(&self, link: &Link, order: &'a [usize], shuffled: bool) -> Cow<'a, [usize]> {
         let (from, to) = (self.from_ms.unwrap_or(i64::MIN), self.to_ms.unwrap_or(i64::MAX));
         let instant = |at: &usize| link.rows[*at].transacted_ms;
-        let is_plain = self.accounts.is_none() && self.categories.is_none();
-        if is_plain && self.from_ms.is_none() && self.to_ms.is_none() {
-            return None;
-        }
+        let is_range = self.accounts.is_none() && self.categories.is_none();
         let span = if shuffled {
-            &order[..]
+            order
         } else {
             // Newest first: what is later than `to` comes before, what is earlier than `from` behind.
             let first = order.partition_point(|at| instant(at) > to);
             let last = order.partition_point(|at| instant(at) >= from);
             &order[first.min(last)..last]
         };
+        if is_range && !shuffled {
+            return Cow::Borrowed(span);
+        }
         let passes = |at: &&usize| {
             let row = &link.rows[**at];
             (from..=to).contains(&row.transacted_ms)
@@ -146,7 +147,7 @@ impl Filter {
                         .is_some_and(|category| wanted.contains(category))
                 })
         };
-        Some(span.iter().filter(passes).copied().collect())
+        span.iter().filter(passes).copied().collect()
     }
 }
 
