@@ -5,6 +5,9 @@
 //! hide in a shared type. Everything is in memory and, for one seed and one sequence of calls, deterministic. What must stay true: the limits
 //! are enforced strictly; time comes from the [`Clock`] alone; data endpoints show what the last finished refresh brought.
 //!
+//! A link made by a script is in its building phase until somebody first reads or refreshes it over HTTP: what is added
+//! until then is part of the first snapshot. Generated and loaded worlds are published as they are made.
+//!
 //! The bank lives in `world`, Truv's side in `truv`; faults, limits and the request log are shared.
 //!
 //! # Where each behaviour comes from
@@ -51,6 +54,7 @@
 //! | code as number or string, coordinates as number or string or null, three styles of timestamps | documented, 1 and 10 |
 //! | absent optional fields, unknown extra fields | invented (parsers must survive them) |
 //! | pending rows post under the same id, or vanish and come under a new one; ids issued anew; silent removal | inferred, 20.18 to 20.20 |
+//! | a data set's balances are the opening balance plus the rows, also where the bank rounded otherwise | invented |
 //! | webhooks are stored, not delivered; a URL twice in one environment: 400 on `env_type` | documented, 13.1 |
 //! | providers searched by `query`; other parameters ignored | observed, 14 |
 

@@ -70,7 +70,7 @@ pub enum DatasetProblem {
 }
 
 /// What was loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// The new links.
     pub links: Vec<LinkId>,
@@ -78,8 +78,12 @@ pub struct Loaded {
     pub accounts: usize,
     /// How many transactions.
     pub transactions: usize,
-    /// Accounts whose rows do not lead from an opening balance to the last `balance_after`; their rows count.
+    /// Accounts whose rows do not lead from an opening balance to the last `balance_after`, as when the bank rounded.
+    ///
+    /// Their balance is the opening balance plus the rows all the same.
     pub unbalanced_accounts: usize,
+    /// How far the worst of them is off, in minor units.
+    pub worst_drift_minor: i64,
 }
 
 struct Entry {
@@ -119,12 +123,7 @@ impl Bank {
             .unwrap_or(0);
         let today = self.now_ms.div_euclid(DAY_MS);
         let shift = if options.shift_to_today { today - last_day } else { 0 };
-        let mut loaded = Loaded {
-            links: Vec::new(),
-            accounts: 0,
-            transactions: 0,
-            unbalanced_accounts: 0,
-        };
+        let mut loaded = Loaded::default();
         for group in holdings.chunks(options.accounts_per_link.max(1)) {
             let external_id = format!("customer-{:05}", self.users.len() + 1);
             let user = self.insert_user(0, Some(external_id), None, None);
@@ -169,9 +168,13 @@ impl Bank {
             self.insert_row(link, row);
         }
         let booked = self.links[link].accounts[account].booked_minor;
-        let mut ends = holding.entries.iter().filter(|entry| entry.day == last);
-        let adds_up = ends.any(|entry| entry.balance_after_minor == booked);
-        loaded.unbalanced_accounts += usize::from(!adds_up);
+        let ends = holding.entries.iter().filter(|entry| entry.day == last);
+        let drift_minor = ends
+            .map(|entry| (entry.balance_after_minor - booked).abs())
+            .min()
+            .unwrap_or(0);
+        loaded.unbalanced_accounts += usize::from(drift_minor != 0);
+        loaded.worst_drift_minor = loaded.worst_drift_minor.max(drift_minor);
         loaded.accounts += 1;
         loaded.transactions += holding.entries.len();
     }
