@@ -54,6 +54,8 @@ pub enum Fault {
 pub enum ThrottleForm {
     /// 429 with the newest envelope and `Retry-After`.
     ErrorEnvelope,
+    /// 429 with the newest envelope, no number in its text and `Retry-After` as a date, 17 s ahead.
+    RetryDate,
     /// 429 with `detail` and no `Retry-After`.
     Detail,
     /// 503 with the throttle text, as through a proxy.

@@ -15,6 +15,7 @@ mod transactions;
 mod users;
 mod webhooks;
 mod widget;
+mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;

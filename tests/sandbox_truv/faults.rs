@@ -49,6 +49,14 @@ async fn replacement_faults_answer_in_their_form() {
         );
         assert_eq!(bench.get("/v1/links/").await.status, 200);
     }
+    bench
+        .sandbox
+        .fault(Fault::Throttle(ThrottleForm::RetryDate), Scope::all().once());
+    let dated = bench.get("/v1/links/").await;
+    assert_eq!(
+        (dated.status, &dated.headers["retry-after"]),
+        (429, &"Tue, 10 Mar 2026 12:00:17 GMT".parse().expect("a value"))
+    );
     bench.sandbox.fault(Fault::WrongContentType, Scope::all());
     bench
         .sandbox

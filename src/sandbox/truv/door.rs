@@ -1,19 +1,16 @@
-//! The way in and out: admission, limits, faults, and the answer on the wire.
+//! The way in: admission, limits and faults.
 
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State as Extract};
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header as names, request::Parts};
+use axum::http::{HeaderMap, Response, request::Parts};
 use axum::routing::post;
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use jiff::Timestamp;
 
-use super::reply::{Call, Reply, Wish, header};
+use super::reply::{Call, Reply, Retry, Wish, header};
+use super::wire::{Wire, send};
 use super::{dispatch, widget};
 use crate::sandbox::Sandbox;
 use crate::sandbox::fault::{Asked, Fault, ThrottleForm};
@@ -22,11 +19,8 @@ use crate::sandbox::state::State;
 
 /// Requests carry small JSON only.
 const MAX_REQUEST_BYTES: usize = 1024 * 1024;
-/// How a huge body is cut into pieces, so that it needs no memory.
-const CHUNK_BYTES: usize = 64 * 1024;
-const HUGE_HEAD: &[u8] =
-    br#"{"count":0,"next":null,"previous":null,"accounts":[],"transactions":[],"results":[],"padding":""#;
-const HUGE_TAIL: &[u8] = br#""}"#;
+/// What throttle faults say to wait; their texts name it too.
+const THROTTLE_SECONDS: i64 = 17;
 
 /// The routes of Truv's side.
 pub(crate) fn router(sandbox: &Sandbox) -> Router {
@@ -34,17 +28,6 @@ pub(crate) fn router(sandbox: &Sandbox) -> Router {
         .route("/sandbox/connect", post(widget::connect))
         .fallback(serve)
         .with_state(sandbox.clone())
-}
-
-/// What becomes of an answer on its way out.
-#[derive(Default)]
-struct Wire {
-    hang: bool,
-    reset: bool,
-    cut: bool,
-    huge: Option<usize>,
-    delay: Duration,
-    skew_ms: i64,
 }
 
 async fn serve(Extract(sandbox): Extract<Sandbox>, request: Request) -> Response<Body> {
@@ -157,7 +140,11 @@ fn admitted_answer(state: &mut State, parts: &Parts, body: Bytes, tenant: usize,
 fn replacement(fault: &Fault) -> Option<Reply> {
     let text = "Request was throttled. Expected available in 17 seconds.";
     let reply = match fault {
-        Fault::Throttle(ThrottleForm::ErrorEnvelope) => Reply::throttled(17),
+        Fault::Throttle(ThrottleForm::ErrorEnvelope) => Reply::throttled(THROTTLE_SECONDS),
+        Fault::Throttle(ThrottleForm::RetryDate) => Reply {
+            retry_after: Some(Retry::DateIn(THROTTLE_SECONDS)),
+            ..Reply::error(429, "throttled", "Request was throttled.")
+        },
         Fault::Throttle(ThrottleForm::Detail) => Reply::detail(429, text),
         Fault::Throttle(ThrottleForm::TextUnder503) => Reply::raw(503, "text/plain", text.as_bytes().to_vec()),
         Fault::RefreshLimit => Reply::error(429, "throttled", super::tasks::REFRESH_LIMIT_TEXT),
@@ -246,49 +233,4 @@ fn link_of(state: &State, call: &Call) -> Option<u128> {
     let body: serde_json::Value = serde_json::from_slice(&call.body).ok()?;
     let token = body.get("access_token")?.as_str().and_then(id::parse)?;
     state.bank.find_token(token).map(|link| state.bank.links[link].id)
-}
-
-/// Puts an answer on the wire, whole or damaged.
-fn send(sandbox: &Sandbox, reply: Reply, wire: &Wire) -> Response<Body> {
-    let broken = || io::Error::new(io::ErrorKind::ConnectionReset, "the sandbox broke the connection");
-    let body = if let Some(bytes) = wire.huge {
-        huge(bytes)
-    } else if wire.reset {
-        Body::from_stream(stream::iter([Err::<Bytes, _>(broken())]))
-    } else if wire.cut {
-        let mut whole = Bytes::from(reply.body);
-        let half = whole.split_to(whole.len() / 2);
-        // The pause lets the connection flush the first half before it breaks.
-        let end = stream::once(async move {
-            tokio::task::yield_now().await;
-            Err(broken())
-        });
-        Body::from_stream(stream::iter([Ok(half)]).chain(end))
-    } else {
-        Body::from(reply.body)
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    headers.insert(names::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    if let Some(seconds) = reply.retry_after {
-        headers.insert(names::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    let now =
-        Timestamp::from_millisecond(sandbox.now().as_millisecond() + wire.skew_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-    if let Ok(date) = HeaderValue::from_str(&now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()) {
-        headers.insert(names::DATE, date);
-    }
-    response
-}
-
-/// Valid JSON of a given size, made while it is read.
-fn huge(bytes: usize) -> Body {
-    let padding = bytes.saturating_sub(HUGE_HEAD.len() + HUGE_TAIL.len());
-    let chunk = Bytes::from(vec![b'x'; CHUNK_BYTES]);
-    let rest = chunk.slice(..padding % CHUNK_BYTES);
-    let pieces = std::iter::once(Bytes::from_static(HUGE_HEAD))
-        .chain(std::iter::repeat_n(chunk, padding / CHUNK_BYTES))
-        .chain([rest, Bytes::from_static(HUGE_TAIL)]);
-    Body::from_stream(stream::iter(pieces.map(Ok::<_, io::Error>)))
 }

@@ -70,7 +70,16 @@ pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
     pub(super) content_type: &'static str,
-    pub(super) retry_after: Option<i64>,
+    pub(super) retry_after: Option<Retry>,
+}
+
+/// When to come back, in the two forms of the header.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Retry {
+    /// After this many seconds.
+    Seconds(i64),
+    /// At this instant, reckoned from the answer, written as a date.
+    DateIn(i64),
 }
 
 impl Reply {
@@ -126,7 +135,7 @@ impl Reply {
     pub(super) fn throttled(seconds: i64) -> Self {
         let message = format!("Request was throttled. Expected available in {seconds} seconds.");
         Self {
-            retry_after: Some(seconds),
+            retry_after: Some(Retry::Seconds(seconds)),
             ..Self::error(429, "throttled", &message)
         }
     }

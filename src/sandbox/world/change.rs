@@ -10,9 +10,9 @@ use crate::sandbox::id::{self, AccountId, LinkId, TransactionId};
 pub enum PostStyle {
     /// Under the same upstream id.
     SameId,
-    /// Under a new upstream id; the bank's own identifier stays (and is drawn if there was none).
+    /// Under a new upstream id; the bank's own identifier stays.
     NewIdSameExternalId,
-    /// Under a new upstream id and a new identifier of the bank.
+    /// Under a new upstream id and without an identifier of the bank.
     NewIdOnly,
 }
 
@@ -58,13 +58,9 @@ impl Bank {
         if style != PostStyle::SameId {
             next.id = id::draw(&mut self.rng);
             next.created_ms = self.now_ms;
-            if next.external_id.is_none() || style == PostStyle::NewIdOnly {
-                next.external_id = Some(self.draw_external_id());
-            }
         }
-        if style == PostStyle::NewIdSameExternalId && self.links[link].rows[at].external_id.is_none() {
-            // The row must have been announced with the identifier under which it is booked.
-            self.links[link].rows[at].external_id.clone_from(&next.external_id);
+        if style == PostStyle::NewIdOnly {
+            next.external_id = None;
         }
         TransactionId(self.replace(link, at, next))
     }
