@@ -1,0 +1,150 @@
+//! A request as the endpoints see it, and their answers.
+
+use axum::http::{HeaderMap, Method};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+/// What an endpoint answers; both sides go out the same way.
+pub(super) type Answer = Result<Reply, Reply>;
+
+/// An admitted request.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    /// Path below `/v1`, without empty parts.
+    pub(super) segments: Vec<String>,
+    pub(super) path: String,
+    pub(super) query: Vec<(String, String)>,
+    /// Scheme and host for absolute URLs.
+    pub(super) origin: String,
+    pub(super) body: Bytes,
+    pub(super) tenant: usize,
+    pub(super) wish: Wish,
+}
+
+/// What faults want of the endpoints.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one flag a fault, read one by one")]
+pub(super) struct Wish {
+    pub(super) repeat_page: bool,
+    pub(super) invalid_page: bool,
+    pub(super) drift: bool,
+    pub(super) shrink: bool,
+    pub(super) row_without_id: bool,
+    pub(super) bad_amount: bool,
+    pub(super) duplicate_row: bool,
+    pub(super) skew_ms: i64,
+}
+
+impl Call {
+    /// The first value of a query parameter.
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The values of a comma list, if the parameter is there and not empty.
+    pub(super) fn list(&self, name: &str) -> Option<Vec<&str>> {
+        self.param(name)
+            .filter(|text| !text.is_empty())
+            .map(|text| text.split(',').map(str::trim).collect())
+    }
+
+    /// The body as a JSON object.
+    pub(super) fn json(&self) -> Result<Value, Reply> {
+        let value: Value = serde_json::from_slice(&self.body)
+            .map_err(|_| Reply::error(400, "incorrect_parameters", "JSON parse error"))?;
+        if value.is_object() {
+            Ok(value)
+        } else {
+            Err(Reply::invalid("non_field_errors", "Expected an object."))
+        }
+    }
+}
+
+/// An answer before it becomes HTTP.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+    pub(super) content_type: &'static str,
+    pub(super) retry_after: Option<Retry>,
+}
+
+/// When to come back, in the two forms of the header.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Retry {
+    /// After this many seconds.
+    Seconds(i64),
+    /// At this instant, reckoned from the answer, written as a date.
+    DateIn(i64),
+}
+
+impl Reply {
+    pub(super) fn raw(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            body,
+            content_type,
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn json(status: u16, value: &Value) -> Self {
+        Self::raw(status, "application/json", value.to_string().into_bytes())
+    }
+
+    pub(super) fn ok(value: &Value) -> Self {
+        Self::json(200, value)
+    }
+
+    pub(super) fn empty() -> Self {
+        Self::raw(204, "application/json", Vec::new())
+    }
+
+    /// The newest error envelope (3.1).
+    pub(super) fn error(status: u16, code: &str, message: &str) -> Self {
+        Self::json(status, &json!({"error": {"code": code, "message": message}}))
+    }
+
+    /// 400 that names a field (3.1).
+    pub(super) fn invalid(field: &str, message: &str) -> Self {
+        let extra = json!({"invalid-params": [{"field": field, "message": message}]});
+        Self::json(
+            400,
+            &json!({"error": {"code": "incorrect_parameters", "message": "Incorrect request parameters", "extra": extra}}),
+        )
+    }
+
+    /// The framework's own form.
+    pub(super) fn detail(status: u16, detail: &str) -> Self {
+        Self::json(status, &json!({"detail": detail}))
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::detail(404, "Not Found.")
+    }
+
+    pub(super) fn invalid_page() -> Self {
+        Self::detail(404, "Invalid page.")
+    }
+
+    /// 429 in the newest form with its header (2).
+    pub(super) fn throttled(seconds: i64) -> Self {
+        let message = format!("Request was throttled. Expected available in {seconds} seconds.");
+        Self {
+            retry_after: Some(Retry::Seconds(seconds)),
+            ..Self::error(429, "throttled", &message)
+        }
+    }
+}
+
+/// A header as text, empty when absent or not text.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
