@@ -7,7 +7,7 @@
 -- Columns named `*_sealed` are XChaCha20-Poly1305 ciphertext bound to their table, column and row; the first five bytes are
 -- a format version and the id of the key. Analysts query the views (v_*): their columns are only ever added to.
 
-PRAGMA application_id = 1346522929; -- 'PBK1'
+PRAGMA application_id = 1346521905; -- 'PBK1'
 PRAGMA user_version = 1;
 
 CREATE TABLE store_meta (

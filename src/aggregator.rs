@@ -34,7 +34,10 @@ pub struct CallContext {
 impl CallContext {
     /// A context that has sent nothing so far.
     pub fn new(lane: Lane) -> Self {
-        Self { lane, requests: AtomicU32::new(0) }
+        Self {
+            lane,
+            requests: AtomicU32::new(0),
+        }
     }
 
     /// Requests sent since the last call of this function.
@@ -71,7 +74,9 @@ pub enum CallError {
         document: Box<ErrorDocument>,
     },
     /// The credential itself is refused: every link of the source is affected.
-    #[error("the aggregator refuses the source's credentials: {0}; check client_id and access_secret in the configuration")]
+    #[error(
+        "the aggregator refuses the source's credentials: {0}; check client_id and access_secret in the configuration"
+    )]
     Unauthorized(Box<ErrorDocument>),
     /// Tried and tried; later.
     #[error("{0}")]
@@ -296,7 +301,10 @@ impl From<HttpError> for CallError {
             HttpError::RateLimited { until, .. } => Self::RateLimited { until },
             HttpError::Refused { status, document, .. } => match status {
                 401 if document.is_structured => Self::Unauthorized(document),
-                403 if document.is_structured => Self::NeedsAttention { reason: Attention::Access, document },
+                403 if document.is_structured => Self::NeedsAttention {
+                    reason: Attention::Access,
+                    document,
+                },
                 404 | 410 if document.is_structured => Self::Gone(document),
                 _ => Self::Rejected { status, document },
             },

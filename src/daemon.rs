@@ -91,7 +91,13 @@ impl Daemon {
     /// A daemon that has not started.
     pub fn new(engine: Arc<Engine>, options: DaemonOptions) -> Self {
         let notifies = engine.sources().map(|_| Arc::new(Notify::new())).collect();
-        Self { engine, options, waker: Waker(Arc::new(notifies)), events: None, busy: Arc::new(AtomicUsize::new(0)) }
+        Self {
+            engine,
+            options,
+            waker: Waker(Arc::new(notifies)),
+            events: None,
+            busy: Arc::new(AtomicUsize::new(0)),
+        }
     }
 
     /// Sends every [`Event`] to `events`.
@@ -154,7 +160,10 @@ impl Daemon {
             }
             match self.engine.store().checkpoint().await {
                 Ok(bytes) if bytes > LARGE_WAL_BYTES => {
-                    tracing::warn!(wal_bytes = bytes, "a reader holds the write-ahead log; end long queries on the store");
+                    tracing::warn!(
+                        wal_bytes = bytes,
+                        "a reader holds the write-ahead log; end long queries on the store"
+                    );
                 }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "checkpoint failed"),

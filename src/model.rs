@@ -72,8 +72,14 @@ pub enum Attention {
 
 impl Attention {
     /// Every reason, in the order of the schema.
-    pub const ALL: [Self; 6] =
-        [Self::Login, Self::SecondFactor, Self::AccountLocked, Self::Configuration, Self::Unsupported, Self::Access];
+    pub const ALL: [Self; 6] = [
+        Self::Login,
+        Self::SecondFactor,
+        Self::AccountLocked,
+        Self::Configuration,
+        Self::Unsupported,
+        Self::Access,
+    ];
 
     /// The word the store keeps.
     pub fn as_str(self) -> &'static str {
@@ -100,7 +106,9 @@ impl Attention {
             Self::AccountLocked => "the bank locked the access: the customer unlocks it at the bank, then reconnects",
             Self::Configuration => "the connection's settings do not fit: ask the customer to connect the bank anew",
             Self::Unsupported => "the aggregator does not support this bank: remove the link or ask the aggregator",
-            Self::Access => "the aggregator refuses this link's data: check the products of the link and the key's rights",
+            Self::Access => {
+                "the aggregator refuses this link's data: check the products of the link and the key's rights"
+            }
         }
     }
 }
@@ -195,7 +203,9 @@ impl Status {
 
     /// Reads the word the store keeps.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Pending, Self::Posted, Self::Future].into_iter().find(|s| s.as_str() == word)
+        [Self::Pending, Self::Posted, Self::Future]
+            .into_iter()
+            .find(|s| s.as_str() == word)
     }
 }
 

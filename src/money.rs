@@ -49,8 +49,8 @@ impl Currency {
     /// Source: ISO 4217. Codes that are not listed there, new ones included, have two.
     pub fn minor_digits(self) -> u32 {
         match &self.0 {
-            b"BIF" | b"CLP" | b"DJF" | b"GNF" | b"ISK" | b"JPY" | b"KMF" | b"KRW" | b"PYG" | b"RWF" | b"UGX" | b"UYI"
-            | b"VND" | b"VUV" | b"XAF" | b"XOF" | b"XPF" => 0,
+            b"BIF" | b"CLP" | b"DJF" | b"GNF" | b"ISK" | b"JPY" | b"KMF" | b"KRW" | b"PYG" | b"RWF" | b"UGX"
+            | b"UYI" | b"VND" | b"VUV" | b"XAF" | b"XOF" | b"XPF" => 0,
             b"BHD" | b"IQD" | b"JOD" | b"KWD" | b"LYD" | b"OMR" | b"TND" => 3,
             b"CLF" | b"UYW" => 4,
             _ => 2,
@@ -64,7 +64,10 @@ impl Currency {
     /// Errors: every one of [`MoneyError`] but `BadCurrency`; the caller sets the row aside, never rounds.
     pub fn parse_minor(self, text: &str) -> Result<i64, MoneyError> {
         let trimmed = text.trim();
-        let is_plain = !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+'));
+        let is_plain = !trimmed.is_empty()
+            && trimmed
+                .bytes()
+                .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+'));
         if !is_plain {
             return Err(MoneyError::NotDecimal(shorten(text)));
         }
@@ -77,7 +80,11 @@ impl Currency {
         };
         let digits = self.minor_digits();
         if decimal.scale() > digits {
-            return Err(MoneyError::TooPrecise { text: shorten(text), currency: self, digits });
+            return Err(MoneyError::TooPrecise {
+                text: shorten(text),
+                currency: self,
+                digits,
+            });
         }
         let factor = 10_i128.pow(digits - decimal.scale());
         i64::try_from(decimal.mantissa() * factor).map_err(|_| MoneyError::TooLarge(shorten(text)))
@@ -103,9 +110,11 @@ impl FromStr for Currency {
     /// Reads a three-letter code in either case.
     fn from_str(text: &str) -> Result<Self, MoneyError> {
         match text.trim().as_bytes() {
-            [a, b, c] if [a, b, c].iter().all(|x| x.is_ascii_alphabetic()) => {
-                Ok(Self([a.to_ascii_uppercase(), b.to_ascii_uppercase(), c.to_ascii_uppercase()]))
-            }
+            [a, b, c] if [a, b, c].iter().all(|x| x.is_ascii_alphabetic()) => Ok(Self([
+                a.to_ascii_uppercase(),
+                b.to_ascii_uppercase(),
+                c.to_ascii_uppercase(),
+            ])),
             _ => Err(MoneyError::BadCurrency(shorten(text))),
         }
     }
@@ -158,7 +167,9 @@ mod tests {
     #[test]
     fn what_is_no_amount_is_refused_and_never_rounded() {
         use MoneyError::{NotDecimal, TooLarge, TooPrecise};
-        for text in ["", "abc", "1,234.56", "1e3", "NaN", "1.2.3", "--1", "$5", "0x10", "1_000", "."] {
+        for text in [
+            "", "abc", "1,234.56", "1e3", "NaN", "1.2.3", "--1", "$5", "0x10", "1_000", ".",
+        ] {
             assert!(matches!(Currency::USD.parse_minor(text), Err(NotDecimal(_))), "{text}");
         }
         assert!(matches!(Currency::USD.parse_minor("0.005"), Err(TooPrecise { .. })));

@@ -95,7 +95,10 @@ pub enum StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as Code;
-        #[expect(clippy::wildcard_enum_match_arm, reason = "SQLite's codes are an open list; the rest is passed on")]
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "SQLite's codes are an open list; the rest is passed on"
+        )]
         match error.sqlite_error_code() {
             Some(Code::DiskFull) => Self::Full,
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Busy,
@@ -157,7 +160,11 @@ impl Store {
             let mut connection = inner.take_reader()?;
             let result = {
                 let txn = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-                f(&ReadTxn { txn, sealer: &inner.sealer, keep_raw: inner.keep_raw })
+                f(&ReadTxn {
+                    txn,
+                    sealer: &inner.sealer,
+                    keep_raw: inner.keep_raw,
+                })
             };
             lock(&inner.readers).push(connection);
             result
@@ -177,9 +184,15 @@ impl Store {
         let inner = Arc::clone(&self.0);
         run_blocking(move || {
             let mut writer = lock(&inner.writer);
-            let connection = writer.as_mut().ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
+            let connection = writer
+                .as_mut()
+                .ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
             let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let txn = WriteTxn(ReadTxn { txn, sealer: &inner.sealer, keep_raw: inner.keep_raw });
+            let txn = WriteTxn(ReadTxn {
+                txn,
+                sealer: &inner.sealer,
+                keep_raw: inner.keep_raw,
+            });
             let value = f(&txn)?;
             txn.0.txn.commit()?;
             Ok(value)
@@ -243,7 +256,9 @@ where
     T: Send + 'static,
     F: FnOnce() -> Result<T, StoreError> + Send + 'static,
 {
-    tokio::task::spawn_blocking(f).await.unwrap_or(Err(StoreError::Panicked))
+    tokio::task::spawn_blocking(f)
+        .await
+        .unwrap_or(Err(StoreError::Panicked))
 }
 
 fn ms(at: Timestamp) -> i64 {

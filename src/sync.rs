@@ -155,7 +155,12 @@ impl Engine {
     /// An engine over `store` for `sources`.
     pub fn new(store: Store, clock: Clock, sources: Vec<Arc<Source>>, seed: u64) -> Self {
         let sources = sources.into_iter().map(|source| (source.source_id, source)).collect();
-        Self { store, clock, sources, rng: Mutex::new(StdRng::seed_from_u64(seed)) }
+        Self {
+            store,
+            clock,
+            sources,
+            rng: Mutex::new(StdRng::seed_from_u64(seed)),
+        }
     }
 
     /// The store it works on.
@@ -183,9 +188,13 @@ impl Engine {
     /// Errors: only the store's; whatever the aggregator does becomes the outcome of the sync.
     /// After a crash: at any instant, the link is still due or its refresh is in the ledger; the step is done again.
     pub async fn advance(&self, link_id: i64) -> Result<Step, StoreError> {
-        let (link, cursor) =
-            self.store.read(move |txn| Ok((txn.link_state(link_id)?, txn.cursor(link_id)?))).await?;
-        let Some(source) = self.sources.get(&link.source_id) else { return Ok(Step::Nothing) };
+        let (link, cursor) = self
+            .store
+            .read(move |txn| Ok((txn.link_state(link_id)?, txn.cursor(link_id)?)))
+            .await?;
+        let Some(source) = self.sources.get(&link.source_id) else {
+            return Ok(Step::Nothing);
+        };
         if link.paused_at.is_some() || link.removed_at.is_some() {
             return Ok(Step::Nothing);
         }
@@ -223,9 +232,13 @@ impl Engine {
 
     /// Closes the sync of a link whose step ran into its deadline or panicked.
     pub async fn abandon(&self, link_id: i64, error: &str) -> Result<Step, StoreError> {
-        let (link, cursor) =
-            self.store.read(move |txn| Ok((txn.link_state(link_id)?, txn.cursor(link_id)?))).await?;
-        let Some(source) = self.sources.get(&link.source_id) else { return Ok(Step::Nothing) };
+        let (link, cursor) = self
+            .store
+            .read(move |txn| Ok((txn.link_state(link_id)?, txn.cursor(link_id)?)))
+            .await?;
+        let Some(source) = self.sources.get(&link.source_id) else {
+            return Ok(Step::Nothing);
+        };
         let mut trip = Trip {
             engine: self,
             source,
@@ -265,7 +278,10 @@ impl Trip<'_> {
     async fn open_sync(&mut self) -> Result<(), StoreError> {
         if self.link.sync_id.is_none() {
             let (link_id, cause, is_full, now) = (self.link.link_id, self.cause, self.is_full, self.began);
-            let sync_id = self.store().write(move |txn| txn.begin_sync(link_id, cause, is_full, now)).await?;
+            let sync_id = self
+                .store()
+                .write(move |txn| txn.begin_sync(link_id, cause, is_full, now))
+                .await?;
             self.link.sync_id = Some(sync_id);
             self.sync_id = sync_id;
         }
@@ -274,6 +290,9 @@ impl Trip<'_> {
 
     /// Requests sent since this was last asked, as part of the sync's counts.
     fn requests(&self) -> SyncCounts {
-        SyncCounts { requests: self.context.take_requests(), ..SyncCounts::default() }
+        SyncCounts {
+            requests: self.context.take_requests(),
+            ..SyncCounts::default()
+        }
     }
 }

@@ -90,6 +90,15 @@ pub enum AggregatorConfig {
     Truv(TruvConfig),
 }
 
+impl AggregatorConfig {
+    /// The word for it in the file and in the store.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Truv(_) => "truv",
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Aggregator {
     Truv,

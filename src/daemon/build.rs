@@ -78,10 +78,20 @@ fn source_of(
     options: &BuildOptions,
 ) -> Result<Source, BuildError> {
     let AggregatorConfig::Truv(truv) = &source.aggregator;
-    let quota = Quota { requests: truv.requests_per_minute, window: std::time::Duration::from_secs(60) };
-    let limiter = RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, source.backfill_share, options.clock.clone());
-    let headers = aggregator::truv_headers(&truv.client_id, &truv.access_secret)
-        .ok_or_else(|| BuildError::Credentials { name: source.name.clone() })?;
+    let quota = Quota {
+        requests: truv.requests_per_minute,
+        window: std::time::Duration::from_secs(60),
+    };
+    let limiter = RequestLimiter::new(
+        quota,
+        DEFAULT_MARGIN_PERCENT,
+        source.backfill_share,
+        options.clock.clone(),
+    );
+    let headers =
+        aggregator::truv_headers(&truv.client_id, &truv.access_secret).ok_or_else(|| BuildError::Credentials {
+            name: source.name.clone(),
+        })?;
     let door = Door::new(DoorOptions {
         origin: source.base_url.clone(),
         headers,
@@ -92,7 +102,10 @@ fn source_of(
         timeouts: Timeouts::default(),
         seed: options.seed,
     })
-    .map_err(|error| BuildError::Door { name: source.name.clone(), source: error })?;
+    .map_err(|error| BuildError::Door {
+        name: source.name.clone(),
+        source: error,
+    })?;
     let is_development = aggregator::is_development_secret(truv.access_secret.expose());
     let aggregator = Aggregator::Truv(Truv::new(door, truv.page_size, is_development));
     let lifetime_cap = aggregator.refresh_terms().and_then(|terms| terms.lifetime_cap);

@@ -41,7 +41,11 @@ pub(super) struct Lane {
 
 /// A job that ended.
 enum Done {
-    Link { link_id: i64, is_backfill: bool, result: Result<Step, StoreError> },
+    Link {
+        link_id: i64,
+        is_backfill: bool,
+        result: Result<Step, StoreError>,
+    },
     Discovery(Result<Option<Discovered>, StoreError>),
 }
 
@@ -107,12 +111,18 @@ impl Lane {
             self.fill_queue(now).await?;
         }
         while self.running.len() < self.options.workers {
-            let Some((link_id, is_backfill)) = self.queue.pop_front() else { break };
+            let Some((link_id, is_backfill)) = self.queue.pop_front() else {
+                break;
+            };
             self.start_link(link_id, is_backfill);
         }
         if self.options.once && self.running.is_empty() && !self.is_discovering {
             let source_id = self.source.source_id;
-            let left = self.engine.store().read(move |txn| txn.unfinished_links(source_id, now)).await?;
+            let left = self
+                .engine
+                .store()
+                .read(move |txn| txn.unfinished_links(source_id, now))
+                .await?;
             if left == 0 {
                 return Ok(None);
             }
@@ -123,9 +133,15 @@ impl Lane {
         let source_id = self.source.source_id;
         let next = self.engine.store().read(move |txn| txn.next_due_at(source_id)).await?;
         let next = [next, discover_due_at].into_iter().flatten().min();
-        let until_next = next.map_or(MAX_SLEEP, |at| at.duration_since(now).try_into().unwrap_or(Duration::ZERO));
+        let until_next = next.map_or(MAX_SLEEP, |at| {
+            at.duration_since(now).try_into().unwrap_or(Duration::ZERO)
+        });
         // A link that runs is still due by its row: no reason to look again before it ends.
-        let floor = if self.running.is_empty() { Duration::from_millis(10) } else { Duration::from_millis(250) };
+        let floor = if self.running.is_empty() {
+            Duration::from_millis(10)
+        } else {
+            Duration::from_millis(250)
+        };
         Ok(Some(until_next.clamp(floor, MAX_SLEEP)))
     }
 
@@ -137,14 +153,17 @@ impl Lane {
         let name = self.source.name.clone();
         let row = self.engine.store().read(move |txn| txn.source(&name)).await?;
         let Some(row) = row else { return Ok(None) };
-        let due_at = row.hold_until.map_or(row.discover_due_at, |hold| hold.max(row.discover_due_at));
+        let due_at = row
+            .hold_until
+            .map_or(row.discover_due_at, |hold| hold.max(row.discover_due_at));
         if due_at > now {
             return Ok(Some(due_at));
         }
         self.is_discovering = true;
         self.busy.fetch_add(1, Ordering::Relaxed);
         let (engine, source) = (Arc::clone(&self.engine), Arc::clone(&self.source));
-        self.jobs.spawn(async move { Done::Discovery(engine.discover(&source, false).await) });
+        self.jobs
+            .spawn(async move { Done::Discovery(engine.discover(&source, false).await) });
         Ok(None)
     }
 
@@ -156,16 +175,23 @@ impl Lane {
             .engine
             .store()
             .read(move |txn| {
-                Ok((txn.due_links(source_id, false, now, limit)?, txn.due_links(source_id, true, now, limit)?))
+                Ok((
+                    txn.due_links(source_id, false, now, limit)?,
+                    txn.due_links(source_id, true, now, limit)?,
+                ))
             })
             .await?;
-        let share = (self.options.workers * usize::from(self.options.backfill_share)).div_ceil(100).max(1);
+        let share = (self.options.workers * usize::from(self.options.backfill_share))
+            .div_ceil(100)
+            .max(1);
         let mut others: VecDeque<i64> = others.into_iter().filter(|id| !self.running.contains(id)).collect();
         let mut backfills: VecDeque<i64> = backfills.into_iter().filter(|id| !self.running.contains(id)).collect();
         let mut free_for_backfills = share.saturating_sub(self.running_backfills);
         while let Some(link_id) = others.pop_front() {
             self.queue.push_back((link_id, false));
-            if free_for_backfills > 0 && let Some(backfill) = backfills.pop_front() {
+            if free_for_backfills > 0
+                && let Some(backfill) = backfills.pop_front()
+            {
                 self.queue.push_back((backfill, true));
                 free_for_backfills -= 1;
             }
@@ -186,14 +212,22 @@ impl Lane {
         let deadline = self.options.step_deadline;
         self.jobs.spawn(async move {
             let result = step(&engine, link_id, deadline).await;
-            Done::Link { link_id, is_backfill, result }
+            Done::Link {
+                link_id,
+                is_backfill,
+                result,
+            }
         });
     }
 
     fn take(&mut self, joined: Result<Done, tokio::task::JoinError>) {
         self.busy.fetch_sub(1, Ordering::Relaxed);
         match joined {
-            Ok(Done::Link { link_id, is_backfill, result }) => {
+            Ok(Done::Link {
+                link_id,
+                is_backfill,
+                result,
+            }) => {
                 self.running.remove(&link_id);
                 self.running_backfills -= usize::from(is_backfill);
                 match result {
@@ -207,8 +241,13 @@ impl Lane {
                 self.is_discovering = false;
                 self.queue.clear();
                 match result {
-                    Ok(found) => self.tell(Event::Discovered { source: self.source.name.clone(), found }),
-                    Err(error) => tracing::error!(source = %self.source.name, %error, "the store failed under a discovery"),
+                    Ok(found) => self.tell(Event::Discovered {
+                        source: self.source.name.clone(),
+                        found,
+                    }),
+                    Err(error) => {
+                        tracing::error!(source = %self.source.name, %error, "the store failed under a discovery")
+                    }
                 }
             }
             Err(error) => tracing::error!(source = %self.source.name, %error, "a job was lost"),
@@ -238,7 +277,8 @@ impl Lane {
     /// Notices that the wall clock was set, which leaves due instants in a future that never was.
     async fn notice_clock_jump(&mut self) -> Result<(), StoreError> {
         let (wall, monotonic) = (self.engine.clock().now(), Instant::now());
-        let passed = SignedDuration::try_from(monotonic.duration_since(self.last_look.1)).unwrap_or(SignedDuration::MAX);
+        let passed =
+            SignedDuration::try_from(monotonic.duration_since(self.last_look.1)).unwrap_or(SignedDuration::MAX);
         let shown = wall.duration_since(self.last_look.0);
         self.last_look = (wall, monotonic);
         if shown < passed.saturating_sub(CLOCK_TOLERANCE) {
@@ -280,12 +320,22 @@ async fn step(engine: &Arc<Engine>, link_id: i64, deadline: Duration) -> Result<
         Ok(Some(Ok(result))) => result,
         Ok(Some(Err(error))) if error.is_panic() => {
             tracing::error!(link.id = link_id, "a sync panicked; this is a bug, please report it");
-            engine.abandon(link_id, "the sync panicked; this is a bug, please report it with the log").await
+            engine
+                .abandon(
+                    link_id,
+                    "the sync panicked; this is a bug, please report it with the log",
+                )
+                .await
         }
         Ok(_) => Ok(Step::Nothing),
         Err(_) => {
             task.shutdown().await;
-            engine.abandon(link_id, "the sync took longer than its deadline ([schedule] sync_deadline)").await
+            engine
+                .abandon(
+                    link_id,
+                    "the sync took longer than its deadline ([schedule] sync_deadline)",
+                )
+                .await
         }
     }
 }
@@ -306,7 +356,11 @@ pub(super) async fn flush_usage(engine: &Engine, source: &Source) {
         })
         .collect();
     let source_id = source.source_id;
-    if let Err(error) = engine.store().write(move |txn| txn.add_usage(source_id, "secret", &rows)).await {
+    if let Err(error) = engine
+        .store()
+        .write(move |txn| txn.add_usage(source_id, "secret", &rows))
+        .await
+    {
         tracing::warn!(source = %source.name, %error, "request counters could not be stored yet");
         source.limiter.restore_usage(usage);
     }

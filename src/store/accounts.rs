@@ -13,8 +13,9 @@ use crate::secret::{Place, Secret};
 impl ReadTxn<'_> {
     /// A link's accounts: our id by upstream id.
     pub fn account_ids(&self, link_id: i64) -> Result<HashMap<String, i64>, StoreError> {
-        let mut select =
-            self.txn.prepare_cached("SELECT upstream_id, account_id FROM accounts WHERE link_id = :link_id")?;
+        let mut select = self
+            .txn
+            .prepare_cached("SELECT upstream_id, account_id FROM accounts WHERE link_id = :link_id")?;
         let rows = select.query_map(named_params! { ":link_id": link_id }, |row| {
             Ok((row.get("upstream_id")?, row.get("account_id")?))
         })?;
@@ -33,7 +34,9 @@ impl ReadTxn<'_> {
             let id: i64 = row.get("account_number_id")?;
             let open = |column: &'static str| -> Result<Option<Secret>, StoreError> {
                 let sealed: Option<Vec<u8>> = row.get(column)?;
-                sealed.map(|s| self.unseal("account_numbers", column, id, &s)).transpose()
+                sealed
+                    .map(|s| self.unseal("account_numbers", column, id, &s))
+                    .transpose()
             };
             numbers.push(AccountNumber {
                 network: row.get("network")?,
@@ -90,12 +93,7 @@ impl WriteTxn<'_> {
     }
 
     /// Notes which accounts a complete list no longer shows.
-    pub fn mark_missing_accounts(
-        &self,
-        link_id: i64,
-        listed: &[String],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub fn mark_missing_accounts(&self, link_id: i64, listed: &[String], now: Timestamp) -> Result<(), StoreError> {
         let mut update = self.txn.prepare_cached(
             "UPDATE accounts SET missing_at = :now, changed_at = :now
              WHERE link_id = :link_id AND missing_at IS NULL
@@ -159,9 +157,21 @@ impl WriteTxn<'_> {
         )?;
         let id = self.txn.last_insert_rowid();
         let seal = |column: &'static str, secret: &Option<Secret>| -> Result<Option<Vec<u8>>, StoreError> {
-            let place = Place { table: "account_numbers", column, row_id: id };
-            let sealed_error = |source| StoreError::Sealed { table: "account_numbers", column, row_id: id, source };
-            secret.as_ref().map(|s| self.sealer.seal(place, s.expose().as_bytes()).map_err(sealed_error)).transpose()
+            let place = Place {
+                table: "account_numbers",
+                column,
+                row_id: id,
+            };
+            let sealed_error = |source| StoreError::Sealed {
+                table: "account_numbers",
+                column,
+                row_id: id,
+                source,
+            };
+            secret
+                .as_ref()
+                .map(|s| self.sealer.seal(place, s.expose().as_bytes()).map_err(sealed_error))
+                .transpose()
         };
         self.txn.execute(
             "UPDATE account_numbers SET account_number_sealed = :account, routing_number_sealed = :routing

@@ -32,7 +32,10 @@ impl Phase {
         [Self::Idle, Self::Refreshing, Self::Pulling]
             .into_iter()
             .find(|p| p.as_str() == word)
-            .ok_or_else(|| StoreError::UnknownWord { column: "links.phase", value: word.to_owned() })
+            .ok_or_else(|| StoreError::UnknownWord {
+                column: "links.phase",
+                value: word.to_owned(),
+            })
     }
 }
 
@@ -128,7 +131,8 @@ pub struct Upserted {
     pub is_new: bool,
 }
 
-const STATE_COLUMNS: &str = "l.link_id, l.source_id, l.upstream_id, u.upstream_id AS upstream_user_id, l.access_token_sealed,
+const STATE_COLUMNS: &str =
+    "l.link_id, l.source_id, l.upstream_id, u.upstream_id AS upstream_user_id, l.access_token_sealed,
     l.attention, l.phase, l.due_at, l.due_cause, l.wants_full, l.sync_id, l.consecutive_failures, l.last_success_at,
     l.refresh_hold_until, l.reconcile_due_at, l.numbers_checked_at, l.paused_at, l.removed_at, l.first_seen_at";
 
@@ -140,7 +144,9 @@ impl ReadTxn<'_> {
     fn link_state_of(&self, row: &Row<'_>) -> Result<LinkState, StoreError> {
         let link_id: i64 = row.get("link_id")?;
         let sealed: Option<Vec<u8>> = row.get("access_token_sealed")?;
-        let access_token = sealed.map(|s| self.unseal("links", "access_token_sealed", link_id, &s)).transpose()?;
+        let access_token = sealed
+            .map(|s| self.unseal("links", "access_token_sealed", link_id, &s))
+            .transpose()?;
         let attention: Option<String> = row.get("attention")?;
         let due_cause: String = row.get("due_cause")?;
         Ok(LinkState {
@@ -152,8 +158,10 @@ impl ReadTxn<'_> {
             attention: attention.as_deref().and_then(Attention::from_word),
             phase: Phase::from_word(&row.get::<_, String>("phase")?)?,
             due_at: instant(row.get("due_at")?),
-            due_cause: Cause::from_word(&due_cause)
-                .ok_or(StoreError::UnknownWord { column: "links.due_cause", value: due_cause })?,
+            due_cause: Cause::from_word(&due_cause).ok_or(StoreError::UnknownWord {
+                column: "links.due_cause",
+                value: due_cause,
+            })?,
             wants_full: row.get("wants_full")?,
             sync_id: row.get("sync_id")?,
             consecutive_failures: row.get("consecutive_failures")?,
@@ -177,7 +185,12 @@ impl ReadTxn<'_> {
         let plain = self
             .sealer
             .open(Place { table, column, row_id }, sealed)
-            .map_err(|source| StoreError::Sealed { table, column, row_id, source })?;
+            .map_err(|source| StoreError::Sealed {
+                table,
+                column,
+                row_id,
+                source,
+            })?;
         Ok(Secret::new(String::from_utf8_lossy(&plain).into_owned()))
     }
 
@@ -229,7 +242,11 @@ impl ReadTxn<'_> {
              WHERE l.source_id = :source_id AND l.removed_at IS NULL AND l.paused_at IS NULL AND s.retired_at IS NULL
                AND coalesce(s.hold_until, 0) <= :now AND (l.due_at <= :now OR l.phase = 'refreshing')",
         )?;
-        Ok(select.query_row(named_params! { ":source_id": source_id, ":now": ms(now) }, |row| row.get(0))?)
+        Ok(
+            select.query_row(named_params! { ":source_id": source_id, ":now": ms(now) }, |row| {
+                row.get(0)
+            })?,
+        )
     }
 
     /// Everything a sync needs to know about its link.
@@ -240,14 +257,21 @@ impl ReadTxn<'_> {
         let mut rows = select.query(named_params! { ":link_id": link_id })?;
         match rows.next()? {
             Some(row) => self.link_state_of(row),
-            None => Err(StoreError::Missing { what: "link", id: link_id }),
+            None => Err(StoreError::Missing {
+                what: "link",
+                id: link_id,
+            }),
         }
     }
 
     /// The link with this upstream id at any source; `None` if there is none. Ids of two sources never meet in practice.
     pub fn link_by_upstream_id(&self, upstream_id: &str) -> Result<Option<i64>, StoreError> {
-        let mut select = self.txn.prepare_cached("SELECT link_id FROM links WHERE upstream_id = :id LIMIT 1")?;
-        Ok(select.query_row(named_params! { ":id": upstream_id }, |row| row.get(0)).optional()?)
+        let mut select = self
+            .txn
+            .prepare_cached("SELECT link_id FROM links WHERE upstream_id = :id LIMIT 1")?;
+        Ok(select
+            .query_row(named_params! { ":id": upstream_id }, |row| row.get(0))
+            .optional()?)
     }
 
     /// A source's links by upstream id, with what discovery compares: the token's last four characters and the status.
@@ -288,7 +312,10 @@ impl ReadTxn<'_> {
              WHERE l.link_id = :link_id"
         ))?;
         let mut rows = select.query(named_params! { ":link_id": link_id })?;
-        let row = rows.next()?.ok_or(StoreError::Missing { what: "link", id: link_id })?;
+        let row = rows.next()?.ok_or(StoreError::Missing {
+            what: "link",
+            id: link_id,
+        })?;
         Ok(LinkDetail {
             state: self.link_state_of(row)?,
             source: row.get("source")?,
@@ -324,9 +351,9 @@ impl WriteTxn<'_> {
         upsert.execute(named_params! {
             ":source_id": source_id, ":upstream_id": user.upstream_id, ":external_id": user.external_id, ":now": ms(now),
         })?;
-        let mut select = self.txn.prepare_cached(
-            "SELECT user_id FROM users WHERE source_id = :source_id AND upstream_id = :upstream_id",
-        )?;
+        let mut select = self
+            .txn
+            .prepare_cached("SELECT user_id FROM users WHERE source_id = :source_id AND upstream_id = :upstream_id")?;
         Ok(select.query_row(
             named_params! { ":source_id": source_id, ":upstream_id": user.upstream_id },
             |row| row.get(0),
@@ -356,15 +383,14 @@ impl WriteTxn<'_> {
     /// Stores what an aggregator says about a link. A new one is due at once for its backfill.
     ///
     /// Shape: an access token that the answer does not carry leaves the stored one alone.
-    pub fn put_link(
-        &self,
-        source_id: i64,
-        new: &NewLink,
-        now: Timestamp,
-    ) -> Result<Upserted, StoreError> {
+    pub fn put_link(&self, source_id: i64, new: &NewLink, now: Timestamp) -> Result<Upserted, StoreError> {
         let user_id = self.put_user(source_id, &new.user, now)?;
-        let institution_id =
-            new.link.institution.as_ref().map(|i| self.put_institution(source_id, i)).transpose()?;
+        let institution_id = new
+            .link
+            .institution
+            .as_ref()
+            .map(|i| self.put_institution(source_id, i))
+            .transpose()?;
         let upstream_id = &new.link.upstream_id;
         let mut insert = self.txn.prepare_cached(
             "INSERT INTO links (source_id, user_id, institution_id, upstream_id, due_at, due_cause, first_seen_at)
@@ -375,11 +401,13 @@ impl WriteTxn<'_> {
             ":source_id": source_id, ":user_id": user_id, ":institution_id": institution_id,
             ":upstream_id": upstream_id, ":now": ms(now),
         })? == 1;
-        let mut select = self.txn.prepare_cached(
-            "SELECT link_id FROM links WHERE source_id = :source_id AND upstream_id = :upstream_id",
+        let mut select = self
+            .txn
+            .prepare_cached("SELECT link_id FROM links WHERE source_id = :source_id AND upstream_id = :upstream_id")?;
+        let link_id: i64 = select.query_row(
+            named_params! { ":source_id": source_id, ":upstream_id": upstream_id },
+            |row| row.get(0),
         )?;
-        let link_id: i64 = select
-            .query_row(named_params! { ":source_id": source_id, ":upstream_id": upstream_id }, |row| row.get(0))?;
         if !is_new {
             let mut update = self.txn.prepare_cached(
                 "UPDATE links SET institution_id = coalesce(:institution_id, institution_id), user_id = :user_id
@@ -403,13 +431,28 @@ impl WriteTxn<'_> {
     }
 
     fn set_access_token(&self, link_id: i64, token: &Secret) -> Result<(), StoreError> {
-        let place = Place { table: "links", column: "access_token_sealed", row_id: link_id };
-        let sealed_error =
-            |source| StoreError::Sealed { table: "links", column: "access_token_sealed", row_id: link_id, source };
-        if self.link_state(link_id)?.access_token.is_some_and(|t| t.expose() == token.expose()) {
+        let place = Place {
+            table: "links",
+            column: "access_token_sealed",
+            row_id: link_id,
+        };
+        let sealed_error = |source| StoreError::Sealed {
+            table: "links",
+            column: "access_token_sealed",
+            row_id: link_id,
+            source,
+        };
+        if self
+            .link_state(link_id)?
+            .access_token
+            .is_some_and(|t| t.expose() == token.expose())
+        {
             return Ok(());
         }
-        let sealed = self.sealer.seal(place, token.expose().as_bytes()).map_err(sealed_error)?;
+        let sealed = self
+            .sealer
+            .seal(place, token.expose().as_bytes())
+            .map_err(sealed_error)?;
         self.txn.execute(
             "UPDATE links SET access_token_sealed = ?1 WHERE link_id = ?2",
             params![sealed, link_id],
@@ -466,7 +509,10 @@ impl WriteTxn<'_> {
         } else {
             "UPDATE links SET paused_at = NULL, due_at = min(due_at, :now) WHERE link_id = :link_id AND paused_at IS NOT NULL"
         };
-        Ok(self.txn.execute(sql, named_params! { ":now": ms(now), ":link_id": link_id })? == 1)
+        Ok(self
+            .txn
+            .execute(sql, named_params! { ":now": ms(now), ":link_id": link_id })?
+            == 1)
     }
 
     /// Makes a link due now for `cause`; a running refresh is looked at at once, a paused link stays paused.
@@ -482,8 +528,9 @@ impl WriteTxn<'_> {
 
     /// Sets what comes next for a link.
     pub fn set_next(&self, link_id: i64, phase: Phase, due_at: Timestamp) -> Result<(), StoreError> {
-        let mut update =
-            self.txn.prepare_cached("UPDATE links SET phase = :phase, due_at = :due_at WHERE link_id = :link_id")?;
+        let mut update = self
+            .txn
+            .prepare_cached("UPDATE links SET phase = :phase, due_at = :due_at WHERE link_id = :link_id")?;
         update.execute(named_params! { ":phase": phase.as_str(), ":due_at": ms(due_at), ":link_id": link_id })?;
         Ok(())
     }
@@ -524,9 +571,10 @@ impl WriteTxn<'_> {
             "SELECT link_id, upstream_id FROM links
              WHERE source_id = :source_id AND due_at > :latest AND removed_at IS NULL",
         )?;
-        let rows = select.query_map(named_params! { ":source_id": source_id, ":latest": ms(latest) }, |row| {
-            Ok((row.get("link_id")?, row.get("upstream_id")?))
-        })?;
+        let rows = select.query_map(
+            named_params! { ":source_id": source_id, ":latest": ms(latest) },
+            |row| Ok((row.get("link_id")?, row.get("upstream_id")?)),
+        )?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }

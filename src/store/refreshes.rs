@@ -61,7 +61,10 @@ impl RefreshOutcome {
         Self::ALL
             .into_iter()
             .find(|o| o.as_str() == word)
-            .ok_or_else(|| StoreError::UnknownWord { column: "refreshes.outcome", value: word.to_owned() })
+            .ok_or_else(|| StoreError::UnknownWord {
+                column: "refreshes.outcome",
+                value: word.to_owned(),
+            })
     }
 }
 
@@ -140,8 +143,10 @@ impl ReadTxn<'_> {
                  WHERE source_id = :source_id AND counts_from_at >= :since
                    AND outcome NOT IN ('refused', 'throttled', 'not_sent')",
             )?;
-            in_month = by_source
-                .query_row(named_params! { ":source_id": source_id, ":since": ms(month_began) }, |row| row.get(0))?;
+            in_month = by_source.query_row(
+                named_params! { ":source_id": source_id, ":since": ms(month_began) },
+                |row| row.get(0),
+            )?;
         }
         let mut done_ever = 0;
         if let Some(cap) = done_cap {
@@ -152,7 +157,11 @@ impl ReadTxn<'_> {
             )?;
             done_ever = done.query_row(named_params! { ":source_id": source_id, ":cap": cap }, |row| row.get(0))?;
         }
-        Ok(RefreshUse { in_last_day, in_month, done_ever })
+        Ok(RefreshUse {
+            in_last_day,
+            in_month,
+            done_ever,
+        })
     }
 
     /// A link's refresh that has not ended; `None` if there is none.
@@ -178,7 +187,9 @@ impl ReadTxn<'_> {
         let mut select = self.txn.prepare_cached(
             "SELECT link_id FROM refreshes WHERE upstream_task_id = :task AND finished_at IS NULL LIMIT 1",
         )?;
-        Ok(select.query_row(named_params! { ":task": upstream_task_id }, |row| row.get(0)).optional()?)
+        Ok(select
+            .query_row(named_params! { ":task": upstream_task_id }, |row| row.get(0))
+            .optional()?)
     }
 }
 

@@ -134,7 +134,8 @@ fn health_row(row: &Row<'_>) -> rusqlite::Result<HealthRow> {
     })
 }
 
-const HEALTH_COLUMNS: &str = "h.link_id, h.source, h.upstream_link_id, h.user, h.institution, h.state, h.upstream_status,
+const HEALTH_COLUMNS: &str =
+    "h.link_id, h.source, h.upstream_link_id, h.user, h.institution, h.state, h.upstream_status,
     h.attention, l.attention_at, h.last_success_at, h.due_at, h.refreshes_left, h.consecutive_failures, h.last_error";
 
 impl ReadTxn<'_> {
@@ -198,7 +199,9 @@ impl ReadTxn<'_> {
             "SELECT h.state, count(*) FROM v_link_health h JOIN links l ON l.link_id = h.link_id
              WHERE l.source_id = :source_id GROUP BY h.state",
         )?;
-        let rows = select.query_map(named_params! { ":source_id": source_id }, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows = select.query_map(named_params! { ":source_id": source_id }, |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -221,13 +224,22 @@ impl ReadTxn<'_> {
             "SELECT {HEALTH_COLUMNS} FROM v_link_health h JOIN links l ON l.link_id = h.link_id
              WHERE h.link_id = :link_id"
         ))?;
-        let row = select.query_row(named_params! { ":link_id": link_id }, health_row).optional()?;
-        row.ok_or(StoreError::Missing { what: "link", id: link_id })
+        let row = select
+            .query_row(named_params! { ":link_id": link_id }, health_row)
+            .optional()?;
+        row.ok_or(StoreError::Missing {
+            what: "link",
+            id: link_id,
+        })
     }
 
     /// How many live transactions there are; reads an index from end to end.
     pub fn transaction_count(&self) -> Result<u64, StoreError> {
-        Ok(self.txn.query_row("SELECT count(*) FROM transactions WHERE removed_at IS NULL", [], |row| row.get(0))?)
+        Ok(self.txn.query_row(
+            "SELECT count(*) FROM transactions WHERE removed_at IS NULL",
+            [],
+            |row| row.get(0),
+        )?)
     }
 
     /// A link's latest syncs, the latest first.
@@ -259,11 +271,16 @@ impl ReadTxn<'_> {
 
     /// A sync by id: how it ended, for whoever waits for it.
     pub fn sync(&self, sync_id: i64) -> Result<Option<SyncRow>, StoreError> {
-        let mut select = self.txn.prepare_cached("SELECT link_id FROM syncs WHERE sync_id = :sync_id")?;
+        let mut select = self
+            .txn
+            .prepare_cached("SELECT link_id FROM syncs WHERE sync_id = :sync_id")?;
         let link_id = select
             .query_row(named_params! { ":sync_id": sync_id }, |row| row.get::<_, i64>(0))
             .optional()?;
         let Some(link_id) = link_id else { return Ok(None) };
-        Ok(self.latest_syncs(link_id, usize::MAX)?.into_iter().find(|s| s.sync_id == sync_id))
+        Ok(self
+            .latest_syncs(link_id, usize::MAX)?
+            .into_iter()
+            .find(|s| s.sync_id == sync_id))
     }
 }

@@ -61,7 +61,9 @@ impl ReadTxn<'_> {
             "SELECT source_id, name, discover_due_at, discovered_at, discover_failures, hold_until
              FROM sources WHERE name = :name",
         )?;
-        Ok(select.query_row(named_params! { ":name": name }, source_row).optional()?)
+        Ok(select
+            .query_row(named_params! { ":name": name }, source_row)
+            .optional()?)
     }
 }
 
@@ -95,7 +97,10 @@ impl WriteTxn<'_> {
         }
         settings
             .iter()
-            .map(|s| self.source(&s.name)?.ok_or(StoreError::Missing { what: "source", id: 0 }))
+            .map(|s| {
+                self.source(&s.name)?
+                    .ok_or(StoreError::Missing { what: "source", id: 0 })
+            })
             .collect()
     }
 

@@ -10,8 +10,8 @@ use jiff::civil::Date;
 use rusqlite::{CachedStatement, OptionalExtension as _, Row, named_params, params};
 
 use super::{ReadTxn, StoreError, WriteTxn, instant, ms};
-use crate::money::Currency;
 use crate::model::{RejectedRow, Status, TransactionRecord};
+use crate::money::Currency;
 
 /// How far a link's transactions are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,8 @@ pub struct RowWrite {
     pub seen_at: Timestamp,
 }
 
-const ROW_COLUMNS: &str = "t.transaction_id, t.upstream_id, a.upstream_id AS upstream_account_id, t.external_id, t.status,
+const ROW_COLUMNS: &str =
+    "t.transaction_id, t.upstream_id, a.upstream_id AS upstream_account_id, t.external_id, t.status,
     t.amount_minor, t.memo_minor, t.currency, t.transacted_at, t.transacted_on, t.posted_at, t.posted_on, t.description,
     t.merchant, t.category, t.merchant_code, t.check_number, t.memo, t.latitude, t.longitude, t.operation_type,
     t.upstream_status, t.removed_at, t.content_hash";
@@ -105,7 +106,9 @@ fn stored_row(row: &Row<'_>) -> Result<StoredRow, StoreError> {
             status: Status::from_word(&status).ok_or_else(|| word_error("transactions.status", status))?,
             amount_minor: row.get("amount_minor")?,
             memo_minor: row.get("memo_minor")?,
-            currency: currency.parse::<Currency>().map_err(|_| word_error("transactions.currency", currency))?,
+            currency: currency
+                .parse::<Currency>()
+                .map_err(|_| word_error("transactions.currency", currency))?,
             transacted_at: instant(row.get("transacted_at")?),
             transacted_on: day("transactions.transacted_on", row.get("transacted_on")?)?,
             posted_at: row.get::<_, Option<i64>>("posted_at")?.map(instant),
@@ -132,8 +135,9 @@ fn stored_row(row: &Row<'_>) -> Result<StoredRow, StoreError> {
 impl ReadTxn<'_> {
     /// How far a link is stored; `None`: never walked completely.
     pub fn cursor(&self, link_id: i64) -> Result<Option<Cursor>, StoreError> {
-        let mut select =
-            self.txn.prepare_cached("SELECT covered_to_at, full_walked_at FROM cursors WHERE link_id = :link_id")?;
+        let mut select = self
+            .txn
+            .prepare_cached("SELECT covered_to_at, full_walked_at FROM cursors WHERE link_id = :link_id")?;
         Ok(select
             .query_row(named_params! { ":link_id": link_id }, |row| {
                 Ok(Cursor {
@@ -156,7 +160,11 @@ impl ReadTxn<'_> {
                  UNION ALL
                  SELECT min(transacted_at) FROM rejected_rows WHERE link_id = :link_id AND resolved_at IS NULL)",
         )?;
-        Ok(select.query_row(named_params! { ":link_id": link_id }, |row| row.get::<_, Option<i64>>(0))?.map(instant))
+        Ok(select
+            .query_row(named_params! { ":link_id": link_id }, |row| {
+                row.get::<_, Option<i64>>(0)
+            })?
+            .map(instant))
     }
 
     /// Whether posted rows of this link wait for a second look, and since when the first did.
@@ -165,7 +173,11 @@ impl ReadTxn<'_> {
             "SELECT min(x.first_missed_at) FROM transaction_absences x
              JOIN transactions t ON t.transaction_id = x.transaction_id WHERE t.link_id = :link_id",
         )?;
-        Ok(select.query_row(named_params! { ":link_id": link_id }, |row| row.get::<_, Option<i64>>(0))?.map(instant))
+        Ok(select
+            .query_row(named_params! { ":link_id": link_id }, |row| {
+                row.get::<_, Option<i64>>(0)
+            })?
+            .map(instant))
     }
 
     /// A stored row, whole.
@@ -177,7 +189,10 @@ impl ReadTxn<'_> {
         let mut rows = select.query(named_params! { ":transaction_id": transaction_id })?;
         match rows.next()? {
             Some(row) => stored_row(row),
-            None => Err(StoreError::Missing { what: "transaction", id: transaction_id }),
+            None => Err(StoreError::Missing {
+                what: "transaction",
+                id: transaction_id,
+            }),
         }
     }
 
@@ -201,11 +216,7 @@ impl ReadTxn<'_> {
     /// Live rows of one account from an instant on: what a complete walk from there should have shown.
     ///
     /// Shape: (our id, where it stands), in no promised order.
-    pub fn live_rows_from(
-        &self,
-        account_id: i64,
-        from: Option<Timestamp>,
-    ) -> Result<Vec<(i64, Status)>, StoreError> {
+    pub fn live_rows_from(&self, account_id: i64, from: Option<Timestamp>) -> Result<Vec<(i64, Status)>, StoreError> {
         // The day bounds the index search; a day less, because a civil day may begin before its UTC instant.
         let mut select = self.txn.prepare_cached(
             "SELECT transaction_id, status FROM transactions
@@ -253,8 +264,11 @@ impl<'c> WriteTxn<'c> {
     where
         'c: 't,
     {
-        let next_change_id =
-            self.txn.query_row("SELECT value FROM store_meta WHERE name = 'next_change_id'", [], |row| row.get(0))?;
+        let next_change_id = self.txn.query_row(
+            "SELECT value FROM store_meta WHERE name = 'next_change_id'",
+            [],
+            |row| row.get(0),
+        )?;
         Ok(PageWriter {
             find: self.txn.prepare_cached(
                 "SELECT transaction_id, content_hash, removed_at IS NOT NULL FROM transactions
@@ -286,14 +300,21 @@ impl PageWriter<'_> {
     /// The stored row that has this upstream id now.
     pub fn find(&mut self, link_id: i64, upstream_id: &str) -> Result<Option<KnownRow>, StoreError> {
         let known = self.find.query_row(params![link_id, upstream_id], |row| {
-            Ok(KnownRow { transaction_id: row.get(0)?, content_hash: row.get(1)?, is_removed: row.get(2)? })
+            Ok(KnownRow {
+                transaction_id: row.get(0)?,
+                content_hash: row.get(1)?,
+                is_removed: row.get(2)?,
+            })
         });
         Ok(known.optional()?)
     }
 
     /// The stored row that had this upstream id once.
     pub fn find_alias(&mut self, link_id: i64, upstream_id: &str) -> Result<Option<i64>, StoreError> {
-        Ok(self.find_alias.query_row(params![link_id, upstream_id], |row| row.get(0)).optional()?)
+        Ok(self
+            .find_alias
+            .query_row(params![link_id, upstream_id], |row| row.get(0))
+            .optional()?)
     }
 
     /// Stores a row that was never seen and its `added` change; returns our id.
@@ -412,10 +433,9 @@ impl PageWriter<'_> {
 
     /// Drops a former id: it is a row of its own, or a row's present id, again.
     pub fn drop_alias(&mut self, link_id: i64, upstream_id: &str) -> Result<(), StoreError> {
-        let mut delete = self
-            .txn
-            .txn
-            .prepare_cached("DELETE FROM transaction_aliases WHERE link_id = :link_id AND upstream_id = :upstream_id")?;
+        let mut delete = self.txn.txn.prepare_cached(
+            "DELETE FROM transaction_aliases WHERE link_id = :link_id AND upstream_id = :upstream_id",
+        )?;
         delete.execute(named_params! { ":link_id": link_id, ":upstream_id": upstream_id })?;
         Ok(())
     }
@@ -429,7 +449,15 @@ impl PageWriter<'_> {
     ) -> Result<(), StoreError> {
         let (before, after) = values.unzip();
         let change_id = self.next_change_id;
-        self.change.execute(params![change_id, transaction_id, at.sync_id, kind, ms(at.seen_at), before, after])?;
+        self.change.execute(params![
+            change_id,
+            transaction_id,
+            at.sync_id,
+            kind,
+            ms(at.seen_at),
+            before,
+            after
+        ])?;
         self.next_change_id += 1;
         Ok(())
     }
@@ -471,8 +499,9 @@ impl WriteTxn<'_> {
 
     /// Forgets an absence: the row was found again, or is removed now.
     pub fn clear_absence(&self, transaction_id: i64) -> Result<(), StoreError> {
-        let mut delete =
-            self.txn.prepare_cached("DELETE FROM transaction_absences WHERE transaction_id = :transaction_id")?;
+        let mut delete = self
+            .txn
+            .prepare_cached("DELETE FROM transaction_absences WHERE transaction_id = :transaction_id")?;
         delete.execute(named_params! { ":transaction_id": transaction_id })?;
         Ok(())
     }

@@ -122,13 +122,20 @@ impl ReadTxn<'_> {
     pub fn verify(&self, now: Timestamp) -> Result<VerifyReport, StoreError> {
         let mut findings = vec![self.integrity()?];
         for (check, is_error, sql) in CHECKS {
-            let mut finding = Finding { check, violations: 0, examples: Vec::new(), is_error: *is_error };
+            let mut finding = Finding {
+                check,
+                violations: 0,
+                examples: Vec::new(),
+                is_error: *is_error,
+            };
             let mut select = self.txn.prepare(sql)?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
                 finding.violations += 1;
                 if finding.examples.len() < EXAMPLES {
-                    finding.examples.push(row.get::<_, Option<String>>(0)?.unwrap_or_default());
+                    finding
+                        .examples
+                        .push(row.get::<_, Option<String>>(0)?.unwrap_or_default());
                 }
             }
             findings.push(finding);
@@ -163,7 +170,11 @@ impl ReadTxn<'_> {
         Ok(Finding {
             check: "schedule: no link waits for more than a day",
             violations: ids.len() as u64,
-            examples: ids.iter().take(EXAMPLES).map(|id| format!("link {id}; is the daemon running?")).collect(),
+            examples: ids
+                .iter()
+                .take(EXAMPLES)
+                .map(|id| format!("link {id}; is the daemon running?"))
+                .collect(),
             is_error: true,
         })
     }

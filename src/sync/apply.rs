@@ -80,7 +80,12 @@ impl Walk {
     }
 
     fn at(&self, account_id: i64) -> RowWrite {
-        RowWrite { link_id: self.link_id, account_id, sync_id: self.sync_id, seen_at: self.seen_at }
+        RowWrite {
+            link_id: self.link_id,
+            account_id,
+            sync_id: self.sync_id,
+            seen_at: self.seen_at,
+        }
     }
 
     /// Stores one page: accounts, certain rows, rows set aside.
@@ -124,7 +129,10 @@ impl Walk {
             .map(|row| row.upstream_account_id.as_str())
             .filter(|id| !self.account_ids.contains_key(*id) && page.accounts.iter().all(|a| a.upstream_id != *id))
             .collect();
-        let is_news = page.accounts.iter().any(|a| !self.account_ids.contains_key(&a.upstream_id));
+        let is_news = page
+            .accounts
+            .iter()
+            .any(|a| !self.account_ids.contains_key(&a.upstream_id));
         if unknown.is_empty() && !is_news {
             return Ok(());
         }
@@ -151,10 +159,17 @@ impl Walk {
             }
             return Ok(());
         }
-        let former_owner =
-            if self.has_history { writer.find_alias(self.link_id, &row.upstream_id)? } else { None };
+        let former_owner = if self.has_history {
+            writer.find_alias(self.link_id, &row.upstream_id)?
+        } else {
+            None
+        };
         if former_owner.is_some() || (self.has_history && self.resembles_unseen(txn, account_id, row)?) {
-            self.held.push(Held { record: row.clone(), account_id, former_owner });
+            self.held.push(Held {
+                record: row.clone(),
+                account_id,
+                former_owner,
+            });
             return Ok(());
         }
         let transaction_id = writer.insert(at, row)?;
@@ -173,9 +188,9 @@ impl Walk {
         let from = row.transacted_on.saturating_sub(span);
         let to = row.transacted_on.saturating_add(span);
         let near = txn.live_rows_between(account_id, from, to)?;
-        Ok(near.iter().any(|s| {
-            !self.seen_transactions.contains(&s.transaction_id) && plan::may_be_same(&s.record, row)
-        }))
+        Ok(near
+            .iter()
+            .any(|s| !self.seen_transactions.contains(&s.transaction_id) && plan::may_be_same(&s.record, row)))
     }
 
     /// Ends a complete walk: recognises rows under new ids, stores the rest, decides about absences, moves the cursor.
@@ -190,8 +205,10 @@ impl Walk {
     ) -> Result<SyncCounts, StoreError> {
         let mut counts = SyncCounts::default();
         let mut writer = txn.page_writer()?;
-        let accounts: Vec<i64> =
-            listed.iter().filter_map(|a| self.account_ids.get(&a.upstream_id).copied()).collect();
+        let accounts: Vec<i64> = listed
+            .iter()
+            .filter_map(|a| self.account_ids.get(&a.upstream_id).copied())
+            .collect();
         let mut unseen = self.unseen(txn, &accounts)?;
         let matched = self.settle_held(txn, &mut writer, &unseen, &mut counts)?;
         unseen.retain(|(id, _, _)| !matched.contains(id));
@@ -237,10 +254,14 @@ impl Walk {
         }
         let mut gone = Vec::with_capacity(unseen.len());
         for (id, account_id, _) in unseen {
-            gone.push(Gone { row: txn.transaction(*id)?, account_id: *account_id });
+            gone.push(Gone {
+                row: txn.transaction(*id)?,
+                account_id: *account_id,
+            });
         }
         let pairs = plan::match_held(&held, &gone);
-        let by_held: HashMap<usize, (i64, AliasRule)> = pairs.into_iter().map(|(h, id, rule)| (h, (id, rule))).collect();
+        let by_held: HashMap<usize, (i64, AliasRule)> =
+            pairs.into_iter().map(|(h, id, rule)| (h, (id, rule))).collect();
         for (index, held) in held.iter().enumerate() {
             let at = self.at(held.account_id);
             if held.former_owner.is_some() {

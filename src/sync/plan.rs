@@ -71,7 +71,11 @@ pub(super) fn change_between(stored: &StoredRow, incoming: &TransactionRecord) -
     } else {
         "updated"
     };
-    Some(Change { kind, before: Value::Object(before).to_string(), after: Value::Object(after).to_string() })
+    Some(Change {
+        kind,
+        before: Value::Object(before).to_string(),
+        after: Value::Object(after).to_string(),
+    })
 }
 
 /// The values whose change is history, by column.
@@ -112,7 +116,13 @@ pub(super) fn may_be_same(stored: &TransactionRecord, incoming: &TransactionReco
 /// Shape: (index into `held`, our id of the gone row, the rule); each held row and each gone row at most once. Whatever is
 /// ambiguous is left out: rows that nothing tells apart may be paired in any order, others may not.
 pub(super) fn match_held(held: &[Held], gone: &[Gone]) -> Vec<(usize, i64, AliasRule)> {
-    let mut matching = Matching { held, gone, free_held: (0..held.len()).collect(), free_gone: (0..gone.len()).collect(), pairs: Vec::new() };
+    let mut matching = Matching {
+        held,
+        gone,
+        free_held: (0..held.len()).collect(),
+        free_gone: (0..gone.len()).collect(),
+        pairs: Vec::new(),
+    };
     matching.by_former_id();
     matching.by_external_id();
     matching.by_identity();
@@ -138,7 +148,11 @@ impl Matching<'_> {
     fn by_former_id(&mut self) {
         for h in self.free_held.clone() {
             let owner = self.held[h].former_owner;
-            let found = self.free_gone.iter().copied().find(|g| Some(self.gone[*g].row.transaction_id) == owner);
+            let found = self
+                .free_gone
+                .iter()
+                .copied()
+                .find(|g| Some(self.gone[*g].row.transaction_id) == owner);
             if let Some(g) = found {
                 self.pair(h, g, AliasRule::FormerId);
             }
@@ -170,13 +184,19 @@ impl Matching<'_> {
     fn by_identity(&mut self) {
         let mut gone_by_key: HashMap<_, Vec<usize>> = HashMap::new();
         for g in self.free_gone.iter().rev() {
-            gone_by_key.entry(identity(self.gone[*g].account_id, &self.gone[*g].row.record)).or_default().push(*g);
+            gone_by_key
+                .entry(identity(self.gone[*g].account_id, &self.gone[*g].row.record))
+                .or_default()
+                .push(*g);
         }
         for h in self.free_held.clone() {
             let held = &self.held[h];
-            let Some(same) = gone_by_key.get_mut(&identity(held.account_id, &held.record)) else { continue };
-            let fitting =
-                same.iter().rposition(|g| external_ids_agree(&self.gone[*g].row.record, &held.record));
+            let Some(same) = gone_by_key.get_mut(&identity(held.account_id, &held.record)) else {
+                continue;
+            };
+            let fitting = same
+                .iter()
+                .rposition(|g| external_ids_agree(&self.gone[*g].row.record, &held.record));
             if let Some(at) = fitting {
                 let g = same.remove(at);
                 self.pair(h, g, AliasRule::Identical);
@@ -204,8 +224,18 @@ impl Matching<'_> {
     }
 }
 
-fn identity(account_id: i64, r: &TransactionRecord) -> (i64, Status, i64, crate::money::Currency, jiff::civil::Date, &str) {
-    (account_id, r.status, r.amount_minor, r.currency, r.transacted_on, &r.description)
+fn identity(
+    account_id: i64,
+    r: &TransactionRecord,
+) -> (i64, Status, i64, crate::money::Currency, jiff::civil::Date, &str) {
+    (
+        account_id,
+        r.status,
+        r.amount_minor,
+        r.currency,
+        r.transacted_on,
+        &r.description,
+    )
 }
 
 fn are_identical(a: &TransactionRecord, b: &TransactionRecord) -> bool {
@@ -232,7 +262,9 @@ fn posts(pending: &TransactionRecord, posted: &TransactionRecord) -> bool {
 }
 
 fn days_between(a: &TransactionRecord, b: &TransactionRecord) -> i32 {
-    a.transacted_on.until(b.transacted_on).map_or(i32::MAX, |span| span.get_days().abs())
+    a.transacted_on
+        .until(b.transacted_on)
+        .map_or(i32::MAX, |span| span.get_days().abs())
 }
 
 /// Whether two descriptions can name one transaction: they share at least half of the shorter one's words.

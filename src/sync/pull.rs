@@ -24,7 +24,9 @@ impl Trip<'_> {
         self.link.phase = Phase::Pulling;
         let link_id = self.link.link_id;
         let now = self.now();
-        self.store().write(move |txn| txn.set_next(link_id, Phase::Pulling, now)).await?;
+        self.store()
+            .write(move |txn| txn.set_next(link_id, Phase::Pulling, now))
+            .await?;
         let listed = self.read_accounts().await?;
         let window = self.window().await?;
         let mut earlier: Option<Walk> = None;
@@ -42,7 +44,10 @@ impl Trip<'_> {
     async fn read_accounts(&mut self) -> Result<Vec<AccountRecord>, Stop> {
         let link_id = self.link.link_id;
         let now = self.now();
-        let is_due = self.link.numbers_checked_at.is_none_or(|at| now.duration_since(at) >= NUMBERS_EVERY);
+        let is_due = self
+            .link
+            .numbers_checked_at
+            .is_none_or(|at| now.duration_since(at) >= NUMBERS_EVERY);
         let upstream_id = self.link.upstream_id.clone();
         if is_due {
             let answer = self.aggregator().accounts(&self.context, &upstream_id, true).await;
@@ -66,14 +71,21 @@ impl Trip<'_> {
 
     /// From the oldest of: cursor minus overlap, and what is not settled yet. The whole history where that is due.
     async fn window(&self) -> Result<Window, Stop> {
-        let Some(cursor) = self.cursor.filter(|_| !self.is_full) else { return Ok(Window { from: None }) };
+        let Some(cursor) = self.cursor.filter(|_| !self.is_full) else {
+            return Ok(Window { from: None });
+        };
         let link_id = self.link.link_id;
         let unsettled = self.store().read(move |txn| txn.oldest_unsettled_at(link_id)).await?;
-        let overlapping = cursor.covered_to_at.saturating_sub(self.source.overlap).unwrap_or(Timestamp::MIN);
+        let overlapping = cursor
+            .covered_to_at
+            .saturating_sub(self.source.overlap)
+            .unwrap_or(Timestamp::MIN);
         let unsettled = unsettled.map(|at| at.saturating_sub(UNSETTLED_MARGIN).unwrap_or(Timestamp::MIN));
         let from = unsettled.map_or(overlapping, |at| at.min(overlapping));
         // Whole seconds: what the aggregator is asked for is exactly what absences are judged by.
-        Ok(Window { from: Timestamp::from_second(from.as_second()).ok() })
+        Ok(Window {
+            from: Timestamp::from_second(from.as_second()).ok(),
+        })
     }
 
     /// Reads the list from its first page to its last, storing each page as it comes.
@@ -90,7 +102,11 @@ impl Trip<'_> {
             if number == 0 {
                 // The dedicated list is complete and fresher; what only this answer shows is kept too.
                 let mut accounts = listed.to_vec();
-                accounts.extend(page.accounts.into_iter().filter(|a| listed.iter().all(|l| l.upstream_id != a.upstream_id)));
+                accounts.extend(
+                    page.accounts
+                        .into_iter()
+                        .filter(|a| listed.iter().all(|l| l.upstream_id != a.upstream_id)),
+                );
                 page.accounts = accounts;
             }
             let (sync_id, requests) = (self.sync_id, self.requests());
@@ -109,7 +125,11 @@ impl Trip<'_> {
                 return Ok(walk);
             }
         }
-        Err(CallError::Malformed { what: "transactions", reason: format!("more than {MAX_PAGES} pages") }.into())
+        Err(CallError::Malformed {
+            what: "transactions",
+            reason: format!("more than {MAX_PAGES} pages"),
+        }
+        .into())
     }
 
     /// Commits what only a complete walk can decide, the cursor and the end of the sync, all in one transaction.

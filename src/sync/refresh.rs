@@ -48,7 +48,9 @@ impl Trip<'_> {
         match self.book().await? {
             Booked::Wait(until) => {
                 let link_id = self.link.link_id;
-                self.store().write(move |txn| txn.set_next(link_id, Phase::Idle, until)).await?;
+                self.store()
+                    .write(move |txn| txn.set_next(link_id, Phase::Idle, until))
+                    .await?;
                 Ok(Step::Waiting { until })
             }
             Booked::Held(held) => {
@@ -62,17 +64,24 @@ impl Trip<'_> {
     /// Notes the link's health. A link that needs a person ends here; one whose first connection still runs waits.
     async fn take_health(&mut self, health: LinkHealth, is_first: bool) -> Result<Option<Step>, Stop> {
         let (link_id, now, noted) = (self.link.link_id, self.now(), health.clone());
-        self.store().write(move |txn| txn.set_link_health(link_id, &noted, now)).await?;
+        self.store()
+            .write(move |txn| txn.set_link_health(link_id, &noted, now))
+            .await?;
         if let Some(reason) = health.attention {
             self.open_sync().await?;
             return self.needs_attention(reason).await.map(Some);
         }
         self.link.attention = None;
         let status = health.upstream_status.unwrap_or_default();
-        let is_running = matches!(self.aggregator().announced_progress(&status), RefreshProgress::Running { .. });
+        let is_running = matches!(
+            self.aggregator().announced_progress(&status),
+            RefreshProgress::Running { .. }
+        );
         if is_first && is_running && !status.is_empty() && !self.is_first_connection_overdue() {
             let until = self.after(self.source.refresh_poll_max);
-            self.store().write(move |txn| txn.set_next(link_id, Phase::Idle, until)).await?;
+            self.store()
+                .write(move |txn| txn.set_next(link_id, Phase::Idle, until))
+                .await?;
             return Ok(Some(Step::Waiting { until }));
         }
         Ok(None)
@@ -99,7 +108,10 @@ impl Trip<'_> {
                     let used = txn.refresh_use(source_id, link_id, day_began, month_began, policy.lifetime_cap)?;
                     refreshes::decide(&policy, &used, cause == Cause::Person, refused_until, began)
                 } else {
-                    Err(RefreshHeld { reason: refreshes::HoldReason::NoToken, until: None })
+                    Err(RefreshHeld {
+                        reason: refreshes::HoldReason::NoToken,
+                        until: None,
+                    })
                 };
                 let worth_waiting = began.saturating_add(WORTH_WAITING).unwrap_or(began);
                 if let Err(RefreshHeld { until: Some(until), .. }) = decision
@@ -138,12 +150,16 @@ impl Trip<'_> {
 
     /// Sends the request for a refresh that is booked.
     async fn ask(&mut self, refresh_id: i64) -> Result<Step, Stop> {
-        let Some(token) = self.link.access_token.clone() else { return self.pull().await };
+        let Some(token) = self.link.access_token.clone() else {
+            return self.pull().await;
+        };
         let answer = self.aggregator().start_refresh(&self.context, &token).await;
         let now = self.now();
         match answer {
             Ok(task) => {
-                self.store().write(move |txn| txn.refresh_running(refresh_id, &task, now)).await?;
+                self.store()
+                    .write(move |txn| txn.refresh_running(refresh_id, &task, now))
+                    .await?;
                 self.wait_until(self.after(self.source.refresh_poll_first)).await
             }
             Err(CallError::OutcomeUnknown(_)) => {
@@ -155,7 +171,8 @@ impl Trip<'_> {
                 let until = now.saturating_add(REFUSED_FOR).unwrap_or(now);
                 self.settle(refresh_id, RefreshOutcome::Refused, None).await?;
                 self.store().write(move |txn| txn.hold_refresh(link_id, until)).await?;
-                self.note_refreshed(&refreshes::HoldReason::RefusedUpstream.to_string()).await?;
+                self.note_refreshed(&refreshes::HoldReason::RefusedUpstream.to_string())
+                    .await?;
                 self.pull().await
             }
             Err(error) => {
@@ -165,7 +182,9 @@ impl Trip<'_> {
                 };
                 self.settle(refresh_id, outcome, None).await?;
                 let link_id = self.link.link_id;
-                self.store().write(move |txn| txn.set_next(link_id, Phase::Idle, now)).await?;
+                self.store()
+                    .write(move |txn| txn.set_next(link_id, Phase::Idle, now))
+                    .await?;
                 self.link.phase = Phase::Idle;
                 Err(error.into())
             }
@@ -201,11 +220,18 @@ impl Trip<'_> {
         }
         let found = self
             .aggregator()
-            .find_refresh(&self.context, &self.link.upstream_user_id, &self.link.upstream_id, open.requested_at)
+            .find_refresh(
+                &self.context,
+                &self.link.upstream_user_id,
+                &self.link.upstream_id,
+                open.requested_at,
+            )
             .await?;
         if let Some(task) = found.clone() {
             let (refresh_id, now) = (open.refresh_id, self.now());
-            self.store().write(move |txn| txn.refresh_running(refresh_id, &task, now)).await?;
+            self.store()
+                .write(move |txn| txn.refresh_running(refresh_id, &task, now))
+                .await?;
         }
         Ok(found)
     }
@@ -218,15 +244,22 @@ impl Trip<'_> {
             return self.pull().await;
         }
         let refresh_id = open.refresh_id;
-        self.store().write(move |txn| txn.refresh_polled(refresh_id, status.as_deref())).await?;
-        let delay = schedule::poll_delay(open.polls + 1, self.source.refresh_poll_first, self.source.refresh_poll_max);
+        self.store()
+            .write(move |txn| txn.refresh_polled(refresh_id, status.as_deref()))
+            .await?;
+        let delay = schedule::poll_delay(
+            open.polls + 1,
+            self.source.refresh_poll_first,
+            self.source.refresh_poll_max,
+        );
         self.wait_until(self.after(delay)).await
     }
 
     async fn refresh_ended(&mut self, refresh_id: i64, progress: RefreshProgress) -> Result<Step, Stop> {
         match progress {
             RefreshProgress::Done => {
-                self.settle(refresh_id, RefreshOutcome::Done, Some("done".to_owned())).await?;
+                self.settle(refresh_id, RefreshOutcome::Done, Some("done".to_owned()))
+                    .await?;
                 self.note_refreshed("done").await?;
                 self.pull().await
             }
@@ -238,10 +271,13 @@ impl Trip<'_> {
             RefreshProgress::Running { .. } => self.wait_until(self.after(self.source.refresh_poll_first)).await,
             RefreshProgress::Failed { health } => {
                 let status = health.upstream_status.clone().unwrap_or_default();
-                self.settle(refresh_id, RefreshOutcome::Failed, Some(status.clone())).await?;
+                self.settle(refresh_id, RefreshOutcome::Failed, Some(status.clone()))
+                    .await?;
                 self.note_refreshed("failed").await?;
                 let (link_id, now, noted) = (self.link.link_id, self.now(), health.clone());
-                self.store().write(move |txn| txn.set_link_health(link_id, &noted, now)).await?;
+                self.store()
+                    .write(move |txn| txn.set_link_health(link_id, &noted, now))
+                    .await?;
                 match health.attention {
                     Some(reason) => self.needs_attention(reason).await,
                     None => {
@@ -254,12 +290,7 @@ impl Trip<'_> {
     }
 
     /// Closes a refresh in the ledger.
-    async fn settle(
-        &self,
-        refresh_id: i64,
-        outcome: RefreshOutcome,
-        status: Option<String>,
-    ) -> Result<(), StoreError> {
+    async fn settle(&self, refresh_id: i64, outcome: RefreshOutcome, status: Option<String>) -> Result<(), StoreError> {
         let now = self.now();
         let terms = self.aggregator().refresh_terms();
         let price = terms.map(|t| t.price_unit).filter(|_| outcome == RefreshOutcome::Done);
@@ -305,14 +336,22 @@ impl Engine {
     /// Shape: the link it concerns; `None`: no open refresh has this task.
     pub async fn announce_refresh(&self, upstream_task_id: &str, status: &str) -> Result<Option<i64>, StoreError> {
         let (task, status) = (upstream_task_id.to_owned(), status.to_owned());
-        let Some(link_id) = self.store.read(move |txn| txn.link_of_task(&task)).await? else { return Ok(None) };
-        let (link, open) =
-            self.store.read(move |txn| Ok((txn.link_state(link_id)?, txn.open_refresh(link_id)?))).await?;
-        let (Some(source), Some(open)) = (self.sources.get(&link.source_id), open) else { return Ok(None) };
+        let Some(link_id) = self.store.read(move |txn| txn.link_of_task(&task)).await? else {
+            return Ok(None);
+        };
+        let (link, open) = self
+            .store
+            .read(move |txn| Ok((txn.link_state(link_id)?, txn.open_refresh(link_id)?)))
+            .await?;
+        let (Some(source), Some(open)) = (self.sources.get(&link.source_id), open) else {
+            return Ok(None);
+        };
         let now = self.clock.now();
         match source.aggregator.announced_progress(&status) {
             RefreshProgress::Running { .. } => {
-                self.store.write(move |txn| txn.refresh_polled(open.refresh_id, Some(&status))).await?;
+                self.store
+                    .write(move |txn| txn.refresh_polled(open.refresh_id, Some(&status)))
+                    .await?;
             }
             RefreshProgress::Done => {
                 let price = source.aggregator.refresh_terms().map(|terms| terms.price_unit);
@@ -327,7 +366,9 @@ impl Engine {
             }
             RefreshProgress::Failed { .. } | RefreshProgress::Lost => {
                 // Looked at once more: the task itself is the witness, an announcement may be stale.
-                self.store.write(move |txn| txn.set_next(link_id, Phase::Refreshing, now)).await?;
+                self.store
+                    .write(move |txn| txn.set_next(link_id, Phase::Refreshing, now))
+                    .await?;
             }
         }
         Ok(Some(link_id))

@@ -14,8 +14,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::wire;
 use crate::model::{
-    AccountNumber, AccountRecord, Attention, BalanceRecord, InstitutionRecord, LinkHealth, LinkRecord, RejectedRow, Status,
-    TransactionRecord, UserRecord,
+    AccountNumber, AccountRecord, Attention, BalanceRecord, InstitutionRecord, LinkHealth, LinkRecord, RejectedRow,
+    Status, TransactionRecord, UserRecord,
 };
 use crate::money::Currency;
 use crate::secret::Secret;
@@ -27,7 +27,10 @@ const NORMALIZER_VERSION: u64 = 1;
 pub(super) fn transaction(raw: &RawValue) -> Result<TransactionRecord, RejectedRow> {
     let text = raw.get();
     let parsed: Result<wire::Transaction<'_>, _> = serde_json::from_str(text);
-    parsed.map_err(|e| format!("not a transaction: {e}")).and_then(|row| record(text, row)).map_err(|reason| reject(text, reason))
+    parsed
+        .map_err(|e| format!("not a transaction: {e}"))
+        .and_then(|row| record(text, row))
+        .map_err(|reason| reject(text, reason))
 }
 
 /// Sets a row aside with whatever can still be told of it.
@@ -55,8 +58,11 @@ fn record(text: &str, row: wire::Transaction<'_>) -> Result<TransactionRecord, S
         .or(posted)
         .ok_or("neither transacted_at nor posted_at")?;
     let status = status_of(upstream_status.as_deref(), posted.is_some());
-    let location: wire::Location<'_> =
-        row.location.raw().and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+    let location: wire::Location<'_> = row
+        .location
+        .raw()
+        .and_then(|raw| serde_json::from_str(raw).ok())
+        .unwrap_or_default();
     Ok(TransactionRecord {
         external_id: row.external_id.text(),
         status,
@@ -125,14 +131,20 @@ fn categories(value: &wire::Loose<'_>) -> Option<String> {
         return Some(one);
     }
     let list: Vec<Option<String>> = serde_json::from_str(value.raw()?).ok()?;
-    let names: Vec<String> = list.into_iter().flatten().filter(|name| !name.trim().is_empty()).collect();
+    let names: Vec<String> = list
+        .into_iter()
+        .flatten()
+        .filter(|name| !name.trim().is_empty())
+        .collect();
     (!names.is_empty()).then(|| names.join(" > "))
 }
 
 fn read_moment(field: &str, text: Option<&str>) -> Result<Option<(Timestamp, Date)>, String> {
     match text.map(str::trim).filter(|t| !t.is_empty()) {
         None => Ok(None),
-        Some(text) => moment(text).map(Some).ok_or_else(|| format!("{field} {text:?} is no date")),
+        Some(text) => moment(text)
+            .map(Some)
+            .ok_or_else(|| format!("{field} {text:?} is no date")),
     }
 }
 
@@ -201,7 +213,9 @@ pub(super) fn account(raw: &RawValue) -> Option<AccountRecord> {
 
 /// Source: section 9: an object in every sample, an array in old tables.
 fn balances<'a>(value: &wire::Loose<'a>) -> wire::Balances<'a> {
-    let Some(raw) = value.raw() else { return wire::Balances::default() };
+    let Some(raw) = value.raw() else {
+        return wire::Balances::default();
+    };
     if let Ok(balances) = serde_json::from_str(raw) {
         return balances;
     }
@@ -238,7 +252,11 @@ pub(super) fn link(raw: &RawValue) -> Option<LinkRecord> {
     if !is_bank {
         return None;
     }
-    let provider_id = link.provider.as_ref().and_then(|p| p.id.text()).or_else(|| link.provider_id.text());
+    let provider_id = link
+        .provider
+        .as_ref()
+        .and_then(|p| p.id.text())
+        .or_else(|| link.provider_id.text());
     let name = link.provider.as_ref().and_then(|p| p.name.text());
     Some(LinkRecord {
         upstream_id: link.id,
@@ -255,7 +273,16 @@ pub(super) fn token_suffix(raw: &RawValue) -> Option<String> {
     let link: wire::Link<'_> = serde_json::from_str(raw.get()).ok()?;
     let token = link.access_token.text()?;
     let suffix = token.rsplit('*').next()?;
-    Some(suffix.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect())
+    Some(
+        suffix
+            .chars()
+            .rev()
+            .take(4)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect(),
+    )
 }
 
 /// What a task's or link's status means for a person. Unknown and running ones mean nothing.
@@ -270,7 +297,10 @@ pub(super) fn health(status: Option<String>) -> LinkHealth {
         Some("not_supported") => Some(Attention::Unsupported),
         _ => None,
     };
-    LinkHealth { upstream_status: status, attention }
+    LinkHealth {
+        upstream_status: status,
+        attention,
+    }
 }
 
 /// Whether a task is over. Unknown words are taken as running: the refresh timeout ends the wait.
@@ -294,5 +324,8 @@ pub(super) fn is_terminal(status: &str) -> bool {
 
 /// One user.
 pub(super) fn user(user: &wire::User<'_>) -> UserRecord {
-    UserRecord { upstream_id: user.id.clone(), external_id: user.external_user_id.text() }
+    UserRecord {
+        upstream_id: user.id.clone(),
+        external_id: user.external_user_id.text(),
+    }
 }

@@ -1,0 +1,328 @@
+//! A bank, a store and a daemon in one process and in virtual time.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use passbook::clock::Clock;
+use passbook::config::{Config, SecretReadError, SecretStore};
+use passbook::daemon::{self, BuildOptions, Daemon, DaemonOptions};
+use passbook::http::Transport;
+use passbook::sandbox::{Sandbox, Status as TrueStatus};
+use passbook::secret::{Sealer, StoreKey};
+use passbook::store::{Access, OpenOptions, Store, StoreError};
+use passbook::sync::{Engine, Step, SyncReport};
+use rusqlite::types::ValueRef;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+/// When the virtual world begins: a Monday noon, away from every clock change.
+pub const START: &str = "2026-03-02T12:00:00Z";
+
+/// A bank, a store and everything between them.
+pub struct Bench {
+    pub bank: Sandbox,
+    pub clock: Clock,
+    pub store: Store,
+    config: Config,
+    key: StoreKey,
+    dir: tempfile::TempDir,
+}
+
+struct Secrets {
+    key: String,
+    secret: String,
+}
+
+impl SecretStore for Secrets {
+    fn credential(&self, name: &str) -> Result<Zeroizing<String>, SecretReadError> {
+        match name {
+            "store-key" => Ok(Zeroizing::new(self.key.clone())),
+            "truv-secret" => Ok(Zeroizing::new(self.secret.clone())),
+            _ => Err(SecretReadError::NotFound),
+        }
+    }
+
+    fn file(&self, _: &Path) -> Result<Zeroizing<String>, SecretReadError> {
+        Err(SecretReadError::NotFound)
+    }
+
+    fn variable(&self, _: &str) -> Result<Zeroizing<String>, SecretReadError> {
+        Err(SecretReadError::NotFound)
+    }
+}
+
+impl Bench {
+    /// An empty bank and an empty store.
+    pub fn new() -> Self {
+        Self::with("")
+    }
+
+    /// The same with more lines in the `[[source]]`.
+    pub fn with(source_lines: &str) -> Self {
+        let clock = Clock::virtual_at(START.parse().expect("an instant"));
+        let bank = Sandbox::new(Clock::virtual_at(START.parse().expect("an instant")), 7);
+        let dir = tempfile::tempdir().expect("a directory");
+        let key = StoreKey::generate().expect("randomness");
+        let text = format!(
+            "[store]\npath = \"passbook.db\"\nkey = {{ credential = \"store-key\" }}\n[[source]]\nname = \"truv\"\n\
+             aggregator = \"truv\"\nbase_url = \"http://127.0.0.1:1\"\nclient_id = \"{}\"\n\
+             access_secret = {{ credential = \"truv-secret\" }}\n{source_lines}\n",
+            bank.truv_client_id()
+        );
+        let secrets = Secrets {
+            key: key.to_text().to_string(),
+            secret: bank.truv_secret(),
+        };
+        let config = Config::parse(&text, &dir.path().join("passbook.toml"), &secrets).expect("a good config");
+        let store = open(&config.store.path, &key, &clock).expect("a new store");
+        Self {
+            bank,
+            clock,
+            store,
+            config,
+            key,
+            dir,
+        }
+    }
+
+    /// The store's file.
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("passbook.db")
+    }
+
+    /// An engine on the present store, as a process that has just started has one.
+    pub async fn engine(&self) -> Arc<Engine> {
+        let options = BuildOptions {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            transport: Transport::in_process(self.bank.router()),
+            seed: 11,
+        };
+        Arc::new(daemon::build(&self.config, options).await.expect("an engine"))
+    }
+
+    /// How the daemon works in these tests.
+    pub fn options(&self, once: bool) -> DaemonOptions {
+        DaemonOptions {
+            workers: 4,
+            backfill_share: 50,
+            step_deadline: self.config.schedule.sync_deadline,
+            once,
+        }
+    }
+
+    /// Syncs everything that is due and returns how each sync ended.
+    pub async fn run_once(&self) -> Vec<SyncReport> {
+        let (events, mut seen) = tokio::sync::mpsc::unbounded_channel();
+        let daemon = Daemon::new(self.engine().await, self.options(true)).watched_by(events);
+        daemon.run(CancellationToken::new()).await.expect("the store works");
+        let mut reports = Vec::new();
+        while let Some(event) = seen.recv().await {
+            if let daemon::Event::Stepped {
+                step: Step::Ended(report),
+                ..
+            } = event
+            {
+                reports.push(report);
+            }
+        }
+        reports
+    }
+
+    /// Lets the daemon run for a stretch of virtual time and stops it.
+    pub async fn run_for(&self, duration: Duration) {
+        let stop = CancellationToken::new();
+        let daemon = Daemon::new(self.engine().await, self.options(false));
+        let run = daemon.run(stop.clone());
+        let timer = async {
+            tokio::time::sleep(duration).await;
+            stop.cancel();
+        };
+        let (result, ()) = tokio::join!(run, timer);
+        result.expect("the store works");
+    }
+
+    /// Lets time pass with no daemon.
+    pub async fn pass(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    /// Makes every link due now, as a person would, and syncs.
+    pub async fn sync_all(&self, full: bool) -> Vec<SyncReport> {
+        let now = self.clock.now();
+        let ids: Vec<i64> = self
+            .rows("SELECT link_id FROM links")
+            .iter()
+            .map(|r| r[0].parse().expect("id"))
+            .collect();
+        self.store
+            .write(move |txn| {
+                for id in ids {
+                    txn.ask_for_sync(id, passbook::model::Cause::Person, full, now)?;
+                }
+                Ok(())
+            })
+            .await
+            .expect("the store works");
+        self.run_once().await
+    }
+
+    /// Closes the store as a killed process would and opens it again.
+    pub fn reopen(&mut self) {
+        self.store = open(&self.path(), &self.key, &self.clock).expect("the store opens again");
+    }
+
+    /// What a query answers, every value as text.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the tests read as an analyst does, with a connection of their own"
+    )]
+    pub fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let connection = rusqlite::Connection::open_with_flags(self.path(), flags).expect("a reader");
+        let mut statement = connection.prepare(sql).expect(sql);
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).expect(sql);
+        let mut answer = Vec::new();
+        while let Some(row) = rows.next().expect(sql) {
+            answer.push((0..columns).map(|i| text(row.get_ref(i).expect("a value"))).collect());
+        }
+        answer
+    }
+
+    /// The one value that a query answers.
+    pub fn value(&self, sql: &str) -> String {
+        let rows = self.rows(sql);
+        assert_eq!(rows.len(), 1, "{sql}: {rows:?}");
+        rows[0][0].clone()
+    }
+
+    /// Fails unless the store's live rows, accounts and balances are exactly what the bank serves.
+    pub fn assert_store_is_truth(&self) {
+        let mut truth: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut balances = BTreeMap::new();
+        for link in self.bank.served().links.iter().filter(|link| link.deleted_at.is_none()) {
+            for t in &link.transactions {
+                let is_memo = t.status == TrueStatus::Memo;
+                let status = if t.status == TrueStatus::Posted {
+                    "posted"
+                } else {
+                    "pending"
+                };
+                truth.insert(
+                    t.upstream_id.clone(),
+                    vec![
+                        link.upstream_id.clone(),
+                        t.account_upstream_id.clone(),
+                        if is_memo {
+                            "0".to_owned()
+                        } else {
+                            t.amount_minor.to_string()
+                        },
+                        t.currency.clone(),
+                        status.to_owned(),
+                        t.transacted_at.as_millisecond().to_string(),
+                        t.description.clone(),
+                    ],
+                );
+            }
+            for account in &link.accounts {
+                balances.insert(account.upstream_id.clone(), account.balance_minor.to_string());
+            }
+        }
+        let stored: BTreeMap<String, Vec<String>> = self
+            .rows(
+                "SELECT v.upstream_id, v.upstream_link_id, v.upstream_account_id, v.amount_minor, v.currency, v.status,
+                        t.transacted_at, v.description
+                 FROM v_transactions v JOIN transactions t USING (transaction_id) JOIN accounts a ON a.account_id = v.account_id
+                 JOIN links l ON l.link_id = v.link_id
+                 WHERE l.removed_at IS NULL AND a.missing_at IS NULL",
+            )
+            .into_iter()
+            .map(|mut row| (row.remove(0), row))
+            .collect();
+        assert_eq!(
+            difference(&truth, &stored),
+            Vec::<String>::new(),
+            "transactions: bank on the left, store on the right"
+        );
+        let stored: BTreeMap<String, String> = self
+            .rows(
+                "SELECT v.upstream_account_id, v.current_minor FROM v_accounts v JOIN links l ON l.link_id = v.link_id
+                 WHERE v.missing_at IS NULL AND l.removed_at IS NULL",
+            )
+            .into_iter()
+            .map(|mut row| (row.remove(0), row.remove(0)))
+            .collect();
+        assert_eq!(
+            difference(&balances, &stored),
+            Vec::<String>::new(),
+            "balances: bank on the left, store on the right"
+        );
+    }
+
+    /// Fails unless `passbook verify` would find nothing.
+    pub async fn assert_verifies(&self) {
+        let now = self.clock.now();
+        let report = self
+            .store
+            .read(move |txn| txn.verify(now))
+            .await
+            .expect("the store works");
+        let off: Vec<_> = report
+            .findings
+            .iter()
+            .filter(|f| f.violations > 0 && f.is_error)
+            .collect();
+        assert!(off.is_empty(), "{off:#?}");
+    }
+
+    /// How many rows of history there are: a number that stands still when nothing is written.
+    pub fn changes(&self) -> usize {
+        self.value("SELECT count(*) FROM transaction_changes")
+            .parse()
+            .expect("a number")
+    }
+}
+
+/// Opens the store at `path`.
+pub fn open(path: &Path, key: &StoreKey, clock: &Clock) -> Result<Store, passbook::store::OpenError> {
+    Store::open(OpenOptions {
+        path,
+        sealer: Sealer::new(key.clone()),
+        keep_raw: true,
+        access: Access::Create,
+        now: clock.now(),
+    })
+}
+
+fn difference<V: PartialEq + std::fmt::Debug>(left: &BTreeMap<String, V>, right: &BTreeMap<String, V>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for key in left.keys().chain(right.keys().filter(|key| !left.contains_key(*key))) {
+        if left.get(key) != right.get(key) && lines.len() < 10 {
+            lines.push(format!("{key}: {:?} / {:?}", left.get(key), right.get(key)));
+        }
+    }
+    lines
+}
+
+fn text(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Null => "NULL".to_owned(),
+        ValueRef::Integer(i) => i.to_string(),
+        ValueRef::Real(r) => r.to_string(),
+        ValueRef::Text(t) => String::from_utf8_lossy(t).into_owned(),
+        ValueRef::Blob(b) => format!("{} bytes", b.len()),
+    }
+}
+
+/// The instant in a text.
+pub fn at(text: &str) -> Timestamp {
+    text.parse().expect("an instant")
+}
+
+/// What the store says when it is asked for nothing: only for tests that need the error type.
+pub type StoreResult<T> = Result<T, StoreError>;

@@ -1,0 +1,4 @@
+//! The daemon against the sandbox, in one process and in virtual time: change the world, run, compare with its truth.
+
+mod first;
+mod harness;
