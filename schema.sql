@@ -94,7 +94,8 @@ CREATE TABLE links (
     reconcile_due_at     INTEGER,                  -- when the whole history is walked next
     numbers_checked_at   INTEGER,                  -- when account and routing numbers were last read
     paused_at            INTEGER,                  -- an operator paused it; NULL: not paused
-    removed_at           INTEGER,                  -- gone at the aggregator since; its history stays
+    removed_at           INTEGER,                  -- no longer synced since; its history stays
+    removed_by           TEXT CHECK (removed_by IN ('aggregator', 'operator')), -- gone there, or taken out here
     first_seen_at        INTEGER NOT NULL,
     UNIQUE (source_id, upstream_id)
 ) STRICT;
@@ -449,13 +450,15 @@ LEFT JOIN institutions i ON i.institution_id = l.institution_id;
 CREATE VIEW v_reconciliation AS
 -- Per account and pair of successive balance observations: do the posted transactions between them explain the difference?
 -- unexplained_difference_minor = 0 says yes. Where a bank's balance already counts pending rows it is off by those for a while.
+-- Balances of cards and loans say what is owed, so theirs are turned round.
 WITH pairs AS (
-    SELECT account_id, currency,
-           observed_at AS to_at, current_minor AS to_minor,
-           lag(observed_at) OVER w AS from_at, lag(current_minor) OVER w AS from_minor
-    FROM balances
-    WHERE current_minor IS NOT NULL
-    WINDOW w AS (PARTITION BY account_id, currency ORDER BY observed_at)
+    SELECT b.account_id, b.currency, b.observed_at AS to_at, lag(b.observed_at) OVER w AS from_at,
+           iif(a.kind IN ('CREDIT_CARD', 'LOAN', 'LINE_OF_CREDIT', 'MORTGAGE'), -1, 1) * b.current_minor AS to_minor,
+           iif(a.kind IN ('CREDIT_CARD', 'LOAN', 'LINE_OF_CREDIT', 'MORTGAGE'), -1, 1) * lag(b.current_minor) OVER w AS from_minor
+    FROM balances b
+    JOIN accounts a ON a.account_id = b.account_id
+    WHERE b.current_minor IS NOT NULL
+    WINDOW w AS (PARTITION BY b.account_id, b.currency ORDER BY b.observed_at)
 ),
 sums AS (
     SELECT p.*,

@@ -28,7 +28,7 @@ pub const MAX_SLEEP: Duration = Duration::from_secs(30);
 /// How long running steps may go on after the process was told to stop.
 pub const STOP_GRACE: Duration = Duration::from_secs(5);
 /// How often counters are written and the WAL is looked at.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
+const HOUSEKEEPING: Duration = Duration::from_mins(1);
 /// A WAL larger than this after a checkpoint is worth a warning: a reader holds it.
 const LARGE_WAL_BYTES: u64 = 256 * 1024 * 1024;
 

@@ -30,7 +30,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::secret::{SealError, Sealer};
 
-pub use links::{LinkDetail, LinkState, NewLink, Phase, Upserted};
+pub use links::{LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::StoreLock;
 pub use open::{Access, OpenError, OpenOptions};
 pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};
@@ -95,10 +95,6 @@ pub enum StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as Code;
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "SQLite's codes are an open list; the rest is passed on"
-        )]
         match error.sqlite_error_code() {
             Some(Code::DiskFull) => Self::Full,
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Busy,

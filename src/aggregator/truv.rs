@@ -181,11 +181,13 @@ impl Truv {
             context,
             self.0.door.post("/v1/refresh/tasks/", &body, context.lane).await,
         );
-        let answer = answer.map_err(|error| match error {
-            HttpError::Refused { status, document, .. } if is_quota(status, &document) => {
-                CallError::RefreshRefused(document)
+        let answer = answer.map_err(|error| {
+            if let HttpError::Refused { status, document, .. } = &error
+                && is_quota(*status, document)
+            {
+                return CallError::RefreshRefused(document.clone());
             }
-            other => CallError::from(other),
+            CallError::from(error)
         })?;
         // An answer that cannot be read hides a task that runs: its fate is unknown, not refused.
         let task: wire::Task<'_> =

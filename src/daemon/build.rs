@@ -80,7 +80,7 @@ fn source_of(
     let AggregatorConfig::Truv(truv) = &source.aggregator;
     let quota = Quota {
         requests: truv.requests_per_minute,
-        window: std::time::Duration::from_secs(60),
+        window: std::time::Duration::from_mins(1),
     };
     let limiter = RequestLimiter::new(
         quota,

@@ -246,7 +246,7 @@ impl Lane {
                         found,
                     }),
                     Err(error) => {
-                        tracing::error!(source = %self.source.name, %error, "the store failed under a discovery")
+                        tracing::error!(source = %self.source.name, %error, "the store failed under a discovery");
                     }
                 }
             }

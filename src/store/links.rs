@@ -39,6 +39,24 @@ impl Phase {
     }
 }
 
+/// Who took a link out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemovedBy {
+    /// The aggregator deleted it; it returns if the aggregator shows it again.
+    Aggregator,
+    /// An operator did; only an operator brings it back.
+    Operator,
+}
+
+impl RemovedBy {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Aggregator => "aggregator",
+            Self::Operator => "operator",
+        }
+    }
+}
+
 /// Everything a sync needs to know about its link.
 #[derive(Debug, Clone)]
 pub struct LinkState {
@@ -276,10 +294,10 @@ impl ReadTxn<'_> {
 
     /// A source's links by upstream id, with what discovery compares: the token's last four characters and the status.
     ///
-    /// Shape: (upstream link id, last four of the token if one is stored, removed), in upstream id order.
+    /// Shape: (upstream link id, last four of the token if one is stored, gone at the aggregator), in upstream id order.
     pub fn known_links(&self, source_id: i64) -> Result<Vec<(String, Option<String>, bool)>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT link_id, upstream_id, access_token_sealed, removed_at IS NOT NULL AS is_removed
+            "SELECT link_id, upstream_id, access_token_sealed, removed_by IS 'aggregator' AS is_removed
              FROM links WHERE source_id = :source_id ORDER BY upstream_id",
         )?;
         let mut rows = select.query(named_params! { ":source_id": source_id })?;
@@ -422,9 +440,9 @@ impl WriteTxn<'_> {
             self.set_access_token(link_id, token)?;
         }
         if new.link.is_removed {
-            self.remove_link(link_id, now)?;
+            self.remove_link(link_id, RemovedBy::Aggregator, now)?;
         } else {
-            self.return_link(link_id, now)?;
+            self.return_link(link_id, RemovedBy::Aggregator, now)?;
             self.set_link_health(link_id, &new.link.health, now)?;
         }
         Ok(Upserted { link_id, is_new })
@@ -480,24 +498,27 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
-    /// Notes that the link is gone at the aggregator; its history stays.
-    pub fn remove_link(&self, link_id: i64, now: Timestamp) -> Result<(), StoreError> {
+    /// Notes that the link is gone, at the aggregator or by an operator's decision; its history stays.
+    pub fn remove_link(&self, link_id: i64, by: RemovedBy, now: Timestamp) -> Result<(), StoreError> {
         self.txn.execute(
-            "UPDATE links SET removed_at = :now, phase = 'idle', sync_id = NULL, hold_until = NULL, hold_reason = NULL
+            "UPDATE links SET removed_at = :now, removed_by = :by, phase = 'idle', sync_id = NULL, hold_until = NULL,
+                    hold_reason = NULL
              WHERE link_id = :link_id AND removed_at IS NULL",
-            named_params! { ":now": ms(now), ":link_id": link_id },
+            named_params! { ":now": ms(now), ":by": by.as_str(), ":link_id": link_id },
         )?;
         Ok(())
     }
 
-    /// Takes back a removal: the aggregator shows the link again.
-    fn return_link(&self, link_id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
-            "UPDATE links SET removed_at = NULL, due_at = :now, due_cause = 'schedule', wants_full = 1
-             WHERE link_id = :link_id AND removed_at IS NOT NULL",
-            named_params! { ":now": ms(now), ":link_id": link_id },
+    /// Takes back a removal made by `by`: the aggregator shows the link again, or the operator wants it back.
+    ///
+    /// Shape: whether that changed anything.
+    pub fn return_link(&self, link_id: i64, by: RemovedBy, now: Timestamp) -> Result<bool, StoreError> {
+        let changed = self.txn.execute(
+            "UPDATE links SET removed_at = NULL, removed_by = NULL, due_at = :now, due_cause = 'schedule', wants_full = 1
+             WHERE link_id = :link_id AND removed_by = :by",
+            named_params! { ":now": ms(now), ":by": by.as_str(), ":link_id": link_id },
         )?;
-        Ok(())
+        Ok(changed == 1)
     }
 
     /// Pauses a link, or lets it go on at once.

@@ -205,10 +205,12 @@ fn recognise_file(path: &Path) -> Result<(), OpenError> {
     let mut file = File::open(path).map_err(io_error)?;
     let length = file.metadata().map_err(io_error)?.len();
     if let Err(error) = file.read_exact(&mut header) {
-        return match error.kind() {
-            io::ErrorKind::UnexpectedEof => Err(damaged(format!("{length} bytes, less than a header"))),
-            _ => Err(io_error(error)),
-        };
+        let is_short = error.kind() == io::ErrorKind::UnexpectedEof;
+        return Err(if is_short {
+            damaged(format!("{length} bytes, less than a header"))
+        } else {
+            io_error(error)
+        });
     }
     if &header[..16] != SQLITE_MAGIC {
         return Err(damaged("no SQLite header".to_owned()));
@@ -286,11 +288,11 @@ fn check_version(path: &Path, reader: &Connection, writer: Option<&Connection>) 
 }
 
 fn check_key(reader: &Connection, sealer: &Sealer) -> Result<(), OpenError> {
-    let sealed: Vec<u8> = reader.query_row("SELECT value FROM store_meta WHERE name = 'key_check'", [], |row| {
+    let check: Vec<u8> = reader.query_row("SELECT value FROM store_meta WHERE name = 'key_check'", [], |row| {
         row.get("value")
     })?;
     sealer
-        .open(KEY_CHECK_PLACE, &sealed)
+        .open(KEY_CHECK_PLACE, &check)
         .map(drop)
         .map_err(OpenError::WrongKey)
 }

@@ -13,7 +13,7 @@ use crate::aggregator::{CallContext, CallError, ListedUser, PageToken};
 use crate::limits::requests::Lane;
 use crate::model::{LinkRecord, UserRecord};
 use crate::schedule;
-use crate::store::{NewLink, StoreError};
+use crate::store::{NewLink, RemovedBy, StoreError};
 
 /// More pages of users than anybody has: a list that goes on is a loop.
 const MAX_PAGES: u32 = 100_000;
@@ -79,7 +79,7 @@ impl Engine {
                 Some((later(CREDENTIALS_REST), "credentials refused")),
                 true,
             ),
-            _ => {
+            Stop::Call(_) | Stop::Store(_) | Stop::Restless { .. } | Stop::RefreshFailed { .. } => {
                 let delay = self.retry_delay(failures);
                 (now.saturating_add(delay).unwrap_or(now), None, true)
             }
@@ -199,7 +199,7 @@ impl Engine {
                 let now = self.clock.now();
                 self.store
                     .write(move |txn| match txn.link_by_upstream_id(&upstream_id)? {
-                        Some(link_id) => txn.remove_link(link_id, now),
+                        Some(link_id) => txn.remove_link(link_id, RemovedBy::Aggregator, now),
                         None => Ok(()),
                     })
                     .await?;

@@ -111,6 +111,9 @@ pub(super) fn may_be_same(stored: &TransactionRecord, incoming: &TransactionReco
         || posts(stored, incoming)
 }
 
+/// Indexes of held and of gone rows.
+type Sides = (Vec<usize>, Vec<usize>);
+
 /// Decides which held rows are stored rows under a new id.
 ///
 /// Shape: (index into `held`, our id of the gone row, the rule); each held row and each gone row at most once. Whatever is
@@ -161,7 +164,7 @@ impl Matching<'_> {
 
     /// One held and one gone row of an account with the same external id.
     fn by_external_id(&mut self) {
-        let mut groups: BTreeMap<(i64, &str), (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+        let mut groups: BTreeMap<(i64, &str), Sides> = BTreeMap::new();
         let (held, gone) = (self.held, self.gone);
         for h in &self.free_held {
             if let Some(external_id) = &held[*h].record.external_id {

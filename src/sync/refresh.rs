@@ -176,9 +176,11 @@ impl Trip<'_> {
                 self.pull().await
             }
             Err(error) => {
-                let outcome = match error {
-                    CallError::RateLimited { .. } => RefreshOutcome::Throttled,
-                    _ => RefreshOutcome::NotSent,
+                let is_throttled = matches!(error, CallError::RateLimited { .. });
+                let outcome = if is_throttled {
+                    RefreshOutcome::Throttled
+                } else {
+                    RefreshOutcome::NotSent
                 };
                 self.settle(refresh_id, outcome, None).await?;
                 let link_id = self.link.link_id;
@@ -207,10 +209,11 @@ impl Trip<'_> {
                 self.wait_until(self.after(self.source.refresh_poll_first)).await
             };
         };
-        match self.aggregator().refresh_progress(&self.context, &task).await? {
-            RefreshProgress::Running { status } => self.keep_waiting(&open, status).await,
-            progress => self.refresh_ended(open.refresh_id, progress).await,
+        let progress = self.aggregator().refresh_progress(&self.context, &task).await?;
+        if let RefreshProgress::Running { status } = progress {
+            return self.keep_waiting(&open, status).await;
         }
+        self.refresh_ended(open.refresh_id, progress).await
     }
 
     /// The task of a refresh; one whose answer was lost is looked for in the aggregator's list.
@@ -278,13 +281,11 @@ impl Trip<'_> {
                 self.store()
                     .write(move |txn| txn.set_link_health(link_id, &noted, now))
                     .await?;
-                match health.attention {
-                    Some(reason) => self.needs_attention(reason).await,
-                    None => {
-                        self.link.phase = Phase::Idle;
-                        Err(Stop::RefreshFailed { status })
-                    }
+                if let Some(reason) = health.attention {
+                    return self.needs_attention(reason).await;
                 }
+                self.link.phase = Phase::Idle;
+                Err(Stop::RefreshFailed { status })
             }
         }
     }
