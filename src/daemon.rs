@@ -8,6 +8,7 @@
 //! store shows the next process what is left.
 
 mod build;
+mod heartbeat;
 mod lane;
 
 use std::sync::Arc;
@@ -21,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 use crate::store::StoreError;
 use crate::sync::{Discovered, Engine, Step};
 
-pub use build::{BuildError, BuildOptions, build};
+pub use build::{BuildError, BuildOptions, aggregator_of, build, refresh_policy};
+pub use heartbeat::beat;
+pub use lane::{flush_usage, step};
 
 /// The longest a lane sleeps without looking: bounds the harm of clock jumps and suspend.
 pub const MAX_SLEEP: Duration = Duration::from_secs(30);

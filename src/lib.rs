@@ -1,6 +1,7 @@
 //! Passbook keeps a SQLite file up to date with the bank data that customers share through Truv and Bridge.
 
 pub mod aggregator;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
@@ -11,5 +12,8 @@ pub mod money;
 pub mod sandbox;
 pub mod schedule;
 pub mod secret;
+pub mod server;
 pub mod store;
 pub mod sync;
+pub mod systemd;
+pub mod telemetry;

@@ -13,6 +13,7 @@ mod links;
 mod lock;
 mod migrate;
 mod open;
+mod query;
 mod refreshes;
 mod report;
 mod sources;
@@ -31,8 +32,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::secret::{SealError, Sealer};
 
 pub use links::{LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
-pub use lock::StoreLock;
+pub use lock::{LockError, StoreLock};
 pub use open::{Access, OpenError, OpenOptions};
+pub use query::QueryAnswer;
 pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};
 pub use report::{HealthRow, SourceReport, SyncRow};
 pub use sources::{SourceRow, SourceSettings};

@@ -312,7 +312,7 @@ impl Lane {
 }
 
 /// One step of one link, given up at its deadline; a panic marks the sync failed and nothing else.
-async fn step(engine: &Arc<Engine>, link_id: i64, deadline: Duration) -> Result<Step, StoreError> {
+pub async fn step(engine: &Arc<Engine>, link_id: i64, deadline: Duration) -> Result<Step, StoreError> {
     let mut task = JoinSet::new();
     let worker = Arc::clone(engine);
     task.spawn(async move { worker.advance(link_id).await });
@@ -341,7 +341,7 @@ async fn step(engine: &Arc<Engine>, link_id: i64, deadline: Duration) -> Result<
 }
 
 /// Writes the request counters of a source; what cannot be stored is kept for the next time.
-pub(super) async fn flush_usage(engine: &Engine, source: &Source) {
+pub async fn flush_usage(engine: &Engine, source: &Source) {
     let usage = source.limiter.drain_usage();
     if usage.is_empty() {
         return;

@@ -282,6 +282,27 @@ impl ReadTxn<'_> {
         }
     }
 
+    /// The link that a person names by our id or by the aggregator's.
+    pub fn find_link(&self, name: &str) -> Result<Option<i64>, StoreError> {
+        let mut select = self
+            .txn
+            .prepare_cached("SELECT link_id FROM links WHERE link_id = :id OR upstream_id = :name LIMIT 1")?;
+        let id: Option<i64> = name.parse().ok();
+        Ok(select
+            .query_row(named_params! { ":id": id, ":name": name }, |row| row.get(0))
+            .optional()?)
+    }
+
+    /// Every link that is neither paused nor removed, of a configured source.
+    pub fn syncable_links(&self) -> Result<Vec<i64>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT l.link_id FROM links l JOIN sources s ON s.source_id = l.source_id
+             WHERE l.removed_at IS NULL AND l.paused_at IS NULL AND s.retired_at IS NULL ORDER BY l.link_id",
+        )?;
+        let rows = select.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The link with this upstream id at any source; `None` if there is none. Ids of two sources never meet in practice.
     pub fn link_by_upstream_id(&self, upstream_id: &str) -> Result<Option<i64>, StoreError> {
         let mut select = self

@@ -1,11 +1,11 @@
 //! What the commands show: sources at a glance, links and their health, the latest syncs of a link.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, named_params};
 
-use super::{ReadTxn, StoreError, instant, ms};
+use super::{QueryAnswer, ReadTxn, StoreError, instant, ms};
 
 /// One source at a glance.
 #[derive(Debug, Clone)]
@@ -269,18 +269,24 @@ impl ReadTxn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// A sync by id: how it ended, for whoever waits for it.
-    pub fn sync(&self, sync_id: i64) -> Result<Option<SyncRow>, StoreError> {
+    /// The id of each link's latest sync; links without one are left out.
+    pub fn latest_sync_ids(&self) -> Result<HashMap<i64, i64>, StoreError> {
         let mut select = self
             .txn
-            .prepare_cached("SELECT link_id FROM syncs WHERE sync_id = :sync_id")?;
-        let link_id = select
-            .query_row(named_params! { ":sync_id": sync_id }, |row| row.get::<_, i64>(0))
-            .optional()?;
-        let Some(link_id) = link_id else { return Ok(None) };
-        Ok(self
-            .latest_syncs(link_id, usize::MAX)?
-            .into_iter()
-            .find(|s| s.sync_id == sync_id))
+            .prepare_cached("SELECT link_id, max(sync_id) FROM syncs GROUP BY link_id")?;
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A link's accounts with their latest balances and how many live transactions each has.
+    pub fn account_summaries(&self, link_id: i64) -> Result<QueryAnswer, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT v.account_id AS account, v.kind, v.name, v.mask,
+                    v.current_minor, v.available_minor, v.currency,
+                    iif(v.missing_at IS NULL, '', 'no longer listed') AS note,
+                    (SELECT count(*) FROM transactions t WHERE t.account_id = v.account_id AND t.removed_at IS NULL) AS transactions
+             FROM v_accounts v WHERE v.link_id = :link_id ORDER BY v.account_id",
+        )?;
+        super::query::answer(&mut select, named_params! { ":link_id": link_id })
     }
 }
