@@ -126,6 +126,10 @@ struct Trip<'a> {
     is_full: bool,
     began: Timestamp,
     counts: SyncCounts,
+    /// What became of the refresh, to be stored with the next commit.
+    refreshed: Option<String>,
+    /// The account numbers were read, or refused, in this step.
+    numbers_checked: bool,
 }
 
 /// Why a step stopped.
@@ -217,6 +221,8 @@ impl Engine {
             is_full,
             began,
             counts: SyncCounts::default(),
+            refreshed: None,
+            numbers_checked: false,
         };
         let stepped = match trip.link.phase {
             Phase::Idle => trip.start().await,
@@ -250,6 +256,8 @@ impl Engine {
             is_full: false,
             began: self.clock.now(),
             counts: SyncCounts::default(),
+            refreshed: None,
+            numbers_checked: false,
         };
         trip.open_sync().await?;
         trip.fail(error.to_owned()).await

@@ -11,7 +11,7 @@ use super::outcome::CREDENTIALS_REST;
 use super::{Engine, Source, Stop};
 use crate::aggregator::{CallContext, CallError, ListedUser, PageToken};
 use crate::limits::requests::Lane;
-use crate::model::{LinkRecord, UserRecord};
+use crate::model::LinkRecord;
 use crate::schedule;
 use crate::store::{NewLink, RemovedBy, StoreError};
 
@@ -119,14 +119,20 @@ impl Engine {
         let mut page: Option<PageToken> = None;
         for _ in 0..MAX_PAGES {
             let answer = source.aggregator.users(context, page.as_ref()).await?;
+            let mut listed_links = Vec::new();
             for listed in answer.users {
                 found.users += 1;
                 let user = listed.user.clone();
-                let links = self.links_of(source, context, listed, &known).await?;
-                seen.extend(links.iter().map(|link| link.upstream_id.clone()));
-                found.links += u32::try_from(links.len()).unwrap_or(u32::MAX);
-                found.new_links += self.put_links(source, user, links).await?;
+                for link in self.links_of(source, context, listed, &known).await? {
+                    seen.insert(link.upstream_id.clone());
+                    listed_links.push(NewLink {
+                        user: user.clone(),
+                        link,
+                    });
+                }
             }
+            found.links += u32::try_from(listed_links.len()).unwrap_or(u32::MAX);
+            found.new_links += self.put_links(source, listed_links).await?;
             page = answer.next;
             if page.is_none() {
                 let missing = known.iter().filter(|(id, k)| !k.is_removed && !seen.contains(*id));
@@ -162,22 +168,15 @@ impl Engine {
         Ok(source.aggregator.user_links(context, &listed.user.upstream_id).await?)
     }
 
-    async fn put_links(&self, source: &Source, user: UserRecord, links: Vec<LinkRecord>) -> Result<u32, Stop> {
-        if links.is_empty() {
-            return Ok(0);
-        }
-        let now = self.clock.now();
-        let source_id = source.source_id;
+    /// Stores a page of links in one commit; returns how many were new.
+    async fn put_links(&self, source: &Source, links: Vec<NewLink>) -> Result<u32, Stop> {
+        let (now, source_id) = (self.clock.now(), source.source_id);
         let new = self
             .store
             .write(move |txn| {
                 let mut new = 0;
-                for link in links {
-                    let link = NewLink {
-                        user: user.clone(),
-                        link,
-                    };
-                    new += u32::from(txn.put_link(source_id, &link, now)?.is_new);
+                for link in &links {
+                    new += u32::from(txn.put_link(source_id, link, now)?.is_new);
                 }
                 Ok(new)
             })

@@ -18,15 +18,15 @@ const NUMBERS_EVERY: SignedDuration = SignedDuration::from_hours(23);
 const UNSETTLED_MARGIN: SignedDuration = SignedDuration::from_hours(24);
 
 impl Trip<'_> {
+    /// Pulls, and keeps with the sync what became of its refresh.
+    pub(super) async fn pull_noting(&mut self, refreshed: &str) -> Result<Step, Stop> {
+        self.refreshed = Some(refreshed.to_owned());
+        self.pull().await
+    }
+
     /// Reads everything the aggregator holds for the link since the cursor, and stores it.
     pub(super) async fn pull(&mut self) -> Result<Step, Stop> {
-        self.open_sync().await?;
-        self.link.phase = Phase::Pulling;
-        let link_id = self.link.link_id;
-        let now = self.now();
-        self.store()
-            .write(move |txn| txn.set_next(link_id, Phase::Pulling, now))
-            .await?;
+        self.begin_pull().await?;
         let listed = self.read_accounts().await?;
         let window = self.window().await?;
         let mut earlier: Option<Walk> = None;
@@ -40,9 +40,33 @@ impl Trip<'_> {
         Err(Stop::Restless { walks: MAX_WALKS })
     }
 
+    /// Says in the store that the refresh is over and the pull is what comes next, in one commit.
+    async fn begin_pull(&mut self) -> Result<(), Stop> {
+        let (link_id, cause, is_full, began, now) =
+            (self.link.link_id, self.cause, self.is_full, self.began, self.now());
+        let (open, refreshed) = (self.link.sync_id, self.refreshed.take());
+        let sync_id = self
+            .store()
+            .write(move |txn| {
+                let sync_id = match open {
+                    Some(sync_id) => sync_id,
+                    None => txn.begin_sync(link_id, cause, is_full, began)?,
+                };
+                if let Some(word) = refreshed {
+                    txn.note_refreshed(sync_id, &word)?;
+                }
+                txn.set_next(link_id, Phase::Pulling, now)?;
+                Ok(sync_id)
+            })
+            .await?;
+        self.sync_id = sync_id;
+        self.link.sync_id = Some(sync_id);
+        self.link.phase = Phase::Pulling;
+        Ok(())
+    }
+
     /// Accounts with balances; once a day their numbers come with them in the same request.
     async fn read_accounts(&mut self) -> Result<Vec<AccountRecord>, Stop> {
-        let link_id = self.link.link_id;
         let now = self.now();
         let is_due = self
             .link
@@ -53,7 +77,7 @@ impl Trip<'_> {
             let answer = self.aggregator().accounts(&self.context, &upstream_id, true).await;
             match answer {
                 Ok(accounts) => {
-                    self.store().write(move |txn| txn.numbers_checked(link_id, now)).await?;
+                    self.numbers_checked = true;
                     return Ok(accounts);
                 }
                 // Numbers are a product of their own: a link without them is synced all the same, and asked again tomorrow.
@@ -62,7 +86,7 @@ impl Trip<'_> {
                     | CallError::Gone(_)
                     | CallError::Rejected { .. }
                     | CallError::Malformed { .. },
-                ) => self.store().write(move |txn| txn.numbers_checked(link_id, now)).await?,
+                ) => self.numbers_checked = true,
                 Err(other) => return Err(other.into()),
             }
         }
@@ -142,6 +166,7 @@ impl Trip<'_> {
             end.reconcile_due_at = Some(self.source.next_reconcile_at(&self.link.upstream_id, now));
         }
         let stored = end.clone();
+        let numbers_checked = self.numbers_checked;
         let counts = self
             .store()
             .write(move |txn| {
@@ -151,6 +176,9 @@ impl Trip<'_> {
                 let mut total = so_far;
                 total.add(&counts);
                 txn.refresh_gained(link_id, total.rows_changed())?;
+                if numbers_checked {
+                    txn.numbers_checked(link_id, now)?;
+                }
                 txn.end_sync(link_id, sync_id, &stored, now)?;
                 Ok(counts)
             })

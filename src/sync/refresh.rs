@@ -11,7 +11,7 @@ use crate::aggregator::{CallError, RefreshProgress};
 use crate::limits::refreshes::{self, REFRESH_WINDOW, RefreshHeld};
 use crate::model::{Cause, LinkHealth};
 use crate::schedule;
-use crate::store::{NewRefresh, OpenRefresh, Phase, RefreshOutcome, StoreError};
+use crate::store::{NewRefresh, OpenRefresh, Phase, RefreshOutcome, StoreError, WriteTxn};
 
 /// How long a refresh whose answer was lost may stay unlisted before it counts as never made.
 const UNLISTED_FOR: SignedDuration = SignedDuration::from_mins(2);
@@ -41,9 +41,7 @@ impl Trip<'_> {
         }
         if is_first {
             // The connection itself has just brought everything the bank has: refreshing again would be paid for nothing.
-            self.open_sync().await?;
-            self.note_refreshed("not needed for a first pull").await?;
-            return self.pull().await;
+            return self.pull_noting("not needed for a first pull").await;
         }
         match self.book().await? {
             Booked::Wait(until) => {
@@ -53,10 +51,7 @@ impl Trip<'_> {
                     .await?;
                 Ok(Step::Waiting { until })
             }
-            Booked::Held(held) => {
-                self.note_refreshed(&held.to_string()).await?;
-                self.pull().await
-            }
+            Booked::Held(held) => self.pull_noting(&held.to_string()).await,
             Booked::Granted(refresh_id) => self.ask(refresh_id).await,
         }
     }
@@ -157,23 +152,22 @@ impl Trip<'_> {
         let now = self.now();
         match answer {
             Ok(task) => {
-                self.store()
-                    .write(move |txn| txn.refresh_running(refresh_id, &task, now))
-                    .await?;
-                self.wait_until(self.after(self.source.refresh_poll_first)).await
+                let until = self.after(self.source.refresh_poll_first);
+                self.wait_noting(until, move |txn| txn.refresh_running(refresh_id, &task, now))
+                    .await
             }
             Err(CallError::OutcomeUnknown(_)) => {
-                self.store().write(move |txn| txn.refresh_unknown(refresh_id)).await?;
-                self.wait_until(self.after(self.source.refresh_poll_first)).await
+                let until = self.after(self.source.refresh_poll_first);
+                self.wait_noting(until, move |txn| txn.refresh_unknown(refresh_id))
+                    .await
             }
             Err(CallError::RefreshRefused(_)) => {
                 let link_id = self.link.link_id;
                 let until = now.saturating_add(REFUSED_FOR).unwrap_or(now);
                 self.settle(refresh_id, RefreshOutcome::Refused, None).await?;
                 self.store().write(move |txn| txn.hold_refresh(link_id, until)).await?;
-                self.note_refreshed(&refreshes::HoldReason::RefusedUpstream.to_string())
-                    .await?;
-                self.pull().await
+                self.pull_noting(&refreshes::HoldReason::RefusedUpstream.to_string())
+                    .await
             }
             Err(error) => {
                 let is_throttled = matches!(error, CallError::RateLimited { .. });
@@ -203,8 +197,7 @@ impl Trip<'_> {
         let Some(task) = self.task_of(&open).await? else {
             return if self.now().duration_since(open.requested_at) >= UNLISTED_FOR {
                 self.settle(open.refresh_id, RefreshOutcome::NotSent, None).await?;
-                self.note_refreshed("never reached the aggregator").await?;
-                self.pull().await
+                self.pull_noting("never reached the aggregator").await
             } else {
                 self.wait_until(self.after(self.source.refresh_poll_first)).await
             };
@@ -243,19 +236,17 @@ impl Trip<'_> {
         let waited = self.now().duration_since(open.requested_at).unsigned_abs();
         if waited >= self.source.refresh_timeout {
             self.settle(open.refresh_id, RefreshOutcome::TimedOut, status).await?;
-            self.note_refreshed("timed out; pulled what the aggregator had").await?;
-            return self.pull().await;
+            return self.pull_noting("timed out; pulled what the aggregator had").await;
         }
         let refresh_id = open.refresh_id;
-        self.store()
-            .write(move |txn| txn.refresh_polled(refresh_id, status.as_deref()))
-            .await?;
         let delay = schedule::poll_delay(
             open.polls + 1,
             self.source.refresh_poll_first,
             self.source.refresh_poll_max,
         );
-        self.wait_until(self.after(delay)).await
+        let until = self.after(delay);
+        self.wait_noting(until, move |txn| txn.refresh_polled(refresh_id, status.as_deref()))
+            .await
     }
 
     async fn refresh_ended(&mut self, refresh_id: i64, progress: RefreshProgress) -> Result<Step, Stop> {
@@ -263,13 +254,11 @@ impl Trip<'_> {
             RefreshProgress::Done => {
                 self.settle(refresh_id, RefreshOutcome::Done, Some("done".to_owned()))
                     .await?;
-                self.note_refreshed("done").await?;
-                self.pull().await
+                self.pull_noting("done").await
             }
             RefreshProgress::Lost => {
                 self.settle(refresh_id, RefreshOutcome::Failed, None).await?;
-                self.note_refreshed("lost by the aggregator").await?;
-                self.pull().await
+                self.pull_noting("lost by the aggregator").await
             }
             RefreshProgress::Running { .. } => self.wait_until(self.after(self.source.refresh_poll_first)).await,
             RefreshProgress::Failed { health } => {
@@ -306,9 +295,18 @@ impl Trip<'_> {
     }
 
     async fn wait_until(&self, until: Timestamp) -> Result<Step, Stop> {
+        self.wait_noting(until, |_| Ok(())).await
+    }
+
+    /// Looks at the refresh again at `until`; stores what `note` has to say in the same commit.
+    async fn wait_noting<F>(&self, until: Timestamp, note: F) -> Result<Step, Stop>
+    where
+        F: FnOnce(&WriteTxn<'_>) -> Result<(), StoreError> + Send + 'static,
+    {
         let (link_id, sync_id, part) = (self.link.link_id, self.sync_id, self.requests());
         self.store()
             .write(move |txn| {
+                note(txn)?;
                 txn.count_sync(sync_id, &part)?;
                 txn.set_next(link_id, Phase::Refreshing, until)
             })
