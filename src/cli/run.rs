@@ -13,6 +13,7 @@ use super::progress::{self, Tally};
 use super::{Exit, output};
 use crate::daemon::{self, Daemon};
 use crate::server::control;
+use crate::store::Due;
 use crate::{systemd, telemetry};
 
 #[derive(Debug, clap::Args)]
@@ -70,7 +71,7 @@ pub(super) async fn once(context: &Context, local: &Local, stop: CancellationTok
         due += local
             .engine
             .store()
-            .read(move |txn| txn.unfinished_links(source_id, now))
+            .read(move |txn| txn.unfinished_links(source_id, Due::now(now)))
             .await?;
     }
     let daemon = Daemon::new(Arc::clone(&local.engine), context.daemon_options(true)).watched_by(events);

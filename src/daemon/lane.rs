@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{DaemonOptions, Event, MAX_SLEEP, STOP_GRACE};
 use crate::schedule;
-use crate::store::{StoreError, UsageRow};
+use crate::store::{Due, StoreError, UsageRow};
 use crate::sync::{Discovered, Engine, Source, Step};
 
 /// How many due links are taken from the store at once, per worker.
@@ -37,6 +37,8 @@ pub(super) struct Lane {
     is_discovering: bool,
     queue: VecDeque<(i64, bool)>,
     last_look: (Timestamp, Instant),
+    /// With `once`: links that become due after this are left for the next run.
+    starts_until: Timestamp,
 }
 
 /// A job that ended.
@@ -72,6 +74,7 @@ impl Lane {
             is_discovering: false,
             queue: VecDeque::new(),
             last_look,
+            starts_until: last_look.0,
         }
     }
 
@@ -117,11 +120,11 @@ impl Lane {
             self.start_link(link_id, is_backfill);
         }
         if self.options.once && self.running.is_empty() && !self.is_discovering {
-            let source_id = self.source.source_id;
+            let (source_id, due) = (self.source.source_id, self.due(now));
             let left = self
                 .engine
                 .store()
-                .read(move |txn| txn.unfinished_links(source_id, now))
+                .read(move |txn| txn.unfinished_links(source_id, due))
                 .await?;
             if left == 0 {
                 return Ok(None);
@@ -167,17 +170,25 @@ impl Lane {
         Ok(None)
     }
 
+    /// What counts as due: with `once`, what was due when the run began or its discovery ended.
+    fn due(&self, now: Timestamp) -> Due {
+        Due {
+            now,
+            starts_until: if self.options.once { self.starts_until } else { now },
+        }
+    }
+
     /// Takes due links from the store. While others wait, backfills get at most their share of the workers.
     async fn fill_queue(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let limit = self.options.workers * QUEUE_PER_WORKER;
-        let source_id = self.source.source_id;
+        let (source_id, due) = (self.source.source_id, self.due(now));
         let (others, backfills) = self
             .engine
             .store()
             .read(move |txn| {
                 Ok((
-                    txn.due_links(source_id, false, now, limit)?,
-                    txn.due_links(source_id, true, now, limit)?,
+                    txn.due_links(source_id, false, due, limit)?,
+                    txn.due_links(source_id, true, due, limit)?,
                 ))
             })
             .await?;
@@ -239,6 +250,7 @@ impl Lane {
             }
             Ok(Done::Discovery(result)) => {
                 self.is_discovering = false;
+                self.starts_until = self.engine.clock().now();
                 self.queue.clear();
                 match result {
                     Ok(found) => self.tell(Event::Discovered {
