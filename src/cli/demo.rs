@@ -128,6 +128,7 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<Exit> {
 fn prepare(bank: &Sandbox, base_url: &str) -> anyhow::Result<PathBuf> {
     let directory = Path::new(DIRECTORY);
     fs::create_dir_all(directory)?;
+    fs::set_permissions(directory, std::os::unix::fs::PermissionsExt::from_mode(0o750))?;
     for file in FILES {
         match fs::remove_file(directory.join(file)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
