@@ -2,3 +2,5 @@
 
 mod first;
 mod harness;
+mod home;
+mod transactions;
