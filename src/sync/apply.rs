@@ -164,7 +164,7 @@ impl Walk {
         } else {
             None
         };
-        if former_owner.is_some() || (self.has_history && self.resembles_unseen(txn, account_id, row)?) {
+        if former_owner.is_some() || (self.has_history && self.may_replace_unseen(txn, account_id, row)?) {
             self.held.push(Held {
                 record: row.clone(),
                 account_id,
@@ -178,7 +178,7 @@ impl Walk {
         Ok(())
     }
 
-    fn resembles_unseen(
+    fn may_replace_unseen(
         &self,
         txn: &ReadTxn<'_>,
         account_id: i64,
@@ -190,7 +190,7 @@ impl Walk {
         let near = txn.live_rows_between(account_id, from, to)?;
         Ok(near
             .iter()
-            .any(|s| !self.seen_transactions.contains(&s.transaction_id) && plan::may_be_same(&s.record, row)))
+            .any(|s| !self.seen_transactions.contains(&s.transaction_id) && plan::may_replace(&s.record, row)))
     }
 
     /// Ends a complete walk: recognises rows under new ids, stores the rest, decides about absences, moves the cursor.
