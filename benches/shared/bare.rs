@@ -70,7 +70,9 @@ impl Bare {
                 "CREATE INDEX transactions_by_day ON transactions (account_id, transacted_on);",
             );
         }
-        connection.execute_batch(&schema).expect("the schema");
+        connection
+            .execute_batch(&format!("PRAGMA page_size = 8192; {schema}"))
+            .expect("the schema");
         let synchronous = if parts.full { "FULL" } else { "NORMAL" };
         connection
             .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
@@ -79,7 +81,7 @@ impl Bare {
         connection
             .execute_batch(&format!(
                 "PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;
-                 PRAGMA wal_autocheckpoint = 20000; PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864;
+                 PRAGMA wal_autocheckpoint = 10000; PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 100000000;
                  INSERT INTO sources (source_id, name, aggregator, base_url, request_limit, request_window_ms,
                      refreshes_per_day, refresh_reserve, discover_due_at, first_seen_at)
                  VALUES (1, 'truv', 'truv', 'https://prod.truv.com', 300, 60000, 3, 1, 0, 0);
