@@ -155,7 +155,9 @@ CREATE TABLE transactions (
     account_id        INTEGER NOT NULL REFERENCES accounts (account_id),
     upstream_id       TEXT NOT NULL,               -- the present one; former ones are in transaction_aliases
     external_id       TEXT,                        -- the bank's own identifier, if upstream passes it on
-    status            TEXT NOT NULL CHECK (status IN ('pending', 'posted', 'future')),
+    status            TEXT NOT NULL CHECK (status = 'pending' OR status = 'posted' OR status = 'future'),
+                                                   -- in this table and in transaction_changes spelled out: IN with a list of
+                                                   -- three or more builds a temporary index for every row that is written
     amount_minor      INTEGER NOT NULL,            -- positive is money into the account; 0 for rows that move no money
     memo_minor        INTEGER,                     -- the figure on a row that moves no money (upstream MEMO); else NULL
     currency          TEXT NOT NULL,
@@ -214,7 +216,7 @@ CREATE TABLE transaction_changes (
     change_id      INTEGER PRIMARY KEY,
     transaction_id INTEGER NOT NULL,
     sync_id        INTEGER NOT NULL,
-    kind           TEXT NOT NULL CHECK (kind IN ('added', 'updated', 'posted', 'removed', 'restored')),
+    kind           TEXT NOT NULL CHECK (kind = 'added' OR kind = 'updated' OR kind = 'posted' OR kind = 'removed' OR kind = 'restored'),
     changed_at     INTEGER NOT NULL,
     before         TEXT,                           -- JSON object of the columns that changed, old values; NULL for added
     after          TEXT                            -- the same columns, new values; NULL for added: the row itself as stored,
