@@ -81,6 +81,8 @@ CREATE TABLE links (
                                                    -- at due_at; pulling: the refresh is over, the pull starts or goes on at due_at
     due_at               INTEGER NOT NULL,         -- when this link is next worked on
     due_cause            TEXT NOT NULL DEFAULT 'schedule' CHECK (due_cause IN ('schedule', 'person', 'webhook', 'backfill', 'retry')),
+    asked_cause          TEXT CHECK (asked_cause IN ('person', 'webhook')), -- asked for while a sync was open: the next one
+                                                   -- starts when that one ends
     wants_full           INTEGER NOT NULL DEFAULT 0 CHECK (wants_full IN (0, 1)), -- the next pull walks the whole history
     sync_id              INTEGER,                  -- the open sync, NULL between syncs
     consecutive_failures INTEGER NOT NULL DEFAULT 0,
