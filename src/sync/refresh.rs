@@ -51,22 +51,29 @@ impl Trip<'_> {
                     .await?;
                 Ok(Step::Waiting { until })
             }
-            Booked::Held(held) => self.pull_noting(&held.to_string()).await,
+            Booked::Held(held) => match self.link.attention {
+                Some(reason) => self.needs_attention(reason).await,
+                None => self.pull_noting(&held.to_string()).await,
+            },
             Booked::Granted(refresh_id) => self.ask(refresh_id).await,
         }
     }
 
-    /// Notes the link's health. A link that needs a person ends here; one whose first connection still runs waits.
+    /// Notes the link's health. A link that needs a person ends here, unless a person asked; one whose first connection still runs waits.
     async fn take_health(&mut self, health: LinkHealth, is_first: bool) -> Result<Option<Step>, Stop> {
         let (link_id, now, noted) = (self.link.link_id, self.now(), health.clone());
         self.store()
             .write(move |txn| txn.set_link_health(link_id, &noted, now))
             .await?;
+        self.link.attention = health.attention;
         if let Some(reason) = health.attention {
+            if self.cause == Cause::Person && !is_first {
+                // A person says that it is repaired: only a refresh can tell.
+                return Ok(None);
+            }
             self.open_sync().await?;
             return self.needs_attention(reason).await.map(Some);
         }
-        self.link.attention = None;
         let status = health.upstream_status.unwrap_or_default();
         let is_running = matches!(
             self.aggregator().announced_progress(&status),
@@ -254,6 +261,7 @@ impl Trip<'_> {
             RefreshProgress::Done => {
                 self.settle(refresh_id, RefreshOutcome::Done, Some("done".to_owned()))
                     .await?;
+                self.link.attention = None;
                 self.pull_noting("done").await
             }
             RefreshProgress::Lost => {
