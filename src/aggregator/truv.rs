@@ -182,7 +182,10 @@ impl Truv {
             self.0.door.post("/v1/refresh/tasks/", &body, context.lane).await,
         );
         let answer = answer.map_err(|error| match error {
-            HttpError::Refused { status, document, .. } if is_quota(status, &document) => {
+            // A 403 here may be the cap of a development key: whether the link may be read, the pull will tell.
+            HttpError::Refused { status, document, .. }
+                if is_quota(status, &document) || (status == 403 && document.is_structured) =>
+            {
                 CallError::RefreshRefused(document)
             }
             other => CallError::from(other),

@@ -80,7 +80,7 @@ impl Engine {
                 true,
             ),
             _ => {
-                let delay = self.retry_delay(failures);
+                let delay = self.retry_delay(failures + 1);
                 (now.saturating_add(delay).unwrap_or(now), None, true)
             }
         };
