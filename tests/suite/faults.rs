@@ -204,16 +204,18 @@ async fn strike(place: Place, fault: &Fault, expected: Outcome) -> Street {
     bench.bank.clear_faults();
     bench.pass(Duration::from_secs(2 * 3600)).await;
     bench.run_once().await;
+    street.assert_refreshes_booked_once(&case);
     street.assert_nothing_doubled(&case);
+    if expected == Partial {
+        // Malformed rows are looked at again on schedule; what was seen before it went is decided by a second walk.
+        for _ in 0..2 {
+            bench.pass(Duration::from_secs(9 * 3600)).await;
+            bench.run_once().await;
+        }
+    }
     for link in [street.victim, street.bystander] {
         assert_eq!(street.of(link, "state"), "active", "{case}");
         assert_eq!(street.of(link, "last_error"), "NULL", "{case}");
-    }
-    street.assert_refreshes_booked_once(&case);
-    if expected == Partial {
-        // What was seen before it went from the list is decided by a second walk.
-        bench.pass(Duration::from_secs(9 * 3600)).await;
-        bench.run_once().await;
     }
     bench.assert_store_is_truth();
     bench.assert_verifies().await;
