@@ -201,7 +201,17 @@ impl Trip<'_> {
         let Some(open) = self.store().read(move |txn| txn.open_refresh(link_id)).await? else {
             return self.pull().await;
         };
-        let Some(task) = self.task_of(&open).await? else {
+        match self.look_at(&open).await {
+            // What cannot even be looked at is not waited for any longer than what runs.
+            Err(Stop::Call(error)) if self.is_overdue(&open) && !stops_every_request(&error) => {
+                self.give_up(&open, None).await
+            }
+            looked => looked,
+        }
+    }
+
+    async fn look_at(&mut self, open: &OpenRefresh) -> Result<Step, Stop> {
+        let Some(task) = self.task_of(open).await? else {
             return if self.now().duration_since(open.requested_at) >= UNLISTED_FOR {
                 self.settle(open.refresh_id, RefreshOutcome::NotSent, None).await?;
                 self.pull_noting("never reached the aggregator").await
@@ -211,9 +221,18 @@ impl Trip<'_> {
         };
         let progress = self.aggregator().refresh_progress(&self.context, &task).await?;
         if let RefreshProgress::Running { status } = progress {
-            return self.keep_waiting(&open, status).await;
+            return self.keep_waiting(open, status).await;
         }
         self.refresh_ended(open.refresh_id, progress).await
+    }
+
+    fn is_overdue(&self, open: &OpenRefresh) -> bool {
+        self.now().duration_since(open.requested_at).unsigned_abs() >= self.source.refresh_timeout
+    }
+
+    async fn give_up(&mut self, open: &OpenRefresh, status: Option<String>) -> Result<Step, Stop> {
+        self.settle(open.refresh_id, RefreshOutcome::TimedOut, status).await?;
+        self.pull_noting("timed out; pulled what the aggregator had").await
     }
 
     /// The task of a refresh; one whose answer was lost is looked for in the aggregator's list.
@@ -240,10 +259,8 @@ impl Trip<'_> {
     }
 
     async fn keep_waiting(&mut self, open: &OpenRefresh, status: Option<String>) -> Result<Step, Stop> {
-        let waited = self.now().duration_since(open.requested_at).unsigned_abs();
-        if waited >= self.source.refresh_timeout {
-            self.settle(open.refresh_id, RefreshOutcome::TimedOut, status).await?;
-            return self.pull_noting("timed out; pulled what the aggregator had").await;
+        if self.is_overdue(open) {
+            return self.give_up(open, status).await;
         }
         let refresh_id = open.refresh_id;
         let delay = schedule::poll_delay(
@@ -326,6 +343,11 @@ impl Trip<'_> {
         let now = self.now();
         now.saturating_add(delay).unwrap_or(now)
     }
+}
+
+/// Whether an error is the credential's, so that a pull would meet it too.
+fn stops_every_request(error: &CallError) -> bool {
+    matches!(error, CallError::RateLimited { .. } | CallError::Unauthorized(_))
 }
 
 enum Booked {
