@@ -372,6 +372,52 @@ fn a_wrong_secret_is_named_and_no_link_is_blamed() {
 }
 
 #[test]
+fn no_secret_reaches_a_log_an_answer_or_the_file() {
+    let desk = Desk::new(3);
+    let config = std::fs::read_to_string(desk.config()).expect("reads");
+    std::fs::write(desk.config(), format!("[log]\nlevel = \"trace\"\nformat = \"json\"\n{config}")).expect("writes");
+    let mut said = String::new();
+    let verbs: [&[&str]; 7] = [
+        &["check", "--online"],
+        &["run", "--once"],
+        &["sync", "--json"],
+        &["status", "--json"],
+        &["links", "show", "1", "--json"],
+        &["explain", "1"],
+        &["verify"],
+    ];
+    for verb in verbs {
+        let output = desk.passbook(verb);
+        said.push_str(&text(&output.stdout));
+        said.push_str(&text(&output.stderr));
+    }
+    assert!(said.contains("\"sync\"") && said.contains("http.status"), "the logs are there");
+    let mut files = Vec::new();
+    for file in ["passbook.db", "passbook.db-wal", "passbook.db.lock"] {
+        files.extend(std::fs::read(desk.dir.path().join(file)).unwrap_or_default());
+    }
+    let files = String::from_utf8_lossy(&files).into_owned();
+    assert!(query(&desk.store(), "SELECT count(*) FROM account_numbers WHERE account_number_sealed IS NOT NULL") > 0);
+    let world = desk.bank.truth();
+    let mut secrets = vec![desk.bank.truv_secret()];
+    secrets.push(std::fs::read_to_string(desk.dir.path().join("store.key")).expect("reads").trim().to_owned());
+    for link in &world.links {
+        secrets.push(link.access_token.clone());
+        secrets.extend(link.accounts.iter().map(|account| account.number.clone()));
+    }
+    assert!(secrets.len() > 6, "tokens and numbers to look for");
+    for secret in secrets {
+        assert!(!said.contains(&secret), "said");
+        assert!(!files.contains(&secret), "stored in clear");
+    }
+    let descriptions = world.links.iter().flat_map(|link| link.transactions.iter().map(|t| &t.description));
+    for description in descriptions.filter(|text| text.len() >= 12) {
+        assert!(!said.contains(description.as_str()), "{description:?} was said");
+        assert!(files.contains(description.as_str()), "the analysts' columns are there");
+    }
+}
+
+#[test]
 fn keys_are_new_each_time() {
     let desk = Desk::new(1);
     let key = || text(&desk.bare().arg("keygen").output().expect("runs").stdout);
