@@ -81,6 +81,8 @@ CREATE TABLE links (
                                                    -- at due_at; pulling: the refresh is over, the pull starts or goes on at due_at
     due_at               INTEGER NOT NULL,         -- when this link is next worked on
     due_cause            TEXT NOT NULL DEFAULT 'schedule' CHECK (due_cause IN ('schedule', 'person', 'webhook', 'backfill', 'retry')),
+    asked_cause          TEXT CHECK (asked_cause IN ('person', 'webhook')), -- asked for while a sync was open: the next one
+                                                   -- starts when that one ends
     wants_full           INTEGER NOT NULL DEFAULT 0 CHECK (wants_full IN (0, 1)), -- the next pull walks the whole history
     sync_id              INTEGER,                  -- the open sync, NULL between syncs
     consecutive_failures INTEGER NOT NULL DEFAULT 0,
@@ -155,7 +157,9 @@ CREATE TABLE transactions (
     account_id        INTEGER NOT NULL REFERENCES accounts (account_id),
     upstream_id       TEXT NOT NULL,               -- the present one; former ones are in transaction_aliases
     external_id       TEXT,                        -- the bank's own identifier, if upstream passes it on
-    status            TEXT NOT NULL CHECK (status IN ('pending', 'posted', 'future')),
+    status            TEXT NOT NULL CHECK (status = 'pending' OR status = 'posted' OR status = 'future'),
+                                                   -- in this table and in transaction_changes spelled out: IN with a list of
+                                                   -- three or more builds a temporary index for every row that is written
     amount_minor      INTEGER NOT NULL,            -- positive is money into the account; 0 for rows that move no money
     memo_minor        INTEGER,                     -- the figure on a row that moves no money (upstream MEMO); else NULL
     currency          TEXT NOT NULL,
@@ -214,7 +218,7 @@ CREATE TABLE transaction_changes (
     change_id      INTEGER PRIMARY KEY,
     transaction_id INTEGER NOT NULL,
     sync_id        INTEGER NOT NULL,
-    kind           TEXT NOT NULL CHECK (kind IN ('added', 'updated', 'posted', 'removed', 'restored')),
+    kind           TEXT NOT NULL CHECK (kind = 'added' OR kind = 'updated' OR kind = 'posted' OR kind = 'removed' OR kind = 'restored'),
     changed_at     INTEGER NOT NULL,
     before         TEXT,                           -- JSON object of the columns that changed, old values; NULL for added
     after          TEXT                            -- the same columns, new values; NULL for added: the row itself as stored,

@@ -3,11 +3,7 @@
 //! One file per verb in `cli/`. A command that only reads opens the store read-only, also while the daemon runs. One that
 //! changes something sends an order to the running daemon, or takes the store's lock and carries it out itself.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the commands are what speaks on the terminal"
-)]
+#![expect(clippy::print_stderr, reason = "the commands are what speaks on the terminal")]
 
 mod check;
 mod context;

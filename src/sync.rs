@@ -147,6 +147,15 @@ enum Stop {
         /// How often it was read.
         walks: u32,
     },
+    /// The list stands still and yet does not show what it counts.
+    #[error(
+        "the list of transactions shows {seen} different rows, twice the same, and counts another number; nothing was \
+         removed; if this stays, report it to the aggregator"
+    )]
+    Inconsistent {
+        /// Different rows it showed.
+        seen: u64,
+    },
     /// The bank could not be reached by the aggregator.
     #[error("the aggregator could not refresh this link ({status}); tried again later")]
     RefreshFailed {

@@ -12,8 +12,6 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::config::{LogConfig, LogFormat};
-
 const QUIET_CRATES: [&str; 5] = [
     "hyper=warn",
     "hyper_util=warn",
@@ -22,20 +20,33 @@ const QUIET_CRATES: [&str; 5] = [
     "reqwest=warn",
 ];
 
-/// Starts logging as configured. A second call changes nothing.
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, journald's form where systemd listens, JSON otherwise.
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+    /// Text without times and with systemd's priority prefixes.
+    Journald,
+}
+
+/// Starts logging: `level` is a level or a list of directives, as `tracing_subscriber` reads them. A second call changes nothing.
 ///
 /// `under_journald` is what the environment says about standard error.
-pub fn init(config: &LogConfig, under_journald: bool) {
-    let mut filter = EnvFilter::try_new(&config.level).unwrap_or_else(|_| EnvFilter::new("info"));
+pub fn init(level: &str, format: LogFormat, under_journald: bool) {
+    let mut filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     for directive in QUIET_CRATES.iter().filter_map(|d| d.parse::<Directive>().ok()) {
         filter = filter.add_directive(directive);
     }
     let builder = fmt().with_env_filter(filter).with_writer(io::stderr);
-    let format = match config.format {
+    let format = match format {
         LogFormat::Auto if under_journald => LogFormat::Journald,
         LogFormat::Auto if io::stderr().is_terminal() => LogFormat::Text,
         LogFormat::Auto => LogFormat::Json,
-        chosen => chosen,
+        LogFormat::Text | LogFormat::Json | LogFormat::Journald => format,
     };
     // Failing means that a subscriber is set already, as in tests.
     let _ = match format {

@@ -182,8 +182,9 @@ impl Truv {
             self.0.door.post("/v1/refresh/tasks/", &body, context.lane).await,
         );
         let answer = answer.map_err(|error| {
+            // A 403 here may be the cap of a development key: whether the link may be read, the pull will tell.
             if let HttpError::Refused { status, document, .. } = &error
-                && is_quota(*status, document)
+                && (is_quota(*status, document) || (*status == 403 && document.is_structured))
             {
                 return CallError::RefreshRefused(document.clone());
             }

@@ -18,12 +18,12 @@ use super::run::{once, serve, stop_on_signals};
 use super::sandbox::{self, fill};
 use super::{Exit, output};
 use crate::clock::Clock;
-use crate::config::{Config, LogConfig, LogFormat};
+use crate::config::Config;
 use crate::http::Transport;
 use crate::sandbox::{LivingPlan, Pace, Sandbox};
 use crate::secret::StoreKey;
 use crate::store::Store;
-use crate::telemetry;
+use crate::telemetry::{self, LogFormat};
 
 const DIRECTORY: &str = "passbook-demo";
 /// What the demo makes, and so what a new demo may replace.
@@ -80,13 +80,7 @@ const QUERIES: [(&str, &str); 3] = [
 pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<Exit> {
     let stop = stop_on_signals()?;
     let level = if arguments.once { "error" } else { "warn" };
-    telemetry::init(
-        &LogConfig {
-            level: level.to_owned(),
-            format: LogFormat::Text,
-        },
-        false,
-    );
+    telemetry::init(level, LogFormat::Text, false);
     let bank = Sandbox::new(Clock::system(), 1);
     bank.settings(|settings| {
         settings.request_limit = None;
@@ -128,6 +122,7 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<Exit> {
 fn prepare(bank: &Sandbox, base_url: &str) -> anyhow::Result<PathBuf> {
     let directory = Path::new(DIRECTORY);
     fs::create_dir_all(directory)?;
+    fs::set_permissions(directory, std::os::unix::fs::PermissionsExt::from_mode(0o750))?;
     for file in FILES {
         match fs::remove_file(directory.join(file)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -168,6 +163,10 @@ fn config_text(bank: &Sandbox, base_url: &str) -> String {
 }
 
 async fn show_result(tally: &Tally, store: &Store, took: Duration) -> anyhow::Result<()> {
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "a path is not general over the lifetime"
+    )]
     let count = store.read(|txn| txn.transaction_count()).await?;
     let requests = u64::from(tally.counts.requests + tally.discovery_requests);
     let mut text = format!(
@@ -186,7 +185,7 @@ async fn show_result(tally: &Tally, store: &Store, took: Duration) -> anyhow::Re
         let answer = store.read(move |txn| txn.query(sql)).await?;
         let columns: Vec<&str> = answer.columns.iter().map(String::as_str).collect();
         let right: Vec<usize> = (1..columns.len()).collect();
-        let sql = sql.lines().map(|line| format!("  {line}\n")).collect::<String>();
+        let sql = format!("  {}\n", sql.replace('\n', "\n  "));
         text.push_str(&format!(
             "\n{}\n{}{}",
             output::bold(question),

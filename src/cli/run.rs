@@ -1,5 +1,6 @@
 //! `passbook run`: the daemon in the foreground, as systemd starts it; or once.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,7 +26,14 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(config: &Path, arguments: Arguments) -> anyhow::Result<Exit> {
     let context = Context::load(config)?;
-    telemetry::init(&context.config.log, is_under_journald());
+    let log = &context.config.log;
+    // A progress bar and lines of log do not share a terminal well; what is worth a warning is shown all the same.
+    let shows_bar = arguments.once && std::io::stderr().is_terminal();
+    telemetry::init(
+        if shows_bar { "warn" } else { &log.level },
+        log.format,
+        is_under_journald(),
+    );
     for warning in &context.config.warnings {
         tracing::warn!("{}: {warning}", config.display());
     }

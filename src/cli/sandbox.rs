@@ -22,8 +22,8 @@ pub(super) struct Arguments {
     /// How many transactions each of them has.
     #[arg(long, default_value_t = 150)]
     transactions: usize,
-    /// Real transactions from a CSV file instead (columns transaction_id, account_id, date, amount, currency, description,
-    /// counterparty, balance_after; may be gzipped).
+    /// Real transactions from a CSV file instead, gzipped or not, with the columns `transaction_id`, `account_id`, `date`,
+    /// `amount`, `currency`, `description`, `counterparty` and `balance_after`.
     #[arg(long, value_name = "CSV")]
     dataset: Option<PathBuf>,
     /// The bank stands still: no new rows, nothing posts, no login breaks.

@@ -47,6 +47,8 @@ struct SourceJson {
     refreshes_last_day: u64,
     refreshes_this_month: u64,
     refreshes_per_month: Option<u64>,
+    refreshable_links: u64,
+    next_refresh_frees_at: Option<Timestamp>,
     discovered_at: Option<Timestamp>,
     discover_due_at: Timestamp,
     discover_error: Option<String>,
@@ -159,6 +161,8 @@ fn source_json(s: SourceReport) -> SourceJson {
         refreshes_last_day: s.refreshes_last_day,
         refreshes_this_month: s.refreshes_this_month,
         refreshes_per_month: s.refreshes_per_month,
+        refreshable_links: s.refreshable_links,
+        next_refresh_frees_at: s.next_refresh_frees_at,
         discovered_at: s.discovered_at,
         discover_due_at: s.discover_due_at,
         discover_error: s.discover_error,
@@ -168,81 +172,36 @@ fn source_json(s: SourceReport) -> SourceJson {
 }
 
 fn source_text(s: &SourceReport, now: Timestamp, context: &Context) -> String {
-    let mut lines: Vec<(&str, String)> = Vec::new();
-    let links: Vec<String> = ["active", "attention", "failing", "new", "paused", "removed"]
-        .iter()
-        .filter_map(|word| {
-            s.links_by_state
-                .get(*word)
-                .map(|n| format!("{} {}", output::count(*n), output::state(word)))
-        })
-        .collect();
-    lines.push((
-        "links",
-        if links.is_empty() {
-            "none yet".to_owned()
-        } else {
-            links.join(" · ")
-        },
-    ));
     let ago = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| output::relative(at, now));
-    lines.push((
-        "freshness",
-        format!(
-            "newest {} · oldest {}",
-            ago(s.newest_success_at),
-            ago(s.oldest_success_at)
-        ),
-    ));
-    lines.push(("due now", output::counted(s.due_now, "link")));
-    let resting = s.hold_until.filter(|until| *until > now);
-    let hold = resting.map_or_else(String::new, |until| {
-        output::alarming(&format!(
-            " · held by the aggregator, lifts {}",
-            output::relative(until, now)
-        ))
-    });
-    lines.push((
-        "requests",
-        format!(
-            "{} in the last minute of {} allowed · {} in the last hour · {} refused with 429{hold}",
-            output::count(s.requests_last_minute),
-            output::count(s.request_limit),
-            output::count(s.requests_last_hour),
-            output::count(s.rate_limited_last_hour)
-        ),
-    ));
-    let cap = s
-        .refreshes_per_month
-        .map_or_else(String::new, |cap| format!(" of {}", output::count(cap)));
-    lines.push((
-        "refreshes",
-        format!(
-            "{} in the last 24 h · {}{cap} this month",
-            output::count(s.refreshes_last_day),
-            output::count(s.refreshes_this_month)
-        ),
-    ));
-    let trouble = s
+    let failed = s
         .discover_error
         .as_ref()
         .map_or_else(String::new, |e| output::alarming(&format!(" · {e}")));
-    lines.push((
-        "discovery",
-        format!(
-            "last {} · next {}{trouble}",
-            ago(s.discovered_at),
-            output::relative(s.discover_due_at, now)
-        ),
-    ));
-    if s.rejected_rows > 0 {
-        lines.push((
-            "set aside",
+    let mut lines = vec![
+        ("links", links_text(s)),
+        (
+            "freshness",
             format!(
-                "{}; see rejected_rows in the store",
-                output::counted(s.rejected_rows, "malformed row")
+                "newest {} · oldest {}",
+                ago(s.newest_success_at),
+                ago(s.oldest_success_at)
             ),
-        ));
+        ),
+        ("due now", output::counted(s.due_now, "link")),
+        ("requests", requests_text(s, now)),
+        ("refreshes", refreshes_text(s, now)),
+        (
+            "discovery",
+            format!(
+                "last {} · next {}{failed}",
+                ago(s.discovered_at),
+                output::relative(s.discover_due_at, now)
+            ),
+        ),
+    ];
+    if s.rejected_rows > 0 {
+        let rows = output::counted(s.rejected_rows, "malformed row");
+        lines.push(("set aside", format!("{rows}; see rejected_rows in the store")));
     }
     let configured = context.config.sources.iter().find(|c| c.name == s.name);
     let place = configured.map_or_else(|| "no longer configured".to_owned(), |c| c.base_url.to_string());
@@ -255,6 +214,58 @@ fn source_text(s: &SourceReport, now: Timestamp, context: &Context) -> String {
         text.push_str(&format!("  {label:<10} {value}\n"));
     }
     text
+}
+
+fn links_text(s: &SourceReport) -> String {
+    let links: Vec<String> = ["active", "attention", "failing", "new", "paused", "removed"]
+        .iter()
+        .filter_map(|word| {
+            Some(format!(
+                "{} {}",
+                output::count(*s.links_by_state.get(*word)?),
+                output::state(word)
+            ))
+        })
+        .collect();
+    if links.is_empty() {
+        "none yet".to_owned()
+    } else {
+        links.join(" · ")
+    }
+}
+
+/// What is used of the request limit, what is left, and when a hold ends.
+fn requests_text(s: &SourceReport, now: Timestamp) -> String {
+    let left = s.request_limit.saturating_sub(s.requests_last_minute);
+    let mut text = format!(
+        "{} of {} in the last minute, {} left · {} in the last hour · {} answered 429",
+        output::count(s.requests_last_minute),
+        output::count(s.request_limit),
+        output::count(left),
+        output::count(s.requests_last_hour),
+        output::count(s.rate_limited_last_hour)
+    );
+    if let Some(until) = s.hold_until.filter(|until| *until > now) {
+        let hold = format!(" · held by the aggregator, lifts {}", output::relative(until, now));
+        text.push_str(&output::alarming(&hold));
+    }
+    text
+}
+
+/// What is used of the refresh limits, what is left, and when the next one frees.
+fn refreshes_text(s: &SourceReport, now: Timestamp) -> String {
+    let cap = s
+        .refreshes_per_month
+        .map_or_else(String::new, |cap| format!(" of {}", output::count(cap)));
+    let frees = s.next_refresh_frees_at.map_or_else(String::new, |at| {
+        format!(", the next frees {}", output::relative(at, now))
+    });
+    format!(
+        "{} in the last 24 h · {}{cap} this month · {} may be refreshed on schedule now{frees}",
+        output::count(s.refreshes_last_day),
+        output::count(s.refreshes_this_month),
+        output::counted(s.refreshable_links, "link")
+    )
 }
 
 fn attention_text(links: &[HealthRow], now: Timestamp) -> String {

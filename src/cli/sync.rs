@@ -138,6 +138,10 @@ async fn to_the_end(engine: &Arc<Engine>, link_id: i64, deadline: Duration) -> R
 }
 
 /// The id of each link's latest sync.
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a path is not general over the lifetime"
+)]
 async fn latest_ids(store: &Store) -> Result<HashMap<i64, i64>, StoreError> {
     store.read(|txn| txn.latest_sync_ids()).await
 }

@@ -39,6 +39,11 @@ pub(super) struct Lane {
     last_look: (Timestamp, Instant),
     /// With `once`: links that become due after this are left for the next run.
     starts_until: Timestamp,
+    /// Due times that no schedule could have given were brought back.
+    is_planned: bool,
+    /// The store failed: nothing is started before.
+    rests_until: Option<Instant>,
+    store_error: Option<StoreError>,
 }
 
 /// A job that ended.
@@ -75,20 +80,28 @@ impl Lane {
             queue: VecDeque::new(),
             last_look,
             starts_until: last_look.0,
+            is_planned: false,
+            rests_until: None,
+            store_error: None,
         }
     }
 
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
-        self.replan().await?;
         while !stop.is_cancelled() {
             let nap = match self.start_what_is_due().await {
                 Ok(Some(nap)) => nap,
                 Ok(None) => return Ok(()),
                 Err(error) => {
-                    tracing::error!(source = %self.source.name, %error, "the store failed; nothing new is started for a while");
+                    self.store_failed(error);
                     STORE_REST
                 }
             };
+            if self.options.once
+                && let Some(error) = self.store_error.take()
+            {
+                self.drain().await;
+                return Err(error);
+            }
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(done) = self.jobs.join_next() => self.take(done),
@@ -104,6 +117,17 @@ impl Lane {
     ///
     /// Shape: how long to sleep if nobody wakes us; `None`: nothing is left to do, and `once` was asked for.
     async fn start_what_is_due(&mut self) -> Result<Option<Duration>, StoreError> {
+        if let Some(rest) = self
+            .rests_until
+            .map(|until| until.saturating_duration_since(Instant::now()))
+            && !rest.is_zero()
+        {
+            return Ok(Some(rest));
+        }
+        if !self.is_planned {
+            self.replan().await?;
+            self.is_planned = true;
+        }
         self.notice_clock_jump().await?;
         let now = self.engine.clock().now();
         let discover_due_at = self.start_discovery(now).await?;
@@ -243,9 +267,7 @@ impl Lane {
                 self.running_backfills -= usize::from(is_backfill);
                 match result {
                     Ok(step) => self.tell(Event::Stepped { link_id, step }),
-                    Err(error) => {
-                        tracing::error!(source = %self.source.name, link.id = link_id, %error, "the store failed under a sync");
-                    }
+                    Err(error) => self.store_failed(error),
                 }
             }
             Ok(Done::Discovery(result)) => {
@@ -257,13 +279,20 @@ impl Lane {
                         source: self.source.name.clone(),
                         found,
                     }),
-                    Err(error) => {
-                        tracing::error!(source = %self.source.name, %error, "the store failed under a discovery");
-                    }
+                    Err(error) => self.store_failed(error),
                 }
             }
             Err(error) => tracing::error!(source = %self.source.name, %error, "a job was lost"),
         }
+    }
+
+    /// Without a store nothing can be synced: the lane rests instead of spending requests on what cannot be kept.
+    fn store_failed(&mut self, error: StoreError) {
+        let (source, rest_s) = (&self.source.name, STORE_REST.as_secs());
+        tracing::error!(source = %source, %error, rest_s, "the store failed; nothing new is started for a while");
+        self.rests_until = Some(Instant::now() + STORE_REST);
+        self.store_error = Some(error);
+        self.queue.clear();
     }
 
     fn tell(&self, event: Event) {

@@ -164,7 +164,12 @@ async fn ask_for_syncs(engine: &Engine, links: Vec<String>, full: bool) -> Resul
         ids.push(find(engine, link).await?);
     }
     if links.is_empty() {
-        ids = engine.store().read(|txn| txn.syncable_links()).await?;
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "a path is not general over the lifetime"
+        )]
+        let all = engine.store().read(|txn| txn.syncable_links()).await?;
+        ids = all;
     }
     let (now, asked) = (engine.clock().now(), ids.clone());
     engine

@@ -567,11 +567,16 @@ impl WriteTxn<'_> {
             == 1)
     }
 
-    /// Makes a link due now for `cause`; a running refresh is looked at at once, a paused link stays paused.
+    /// Makes a link due now for `cause`: `person` or `webhook`.
+    ///
+    /// Shape: a running refresh is looked at at once; while a sync is open, another starts when it ends, so that nothing that
+    /// was asked for is taken as answered by what began before. A paused link stays paused.
     pub fn ask_for_sync(&self, link_id: i64, cause: Cause, full: bool, now: Timestamp) -> Result<(), StoreError> {
         self.txn.execute(
-            "UPDATE links SET due_at = min(due_at, :now), due_cause = iif(due_cause = 'person', due_cause, :cause),
-                    wants_full = max(wants_full, :full), hold_until = NULL, hold_reason = NULL
+            "UPDATE links SET due_at = min(due_at, :now), wants_full = max(wants_full, :full),
+                    due_cause = iif(sync_id IS NULL AND due_cause <> 'person', :cause, due_cause),
+                    asked_cause = CASE WHEN sync_id IS NULL THEN NULL WHEN asked_cause = 'person' THEN 'person' ELSE :cause END,
+                    hold_until = NULL, hold_reason = NULL
              WHERE link_id = :link_id",
             named_params! { ":now": ms(now), ":cause": cause.as_str(), ":full": full, ":link_id": link_id },
         )?;

@@ -23,7 +23,7 @@ impl ReadTxn<'_> {
 
 /// Runs a prepared query and keeps what it answers as text.
 pub(super) fn answer(statement: &mut Statement<'_>, parameters: impl Params) -> Result<QueryAnswer, StoreError> {
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query(parameters)?;
     let mut answer = QueryAnswer {
         columns,

@@ -40,6 +40,10 @@ pub struct SourceReport {
     pub refreshes_this_month: u64,
     /// Cap per month.
     pub refreshes_per_month: Option<u64>,
+    /// Links that a scheduled sync may refresh now, as far as the daily limit and the reserve go.
+    pub refreshable_links: u64,
+    /// When the next link that may not be refreshed on schedule may be again.
+    pub next_refresh_frees_at: Option<Timestamp>,
     /// Last complete listing of users and links.
     pub discovered_at: Option<Timestamp>,
     /// Next one.
@@ -144,7 +148,18 @@ impl ReadTxn<'_> {
     /// `month_began` is the start of the month that the monthly cap counts in.
     pub fn source_reports(&self, now: Timestamp, month_began: Timestamp) -> Result<Vec<SourceReport>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT s.*,
+            "WITH spent AS (
+                 SELECT l.source_id, count(r.refresh_id) AS used, min(r.counts_from_at) AS oldest_at
+                 FROM links l
+                 LEFT JOIN refreshes r ON r.link_id = l.link_id AND r.counts_from_at > :now - 86400000
+                     AND r.outcome NOT IN ('refused', 'throttled', 'not_sent')
+                 WHERE l.removed_at IS NULL AND l.paused_at IS NULL AND l.attention IS NULL
+                 GROUP BY l.link_id)
+             SELECT s.*,
+                 (SELECT count(*) FROM spent WHERE spent.source_id = s.source_id
+                     AND used < s.refreshes_per_day - s.refresh_reserve) AS refreshable_links,
+                 (SELECT min(oldest_at) + 86400000 FROM spent WHERE spent.source_id = s.source_id
+                     AND used >= s.refreshes_per_day - s.refresh_reserve) AS next_refresh_frees_at,
                  (SELECT coalesce(sum(requests), 0) FROM request_usage q
                   WHERE q.source_id = s.source_id AND q.minute_at > :now - 60000) AS requests_last_minute,
                  (SELECT coalesce(sum(requests), 0) FROM request_usage q
@@ -184,6 +199,8 @@ impl ReadTxn<'_> {
                 refreshes_last_day: row.get("refreshes_last_day")?,
                 refreshes_this_month: row.get("refreshes_this_month")?,
                 refreshes_per_month: row.get("refreshes_per_month")?,
+                refreshable_links: row.get("refreshable_links")?,
+                next_refresh_frees_at: at("next_refresh_frees_at")?,
                 discovered_at: at("discovered_at")?,
                 discover_due_at: instant(row.get("discover_due_at")?),
                 discover_error: row.get("discover_error")?,

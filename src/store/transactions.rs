@@ -149,14 +149,18 @@ impl ReadTxn<'_> {
     }
 
     /// The instant of the oldest row that a pull must look at again: pending, missed once, or set aside; `None` if none.
+    ///
+    /// Rows of an account that the bank no longer lists wait for the account, not for the next pull.
     pub fn oldest_unsettled_at(&self, link_id: i64) -> Result<Option<Timestamp>, StoreError> {
         let mut select = self.txn.prepare_cached(
             "SELECT min(at) FROM (
-                 SELECT min(transacted_at) AS at FROM transactions
-                 WHERE link_id = :link_id AND status = 'pending' AND removed_at IS NULL
+                 SELECT min(t.transacted_at) AS at FROM transactions t JOIN accounts a ON a.account_id = t.account_id
+                 WHERE t.link_id = :link_id AND t.status = 'pending' AND t.removed_at IS NULL AND a.missing_at IS NULL
                  UNION ALL
                  SELECT min(t.transacted_at) FROM transaction_absences x
-                 JOIN transactions t ON t.transaction_id = x.transaction_id WHERE t.link_id = :link_id
+                 JOIN transactions t ON t.transaction_id = x.transaction_id
+                 JOIN accounts a ON a.account_id = t.account_id
+                 WHERE t.link_id = :link_id AND a.missing_at IS NULL
                  UNION ALL
                  SELECT min(transacted_at) FROM rejected_rows WHERE link_id = :link_id AND resolved_at IS NULL)",
         )?;

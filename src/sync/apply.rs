@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Span, Timestamp};
 
 use super::plan::{self, Change, Gone, Held, MATCH_DAYS};
 use crate::aggregator::{TransactionPage, Window};
-use crate::model::{AccountRecord, Status, TransactionRecord};
+use crate::model::{AccountRecord, RejectedRow, Status, TransactionRecord};
 use crate::store::{AliasRule, PageWriter, ReadTxn, RowWrite, StoreError, SyncCounts, WriteTxn};
 
 /// How long after a posted row was first missed a second complete walk may remove it.
@@ -30,8 +30,13 @@ pub struct Walk {
     seen_upstream_ids: HashSet<String>,
     seen_transactions: HashSet<i64>,
     rejected: HashSet<u64>,
+    /// A malformed row had no id: any stored row that was not seen may be that one.
+    has_nameless: bool,
     held: Vec<Held>,
     totals: HashSet<Option<u64>>,
+    /// Rows that came twice on one page. One page is one question, so no paging made them.
+    repeats_on_page: usize,
+    /// A row of one page came again on another: the list moved between the two, and others may have slipped through.
     has_repeats: bool,
 }
 
@@ -48,30 +53,40 @@ impl Walk {
             seen_upstream_ids: HashSet::new(),
             seen_transactions: HashSet::new(),
             rejected: HashSet::new(),
+            has_nameless: false,
             held: Vec::new(),
             totals: HashSet::new(),
+            repeats_on_page: 0,
             has_repeats: false,
         }
     }
 
-    /// Whether every page named the same total and exactly that many different rows were seen.
+    /// Whether every page named the same total and that many rows were seen.
+    ///
+    /// A total may count a row twice that one page shows twice. A row that comes again on a later page makes up for nothing:
+    /// it stands where another one should have been.
     pub(super) fn is_complete(&self) -> bool {
-        let seen = (self.seen_upstream_ids.len() + self.rejected.len()) as u64;
+        let seen = self.seen_rows();
         let mut totals = self.totals.iter();
         match (totals.next(), totals.next()) {
-            (Some(Some(total)), None) => *total == seen,
+            (Some(Some(total)), None) => *total == seen || *total == seen + self.repeats_on_page as u64,
             // An aggregator that names no total: a list without repeats is taken as whole.
             (Some(None), None) => !self.has_repeats,
             _ => false,
         }
     }
 
-    /// Whether `earlier` saw the same list: one that stands still and still repeats itself is whole all the same.
+    /// Whether `earlier` saw exactly the same: reading this list once more will not help.
     pub(super) fn saw_the_same_as(&self, earlier: &Self) -> bool {
         self.totals.len() == 1
             && self.totals == earlier.totals
             && self.seen_upstream_ids == earlier.seen_upstream_ids
             && self.rejected == earlier.rejected
+    }
+
+    /// Different rows seen, malformed ones included.
+    pub(super) fn seen_rows(&self) -> u64 {
+        (self.seen_upstream_ids.len() + self.rejected.len()) as u64
     }
 
     /// Rows set aside by this walk.
@@ -99,19 +114,17 @@ impl Walk {
             ..SyncCounts::default()
         };
         self.totals.insert(page.total);
+        let mut writer = txn.page_writer()?;
         for row in &page.rejected {
-            let mut row = row.clone();
-            row.transacted_at = row.transacted_at.or(self.window.from);
-            txn.put_rejected(self.link_id, &row, self.seen_at)?;
-            if self.rejected.insert(xxhash_rust::xxh3::xxh3_64(row.raw.as_bytes())) {
+            if self.set_aside(txn, &mut writer, row)? {
                 counts.rows_rejected += 1;
-            } else {
-                self.has_repeats = true;
             }
         }
-        let mut writer = txn.page_writer()?;
+        let mut on_page = HashSet::with_capacity(page.rows.len());
         for row in &page.rows {
-            if self.seen_upstream_ids.insert(row.upstream_id.clone()) {
+            if !on_page.insert(row.upstream_id.as_str()) {
+                self.repeats_on_page += 1;
+            } else if self.seen_upstream_ids.insert(row.upstream_id.clone()) {
                 self.apply_row(txn, &mut writer, row, &mut counts)?;
             } else {
                 self.has_repeats = true;
@@ -119,6 +132,30 @@ impl Walk {
         }
         writer.finish()?;
         Ok(counts)
+    }
+
+    /// Sets a malformed row aside. A stored row of its id is still there, whatever its values are now.
+    ///
+    /// Shape: whether this walk had not met it.
+    fn set_aside(
+        &mut self,
+        txn: &WriteTxn<'_>,
+        writer: &mut PageWriter<'_>,
+        row: &RejectedRow,
+    ) -> Result<bool, StoreError> {
+        let mut row = row.clone();
+        row.transacted_at = row.transacted_at.or(self.window.from);
+        txn.put_rejected(self.link_id, &row, self.seen_at)?;
+        match &row.upstream_id {
+            Some(upstream_id) => {
+                let known = writer.find(self.link_id, upstream_id)?;
+                self.seen_transactions.extend(known.map(|known| known.transaction_id));
+            }
+            None => self.has_nameless = true,
+        }
+        let is_new = self.rejected.insert(xxhash_rust::xxh3::xxh3_64(row.raw.as_bytes()));
+        self.has_repeats |= !is_new;
+        Ok(is_new)
     }
 
     /// Rows may name an account that no list shows: it gets a row of its own, known by its id alone.
@@ -164,7 +201,7 @@ impl Walk {
         } else {
             None
         };
-        if former_owner.is_some() || (self.has_history && self.resembles_unseen(txn, account_id, row)?) {
+        if former_owner.is_some() || (self.has_history && self.may_replace_unseen(txn, account_id, row)?) {
             self.held.push(Held {
                 record: row.clone(),
                 account_id,
@@ -178,7 +215,7 @@ impl Walk {
         Ok(())
     }
 
-    fn resembles_unseen(
+    fn may_replace_unseen(
         &self,
         txn: &ReadTxn<'_>,
         account_id: i64,
@@ -190,7 +227,7 @@ impl Walk {
         let near = txn.live_rows_between(account_id, from, to)?;
         Ok(near
             .iter()
-            .any(|s| !self.seen_transactions.contains(&s.transaction_id) && plan::may_be_same(&s.record, row)))
+            .any(|s| !self.seen_transactions.contains(&s.transaction_id) && plan::may_replace(&s.record, row)))
     }
 
     /// Ends a complete walk: recognises rows under new ids, stores the rest, decides about absences, moves the cursor.
@@ -212,7 +249,9 @@ impl Walk {
         let mut unseen = self.unseen(txn, &accounts)?;
         let matched = self.settle_held(txn, &mut writer, &unseen, &mut counts)?;
         unseen.retain(|(id, _, _)| !matched.contains(id));
-        self.settle_absences(txn, &mut writer, &unseen, &mut counts, now)?;
+        if !self.has_nameless {
+            self.settle_absences(txn, &mut writer, &unseen, &mut counts, now)?;
+        }
         writer.finish()?;
         txn.resolve_rejected(self.link_id, self.window.from, self.seen_at)?;
         for account in listed {

@@ -79,8 +79,12 @@ impl Engine {
                 Some((later(CREDENTIALS_REST), "credentials refused")),
                 true,
             ),
-            Stop::Call(_) | Stop::Store(_) | Stop::Restless { .. } | Stop::RefreshFailed { .. } => {
-                let delay = self.retry_delay(failures);
+            Stop::Call(_)
+            | Stop::Store(_)
+            | Stop::Restless { .. }
+            | Stop::Inconsistent { .. }
+            | Stop::RefreshFailed { .. } => {
+                let delay = self.retry_delay(failures + 1);
                 (now.saturating_add(delay).unwrap_or(now), None, true)
             }
         };

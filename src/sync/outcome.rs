@@ -11,6 +11,8 @@ use crate::store::{Outcome, Phase, RemovedBy, StoreError, SyncEnd};
 pub(super) const CREDENTIALS_REST: SignedDuration = SignedDuration::from_mins(5);
 /// When a list that would not hold still is read again.
 const RESTLESS_RETRY: SignedDuration = SignedDuration::from_mins(10);
+/// When a list that stands still and does not add up is read again: reading it at once would only cost requests.
+const INCONSISTENT_RETRY: SignedDuration = SignedDuration::from_hours(1);
 
 impl Trip<'_> {
     /// What a complete walk means for the link. Rows set aside do not make its data stale, but they are said.
@@ -36,8 +38,9 @@ impl Trip<'_> {
         let message = stop.to_string();
         match stop {
             Stop::Store(error) => Err(error),
-            Stop::Restless { .. } => self.restless(message).await,
-            Stop::RefreshFailed { .. } => self.fail(message).await,
+            Stop::Restless { .. } => self.unread(message, RESTLESS_RETRY).await,
+            Stop::Inconsistent { .. } => self.unread(message, INCONSISTENT_RETRY).await,
+            Stop::RefreshFailed { .. } => self.refresh_failed(message).await,
             Stop::Call(error) => match error {
                 CallError::RateLimited { until } => self.deferred(until).await,
                 CallError::NeedsAttention { reason, document } => {
@@ -148,14 +151,15 @@ impl Trip<'_> {
         self.fail(message).await
     }
 
-    async fn restless(&mut self, message: String) -> Result<Step, StoreError> {
+    /// Rows were stored, but not all were seen: nothing is decided about absences, and the cursor stays.
+    async fn unread(&mut self, message: String, retry: SignedDuration) -> Result<Step, StoreError> {
         let now = self.now();
         let end = SyncEnd {
             outcome: Outcome::Partial,
             is_fresh: false,
             error: Some(message),
             hold: None,
-            next_due_at: now.saturating_add(RESTLESS_RETRY).unwrap_or(now),
+            next_due_at: now.saturating_add(retry).unwrap_or(now),
             next_cause: Cause::Retry,
             next_phase: Phase::Pulling,
             reconcile_due_at: None,
@@ -166,9 +170,19 @@ impl Trip<'_> {
     /// A failure: tried again after a delay that grows, and at the latest on schedule.
     pub(super) async fn fail(&mut self, message: String) -> Result<Step, StoreError> {
         let now = self.now();
-        let delay = self.engine.retry_delay(self.link.consecutive_failures);
+        let delay = self.engine.retry_delay(self.link.consecutive_failures + 1);
         let retry_at = now.saturating_add(delay).unwrap_or(now);
-        let next_due_at = retry_at.min(self.source.next_due_at(&self.link.upstream_id, now));
+        let on_schedule = self.source.next_due_at(&self.link.upstream_id, now);
+        self.failed(message, retry_at.min(on_schedule)).await
+    }
+
+    /// The aggregator could not reach the bank. Each further try is a refresh of the day's few, so it waits for its schedule.
+    async fn refresh_failed(&mut self, message: String) -> Result<Step, StoreError> {
+        let next_due_at = self.source.next_due_at(&self.link.upstream_id, self.now());
+        self.failed(message, next_due_at).await
+    }
+
+    async fn failed(&mut self, message: String, next_due_at: Timestamp) -> Result<Step, StoreError> {
         let end = SyncEnd {
             outcome: Outcome::Failed,
             is_fresh: false,

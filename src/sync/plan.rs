@@ -2,7 +2,7 @@
 //!
 //! Nothing here reads or writes. `apply` asks these functions row by row and at the end of a walk.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -104,11 +104,15 @@ fn columns(r: &TransactionRecord) -> [(&'static str, Value); 20] {
     ]
 }
 
-/// Whether a stored row could be `incoming` under its former id, so that the walk's end must decide.
-pub(super) fn may_be_same(stored: &TransactionRecord, incoming: &TransactionRecord) -> bool {
+/// Whether a stored row could be `incoming` under its former id, or give way to it, so that the walk's end must decide.
+///
+/// Wider than what [`match_held`] accepts: a row that comes in place of another one must be stored in the commit that removes
+/// the other, or a reader would see the money twice in between.
+pub(super) fn may_replace(stored: &TransactionRecord, incoming: &TransactionRecord) -> bool {
+    let is_same_money = stored.amount_minor == incoming.amount_minor && stored.currency == incoming.currency;
     (stored.external_id.is_some() && stored.external_id == incoming.external_id)
-        || are_identical(stored, incoming)
-        || posts(stored, incoming)
+        || (stored.status == Status::Pending && is_same_money)
+        || identity(0, stored) == identity(0, incoming)
 }
 
 /// Indexes of held and of gone rows.
@@ -184,65 +188,109 @@ impl Matching<'_> {
     }
 
     /// Rows that nothing tells apart are paired in order: whichever is whichever, no information is lost.
+    ///
+    /// External ids that were issued anew as well tell nothing apart either, where as many rows came as went.
     fn by_identity(&mut self) {
-        let mut gone_by_key: HashMap<_, Vec<usize>> = HashMap::new();
-        for g in self.free_gone.iter().rev() {
-            gone_by_key
-                .entry(identity(self.gone[*g].account_id, &self.gone[*g].row.record))
-                .or_default()
-                .push(*g);
-        }
-        for h in self.free_held.clone() {
-            let held = &self.held[h];
-            let Some(same) = gone_by_key.get_mut(&identity(held.account_id, &held.record)) else {
-                continue;
-            };
-            let fitting = same
-                .iter()
-                .rposition(|g| external_ids_agree(&self.gone[*g].row.record, &held.record));
-            if let Some(at) = fitting {
-                let g = same.remove(at);
-                self.pair(h, g, AliasRule::Identical);
+        for (mut held, mut gone) in self.identical_groups() {
+            for wants_same_instant in [true, false] {
+                held.retain(|h| {
+                    let incoming = &self.held[*h].record;
+                    let fitting = gone.iter().position(|g| {
+                        let stored = &self.gone[*g].row.record;
+                        external_ids_agree(stored, incoming)
+                            && (!wants_same_instant || stored.transacted_at == incoming.transacted_at)
+                    });
+                    if let Some(at) = fitting {
+                        self.pair(*h, gone.remove(at), AliasRule::Identical);
+                    }
+                    fitting.is_none()
+                });
             }
-        }
-    }
-
-    /// A pending row and the posted one that replaced it, where each is the other's only possibility.
-    fn by_posting(&mut self) {
-        let mut fits: Vec<(usize, usize)> = Vec::new();
-        for h in &self.free_held {
-            for g in &self.free_gone {
-                let (held, gone) = (&self.held[*h], &self.gone[*g]);
-                if held.account_id == gone.account_id && posts(&gone.row.record, &held.record) {
-                    fits.push((*h, *g));
+            if held.len() == gone.len() {
+                for (h, g) in held.into_iter().zip(gone) {
+                    self.pair(h, g, AliasRule::Identical);
                 }
             }
         }
-        for (h, g) in &fits {
-            let only = fits.iter().filter(|(h2, g2)| h2 == h || g2 == g).count() == 1;
-            if only {
-                self.pair(*h, *g, AliasRule::PostedLikePending);
+    }
+
+    /// Free rows that are identical but for their ids, each side in the order they happened.
+    fn identical_groups(&self) -> Vec<(Vec<usize>, Vec<usize>)> {
+        let mut groups: BTreeMap<_, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+        for h in &self.free_held {
+            groups.entry(self.held_identity(*h)).or_default().0.push(*h);
+        }
+        for g in &self.free_gone {
+            if let Some((_, gone)) = groups.get_mut(&self.gone_identity(*g)) {
+                gone.push(*g);
             }
         }
+        let mut groups: Vec<_> = groups.into_values().filter(|(_, gone)| !gone.is_empty()).collect();
+        for (held, gone) in &mut groups {
+            held.sort_by_key(|h| self.held[*h].record.transacted_at);
+            gone.sort_by_key(|g| self.gone[*g].row.record.transacted_at);
+        }
+        groups
+    }
+
+    /// Pending rows and the posted ones that replaced them, where each is the other's only possibility. Several of a kind are
+    /// one possibility if as many posted as went.
+    fn by_posting(&mut self) {
+        let mut held_kinds: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for h in &self.free_held {
+            held_kinds.entry(self.held_identity(*h)).or_default().push(*h);
+        }
+        let mut gone_kinds: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for g in &self.free_gone {
+            gone_kinds.entry(self.gone_identity(*g)).or_default().push(*g);
+        }
+        let mut fits: Vec<(&[usize], &[usize])> = Vec::new();
+        for held in held_kinds.values() {
+            for gone in gone_kinds.values() {
+                if held.iter().any(|h| gone.iter().any(|g| self.posts(*h, *g))) {
+                    fits.push((held, gone));
+                }
+            }
+        }
+        let mut pairs = Vec::new();
+        for (held, gone) in &fits {
+            let is_only = fits.iter().filter(|(h, g)| h == held || g == gone).count() == 1;
+            let is_each = held.iter().all(|h| gone.iter().all(|g| self.posts(*h, *g)));
+            if is_only && is_each && held.len() == gone.len() {
+                pairs.extend(held.iter().copied().zip(gone.iter().copied()));
+            }
+        }
+        for (h, g) in pairs {
+            self.pair(h, g, AliasRule::PostedLikePending);
+        }
+    }
+
+    fn posts(&self, h: usize, g: usize) -> bool {
+        let (held, gone) = (&self.held[h], &self.gone[g]);
+        held.account_id == gone.account_id && posts(&gone.row.record, &held.record)
+    }
+
+    fn held_identity(&self, h: usize) -> Identity<'_> {
+        identity(self.held[h].account_id, &self.held[h].record)
+    }
+
+    fn gone_identity(&self, g: usize) -> Identity<'_> {
+        identity(self.gone[g].account_id, &self.gone[g].row.record)
     }
 }
 
-fn identity(
-    account_id: i64,
-    r: &TransactionRecord,
-) -> (i64, Status, i64, crate::money::Currency, jiff::civil::Date, &str) {
+/// What two rows share that nothing but their ids and instants tells apart: account, status, amount, currency, day, text.
+type Identity<'a> = (i64, &'static str, i64, &'a str, jiff::civil::Date, &'a str);
+
+fn identity(account_id: i64, r: &TransactionRecord) -> Identity<'_> {
     (
         account_id,
-        r.status,
+        r.status.as_str(),
         r.amount_minor,
-        r.currency,
+        r.currency.as_str(),
         r.transacted_on,
         &r.description,
     )
-}
-
-fn are_identical(a: &TransactionRecord, b: &TransactionRecord) -> bool {
-    identity(0, a) == identity(0, b) && external_ids_agree(a, b)
 }
 
 /// Two different external ids are two different bookings.

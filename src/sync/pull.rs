@@ -32,8 +32,11 @@ impl Trip<'_> {
         let mut earlier: Option<Walk> = None;
         for _ in 0..MAX_WALKS {
             let walk = self.walk(window, &listed).await?;
-            if walk.is_complete() || earlier.as_ref().is_some_and(|earlier| walk.saw_the_same_as(earlier)) {
+            if walk.is_complete() {
                 return self.completed(walk, listed).await;
+            }
+            if earlier.as_ref().is_some_and(|earlier| walk.saw_the_same_as(earlier)) {
+                return Err(Stop::Inconsistent { seen: walk.seen_rows() });
             }
             earlier = Some(walk);
         }
@@ -80,14 +83,10 @@ impl Trip<'_> {
                     self.numbers_checked = true;
                     return Ok(accounts);
                 }
+                // What stops every request stops this sync.
+                Err(error @ (CallError::RateLimited { .. } | CallError::Unauthorized(_))) => return Err(error.into()),
                 // Numbers are a product of their own: a link without them is synced all the same, and asked again tomorrow.
-                Err(
-                    CallError::NeedsAttention { .. }
-                    | CallError::Gone(_)
-                    | CallError::Rejected { .. }
-                    | CallError::Malformed { .. },
-                ) => self.numbers_checked = true,
-                Err(other) => return Err(other.into()),
+                Err(_) => self.numbers_checked = true,
             }
         }
         Ok(self.aggregator().accounts(&self.context, &upstream_id, false).await?)

@@ -51,22 +51,29 @@ impl Trip<'_> {
                     .await?;
                 Ok(Step::Waiting { until })
             }
-            Booked::Held(held) => self.pull_noting(&held.to_string()).await,
+            Booked::Held(held) => match self.link.attention {
+                Some(reason) => self.needs_attention(reason).await,
+                None => self.pull_noting(&held.to_string()).await,
+            },
             Booked::Granted(refresh_id) => self.ask(refresh_id).await,
         }
     }
 
-    /// Notes the link's health. A link that needs a person ends here; one whose first connection still runs waits.
+    /// Notes the link's health. A link that needs a person ends here, unless a person asked; one whose first connection still runs waits.
     async fn take_health(&mut self, health: LinkHealth, is_first: bool) -> Result<Option<Step>, Stop> {
         let (link_id, now, noted) = (self.link.link_id, self.now(), health.clone());
         self.store()
             .write(move |txn| txn.set_link_health(link_id, &noted, now))
             .await?;
+        self.link.attention = health.attention;
         if let Some(reason) = health.attention {
+            if self.cause == Cause::Person && !is_first {
+                // A person says that it is repaired: only a refresh can tell.
+                return Ok(None);
+            }
             self.open_sync().await?;
             return self.needs_attention(reason).await.map(Some);
         }
-        self.link.attention = None;
         let status = health.upstream_status.unwrap_or_default();
         let is_running = matches!(
             self.aggregator().announced_progress(&status),
@@ -194,7 +201,17 @@ impl Trip<'_> {
         let Some(open) = self.store().read(move |txn| txn.open_refresh(link_id)).await? else {
             return self.pull().await;
         };
-        let Some(task) = self.task_of(&open).await? else {
+        match self.look_at(&open).await {
+            // What cannot even be looked at is not waited for any longer than what runs.
+            Err(Stop::Call(error)) if self.is_overdue(&open) && !stops_every_request(&error) => {
+                self.give_up(&open, None).await
+            }
+            looked => looked,
+        }
+    }
+
+    async fn look_at(&mut self, open: &OpenRefresh) -> Result<Step, Stop> {
+        let Some(task) = self.task_of(open).await? else {
             return if self.now().duration_since(open.requested_at) >= UNLISTED_FOR {
                 self.settle(open.refresh_id, RefreshOutcome::NotSent, None).await?;
                 self.pull_noting("never reached the aggregator").await
@@ -204,9 +221,18 @@ impl Trip<'_> {
         };
         let progress = self.aggregator().refresh_progress(&self.context, &task).await?;
         if let RefreshProgress::Running { status } = progress {
-            return self.keep_waiting(&open, status).await;
+            return self.keep_waiting(open, status).await;
         }
         self.refresh_ended(open.refresh_id, progress).await
+    }
+
+    fn is_overdue(&self, open: &OpenRefresh) -> bool {
+        self.now().duration_since(open.requested_at).unsigned_abs() >= self.source.refresh_timeout
+    }
+
+    async fn give_up(&mut self, open: &OpenRefresh, status: Option<String>) -> Result<Step, Stop> {
+        self.settle(open.refresh_id, RefreshOutcome::TimedOut, status).await?;
+        self.pull_noting("timed out; pulled what the aggregator had").await
     }
 
     /// The task of a refresh; one whose answer was lost is looked for in the aggregator's list.
@@ -233,10 +259,8 @@ impl Trip<'_> {
     }
 
     async fn keep_waiting(&mut self, open: &OpenRefresh, status: Option<String>) -> Result<Step, Stop> {
-        let waited = self.now().duration_since(open.requested_at).unsigned_abs();
-        if waited >= self.source.refresh_timeout {
-            self.settle(open.refresh_id, RefreshOutcome::TimedOut, status).await?;
-            return self.pull_noting("timed out; pulled what the aggregator had").await;
+        if self.is_overdue(open) {
+            return self.give_up(open, status).await;
         }
         let refresh_id = open.refresh_id;
         let delay = schedule::poll_delay(
@@ -254,6 +278,7 @@ impl Trip<'_> {
             RefreshProgress::Done => {
                 self.settle(refresh_id, RefreshOutcome::Done, Some("done".to_owned()))
                     .await?;
+                self.link.attention = None;
                 self.pull_noting("done").await
             }
             RefreshProgress::Lost => {
@@ -318,6 +343,11 @@ impl Trip<'_> {
         let now = self.now();
         now.saturating_add(delay).unwrap_or(now)
     }
+}
+
+/// Whether an error is the credential's, so that a pull would meet it too.
+fn stops_every_request(error: &CallError) -> bool {
+    matches!(error, CallError::RateLimited { .. } | CallError::Unauthorized(_))
 }
 
 enum Booked {

@@ -10,22 +10,25 @@ use passbook::clock::Clock;
 use passbook::config::{Config, SecretReadError, SecretStore};
 use passbook::daemon::{self, BuildOptions, Daemon, DaemonOptions};
 use passbook::http::Transport;
-use passbook::sandbox::{Sandbox, Status as TrueStatus};
+use passbook::model::Cause;
+use passbook::sandbox::{Environment, LinkId, Sandbox, Status as TrueStatus};
 use passbook::secret::{Sealer, StoreKey};
-use passbook::store::{Access, OpenOptions, Store, StoreError};
+use passbook::store::{Access, OpenOptions, Store};
 use passbook::sync::{Engine, Step, SyncReport};
 use rusqlite::types::ValueRef;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 /// When the virtual world begins: a Monday noon, away from every clock change.
-pub const START: &str = "2026-03-02T12:00:00Z";
+pub(crate) const START: &str = "2026-03-02T12:00:00Z";
 
 /// A bank, a store and everything between them.
-pub struct Bench {
-    pub bank: Sandbox,
-    pub clock: Clock,
-    pub store: Store,
+pub(crate) struct Bench {
+    pub(crate) bank: Sandbox,
+    pub(crate) clock: Clock,
+    pub(crate) store: Store,
+    /// The source's secret.
+    pub(crate) secret: String,
     config: Config,
     key: StoreKey,
     dir: tempfile::TempDir,
@@ -56,14 +59,24 @@ impl SecretStore for Secrets {
 
 impl Bench {
     /// An empty bank and an empty store.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with("")
     }
 
-    /// The same with more lines in the `[[source]]`.
-    pub fn with(source_lines: &str) -> Self {
+    /// The same with more lines in the `[[source]]`, and tables after it.
+    pub(crate) fn with(source_lines: &str) -> Self {
+        Self::made(source_lines, Sandbox::truv_secret)
+    }
+
+    /// The same with a secret of the development environment, whose successful tasks are capped.
+    pub(crate) fn in_development(source_lines: &str) -> Self {
+        Self::made(source_lines, |bank| bank.add_secret(Environment::Dev))
+    }
+
+    fn made(source_lines: &str, secret_of: impl FnOnce(&Sandbox) -> String) -> Self {
         let clock = Clock::virtual_at(START.parse().expect("an instant"));
         let bank = Sandbox::new(Clock::virtual_at(START.parse().expect("an instant")), 7);
+        let secret = secret_of(&bank);
         let dir = tempfile::tempdir().expect("a directory");
         let key = StoreKey::generate().expect("randomness");
         let text = format!(
@@ -74,7 +87,7 @@ impl Bench {
         );
         let secrets = Secrets {
             key: key.to_text().to_string(),
-            secret: bank.truv_secret(),
+            secret: secret.clone(),
         };
         let config = Config::parse(&text, &dir.path().join("passbook.toml"), &secrets).expect("a good config");
         let store = open(&config.store.path, &key, &clock).expect("a new store");
@@ -82,6 +95,7 @@ impl Bench {
             bank,
             clock,
             store,
+            secret,
             config,
             key,
             dir,
@@ -89,12 +103,12 @@ impl Bench {
     }
 
     /// The store's file.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("passbook.db")
     }
 
     /// An engine on the present store, as a process that has just started has one.
-    pub async fn engine(&self) -> Arc<Engine> {
+    pub(crate) async fn engine(&self) -> Arc<Engine> {
         let options = BuildOptions {
             store: self.store.clone(),
             clock: self.clock.clone(),
@@ -105,7 +119,7 @@ impl Bench {
     }
 
     /// How the daemon works in these tests.
-    pub fn options(&self, once: bool) -> DaemonOptions {
+    pub(crate) fn options(&self, once: bool) -> DaemonOptions {
         DaemonOptions {
             workers: 4,
             backfill_share: 50,
@@ -115,7 +129,7 @@ impl Bench {
     }
 
     /// Syncs everything that is due and returns how each sync ended.
-    pub async fn run_once(&self) -> Vec<SyncReport> {
+    pub(crate) async fn run_once(&self) -> Vec<SyncReport> {
         let (events, mut seen) = tokio::sync::mpsc::unbounded_channel();
         let daemon = Daemon::new(self.engine().await, self.options(true)).watched_by(events);
         daemon.run(CancellationToken::new()).await.expect("the store works");
@@ -133,7 +147,7 @@ impl Bench {
     }
 
     /// Lets the daemon run for a stretch of virtual time and stops it.
-    pub async fn run_for(&self, duration: Duration) {
+    pub(crate) async fn run_for(&self, duration: Duration) {
         let stop = CancellationToken::new();
         let daemon = Daemon::new(self.engine().await, self.options(false));
         let run = daemon.run(stop.clone());
@@ -145,13 +159,41 @@ impl Bench {
         result.expect("the store works");
     }
 
+    /// Runs a daemon as `once` says and kills it after a stretch of virtual time: nothing of it gets to tidy up.
+    ///
+    /// Shape: whether it was still running.
+    pub(crate) async fn run_and_kill(&self, once: bool, after: Duration) -> bool {
+        let daemon = Daemon::new(self.engine().await, self.options(once));
+        let ended = tokio::time::timeout(after, daemon.run(CancellationToken::new())).await;
+        // What was already on its way to the store gets there, as it would after a kill at a slightly later instant.
+        self.store.read(|_| Ok(())).await.expect("the store works");
+        self.store.write(|_| Ok(())).await.expect("the store works");
+        ended.is_err()
+    }
+
+    /// Makes links due now for a cause.
+    pub(crate) async fn ask(&self, links: &[LinkId], cause: Cause, full: bool) {
+        let now = self.clock.now();
+        let ids: Vec<String> = links.iter().map(ToString::to_string).collect();
+        self.store
+            .write(move |txn| {
+                for id in &ids {
+                    let link_id = txn.link_by_upstream_id(id)?.expect("a stored link");
+                    txn.ask_for_sync(link_id, cause, full, now)?;
+                }
+                Ok(())
+            })
+            .await
+            .expect("the store works");
+    }
+
     /// Lets time pass with no daemon.
-    pub async fn pass(&self, duration: Duration) {
+    pub(crate) async fn pass(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
 
     /// Makes every link due now, as a person would, and syncs.
-    pub async fn sync_all(&self, full: bool) -> Vec<SyncReport> {
+    pub(crate) async fn sync_all(&self, full: bool) -> Vec<SyncReport> {
         let now = self.clock.now();
         let ids: Vec<i64> = self
             .rows("SELECT link_id FROM links")
@@ -171,7 +213,7 @@ impl Bench {
     }
 
     /// Closes the store as a killed process would and opens it again.
-    pub fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         self.store = open(&self.path(), &self.key, &self.clock).expect("the store opens again");
     }
 
@@ -180,7 +222,7 @@ impl Bench {
         clippy::disallowed_methods,
         reason = "the tests read as an analyst does, with a connection of their own"
     )]
-    pub fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+    pub(crate) fn rows(&self, sql: &str) -> Vec<Vec<String>> {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let connection = rusqlite::Connection::open_with_flags(self.path(), flags).expect("a reader");
         let mut statement = connection.prepare(sql).expect(sql);
@@ -194,14 +236,14 @@ impl Bench {
     }
 
     /// The one value that a query answers.
-    pub fn value(&self, sql: &str) -> String {
+    pub(crate) fn value(&self, sql: &str) -> String {
         let rows = self.rows(sql);
         assert_eq!(rows.len(), 1, "{sql}: {rows:?}");
         rows[0][0].clone()
     }
 
     /// Fails unless the store's live rows, accounts and balances are exactly what the bank serves.
-    pub fn assert_store_is_truth(&self) {
+    pub(crate) fn assert_store_is_truth(&self) {
         let mut truth: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut balances = BTreeMap::new();
         for link in self.bank.served().links.iter().filter(|link| link.deleted_at.is_none()) {
@@ -265,7 +307,7 @@ impl Bench {
     }
 
     /// Fails unless `passbook verify` would find nothing.
-    pub async fn assert_verifies(&self) {
+    pub(crate) async fn assert_verifies(&self) {
         let now = self.clock.now();
         let report = self
             .store
@@ -281,7 +323,7 @@ impl Bench {
     }
 
     /// How many rows of history there are: a number that stands still when nothing is written.
-    pub fn changes(&self) -> usize {
+    pub(crate) fn changes(&self) -> usize {
         self.value("SELECT count(*) FROM transaction_changes")
             .parse()
             .expect("a number")
@@ -289,7 +331,7 @@ impl Bench {
 }
 
 /// Opens the store at `path`.
-pub fn open(path: &Path, key: &StoreKey, clock: &Clock) -> Result<Store, passbook::store::OpenError> {
+pub(crate) fn open(path: &Path, key: &StoreKey, clock: &Clock) -> Result<Store, passbook::store::OpenError> {
     Store::open(OpenOptions {
         path,
         sealer: Sealer::new(key.clone()),
@@ -320,9 +362,6 @@ fn text(value: ValueRef<'_>) -> String {
 }
 
 /// The instant in a text.
-pub fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().expect("an instant")
 }
-
-/// What the store says when it is asked for nothing: only for tests that need the error type.
-pub type StoreResult<T> = Result<T, StoreError>;

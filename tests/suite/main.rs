@@ -1,4 +1,9 @@
 //! The daemon against the sandbox, in one process and in virtual time: change the world, run, compare with its truth.
 
+mod accounts;
+mod faults;
 mod first;
 mod harness;
+mod home;
+mod refusals;
+mod transactions;
