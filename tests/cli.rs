@@ -375,7 +375,11 @@ fn a_wrong_secret_is_named_and_no_link_is_blamed() {
 fn no_secret_reaches_a_log_an_answer_or_the_file() {
     let desk = Desk::new(3);
     let config = std::fs::read_to_string(desk.config()).expect("reads");
-    std::fs::write(desk.config(), format!("[log]\nlevel = \"trace\"\nformat = \"json\"\n{config}")).expect("writes");
+    std::fs::write(
+        desk.config(),
+        format!("[log]\nlevel = \"trace\"\nformat = \"json\"\n{config}"),
+    )
+    .expect("writes");
     let mut said = String::new();
     let verbs: [&[&str]; 7] = [
         &["check", "--online"],
@@ -391,16 +395,29 @@ fn no_secret_reaches_a_log_an_answer_or_the_file() {
         said.push_str(&text(&output.stdout));
         said.push_str(&text(&output.stderr));
     }
-    assert!(said.contains("\"sync\"") && said.contains("http.status"), "the logs are there");
+    assert!(
+        said.contains("\"sync\"") && said.contains("http.status"),
+        "the logs are there"
+    );
     let mut files = Vec::new();
     for file in ["passbook.db", "passbook.db-wal", "passbook.db.lock"] {
         files.extend(std::fs::read(desk.dir.path().join(file)).unwrap_or_default());
     }
     let files = String::from_utf8_lossy(&files).into_owned();
-    assert!(query(&desk.store(), "SELECT count(*) FROM account_numbers WHERE account_number_sealed IS NOT NULL") > 0);
+    assert!(
+        query(
+            &desk.store(),
+            "SELECT count(*) FROM account_numbers WHERE account_number_sealed IS NOT NULL"
+        ) > 0
+    );
     let world = desk.bank.truth();
     let mut secrets = vec![desk.bank.truv_secret()];
-    secrets.push(std::fs::read_to_string(desk.dir.path().join("store.key")).expect("reads").trim().to_owned());
+    secrets.push(
+        std::fs::read_to_string(desk.dir.path().join("store.key"))
+            .expect("reads")
+            .trim()
+            .to_owned(),
+    );
     for link in &world.links {
         secrets.push(link.access_token.clone());
         secrets.extend(link.accounts.iter().map(|account| account.number.clone()));
@@ -410,7 +427,10 @@ fn no_secret_reaches_a_log_an_answer_or_the_file() {
         assert!(!said.contains(&secret), "said");
         assert!(!files.contains(&secret), "stored in clear");
     }
-    let descriptions = world.links.iter().flat_map(|link| link.transactions.iter().map(|t| &t.description));
+    let descriptions = world
+        .links
+        .iter()
+        .flat_map(|link| link.transactions.iter().map(|t| &t.description));
     for description in descriptions.filter(|text| text.len() >= 12) {
         assert!(!said.contains(description.as_str()), "{description:?} was said");
         assert!(files.contains(description.as_str()), "the analysts' columns are there");
