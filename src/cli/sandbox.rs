@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +46,12 @@ pub(super) async fn sandbox(arguments: Arguments) -> anyhow::Result<Exit> {
     if !arguments.still {
         bank.live(LivingPlan::default());
     }
-    let listener = TcpListener::bind(arguments.listen).await?;
+    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}; choose another address with --listen",
+            arguments.listen
+        )
+    })?;
     let address = listener.local_addr()?;
     output::print(&format!(
         "A made-up bank answers as Truv on http://{address}, limits included, until ctrl-c.\n\n\

@@ -238,7 +238,7 @@ fn links_text(s: &SourceReport) -> String {
 fn requests_text(s: &SourceReport, now: Timestamp) -> String {
     let left = s.request_limit.saturating_sub(s.requests_last_minute);
     let mut text = format!(
-        "{} of {} in the last minute, {} left · {} in the last hour · {} answered 429",
+        "about {} of {} used in the last minute, {} left · {} in the last hour · {} answered 429",
         output::count(s.requests_last_minute),
         output::count(s.request_limit),
         output::count(left),

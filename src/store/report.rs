@@ -24,7 +24,7 @@ pub struct SourceReport {
     pub newest_success_at: Option<Timestamp>,
     /// Links due now or earlier.
     pub due_now: u64,
-    /// Requests in the last minute that has begun.
+    /// Requests in the last 60 seconds, estimated from those of the minutes they lie in.
     pub requests_last_minute: u64,
     /// Requests in the last hour.
     pub requests_last_hour: u64,
@@ -160,8 +160,11 @@ impl ReadTxn<'_> {
                      AND used < s.refreshes_per_day - s.refresh_reserve) AS refreshable_links,
                  (SELECT min(oldest_at) + 86400000 FROM spent WHERE spent.source_id = s.source_id
                      AND used >= s.refreshes_per_day - s.refresh_reserve) AS next_refresh_frees_at,
-                 (SELECT coalesce(sum(requests), 0) FROM request_usage q
-                  WHERE q.source_id = s.source_id AND q.minute_at > :now - 60000) AS requests_last_minute,
+                 -- the minute that has begun, and as much of the one before as lies in the last 60 seconds
+                 (SELECT coalesce(sum(iif(q.minute_at > :now - 60000, q.requests,
+                                          q.requests * (q.minute_at + 120000 - :now) / 60000)), 0)
+                  FROM request_usage q
+                  WHERE q.source_id = s.source_id AND q.minute_at > :now - 120000) AS requests_last_minute,
                  (SELECT coalesce(sum(requests), 0) FROM request_usage q
                   WHERE q.source_id = s.source_id AND q.minute_at > :now - 3600000) AS requests_last_hour,
                  (SELECT coalesce(sum(rate_limited), 0) FROM request_usage q

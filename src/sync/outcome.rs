@@ -228,7 +228,11 @@ impl Trip<'_> {
                 )
             };
         }
-        line!(info);
+        match end.outcome {
+            Outcome::Ok | Outcome::Deferred => line!(info),
+            Outcome::Partial | Outcome::Failed => line!(warn),
+            Outcome::Attention => line!(error),
+        }
         Step::Ended(SyncReport {
             link_id: self.link.link_id,
             sync_id: self.sync_id,
