@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::bare::{Bare, Parts};
 use super::pages::{copy_of, pages_of_link};
-use super::table::{Table, grouped, per_second, percent};
+use super::rates::{grouped, per_second};
+use super::table::{Table, percent};
 use super::{LINK_ROWS, Ours, STEP_ROWS, now};
 
 const ROUNDS: usize = 3;
