@@ -60,7 +60,7 @@ fn main() {
 async fn fill(rows: usize) {
     let dir = tempfile::tempdir().expect("a directory");
     let ours = Ours::open(&dir.path().join("ours.db")).await;
-    let mut bare = Bare::open(&dir.path().join("bare.db"), &bare::Parts::ALL);
+    let mut bare = Bare::open(&dir.path().join("bare.db"), bare::Parts::ALL);
     let table = Table::new(
         "apply: pages of 500 rows into a store that grows (rows/s)",
         &[

@@ -78,7 +78,7 @@ pub(crate) async fn print() {
     let mut took: Vec<Vec<Duration>> = vec![Vec::new(); variants.len() + 1];
     for _ in 0..ROUNDS {
         for (index, (_, parts)) in variants.iter().enumerate() {
-            took[index].push(bare_round(parts));
+            took[index].push(bare_round(*parts));
         }
         took[variants.len()].push(our_round().await);
     }
@@ -102,7 +102,7 @@ fn median_speed(rounds: &mut [Duration]) -> u64 {
     per_second(STEP_ROWS as u64, rounds[rounds.len() / 2])
 }
 
-fn bare_round(parts: &Parts) -> Duration {
+fn bare_round(parts: Parts) -> Duration {
     let dir = tempfile::tempdir().expect("a directory");
     let mut bare = Bare::open(&dir.path().join("bare.db"), parts);
     (0..STEP_ROWS / LINK_ROWS)
