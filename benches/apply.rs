@@ -11,6 +11,8 @@ mod bare;
 mod breakdown;
 #[path = "shared/pages.rs"]
 mod pages;
+#[path = "shared/rates.rs"]
+mod rates;
 #[path = "shared/table.rs"]
 mod table;
 
@@ -26,7 +28,8 @@ use passbook::sync::Walk;
 
 use bare::Bare;
 use pages::{PAGE_ROWS, PAGES_PER_LINK, copy_of, pages_of_link};
-use table::{Table, grouped, per_second, percent, verdict};
+use rates::{grouped, per_second};
+use table::{Table, percent, verdict};
 
 const ROWS: usize = 2_000_000;
 const STEP_ROWS: usize = 200_000;
@@ -57,7 +60,7 @@ fn main() {
 async fn fill(rows: usize) {
     let dir = tempfile::tempdir().expect("a directory");
     let ours = Ours::open(&dir.path().join("ours.db")).await;
-    let mut bare = Bare::open(&dir.path().join("bare.db"), &bare::Parts::ALL);
+    let mut bare = Bare::open(&dir.path().join("bare.db"), bare::Parts::ALL);
     let table = Table::new(
         "apply: pages of 500 rows into a store that grows (rows/s)",
         &[

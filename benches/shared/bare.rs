@@ -56,7 +56,7 @@ impl Bare {
         clippy::disallowed_methods,
         reason = "the ceiling is measured beside the store, not through it"
     )]
-    pub(crate) fn open(path: &Path, parts: &Parts) -> Self {
+    pub(crate) fn open(path: &Path, parts: Parts) -> Self {
         let connection = Connection::open(path).expect("a file");
         let mut schema = SCHEMA.to_owned();
         if !parts.day_checks {
@@ -90,7 +90,7 @@ impl Bare {
             .expect("the pragmas");
         Self {
             connection,
-            parts: *parts,
+            parts,
             next_change_id: 1,
         }
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::bare::{Bare, Parts};
 use super::pages::{copy_of, pages_of_link};
-use super::table::{Table, grouped, per_second, percent};
+use super::rates::{grouped, per_second};
+use super::table::{Table, percent};
 use super::{LINK_ROWS, Ours, STEP_ROWS, now};
 
 const ROUNDS: usize = 3;
@@ -77,7 +78,7 @@ pub(crate) async fn print() {
     let mut took: Vec<Vec<Duration>> = vec![Vec::new(); variants.len() + 1];
     for _ in 0..ROUNDS {
         for (index, (_, parts)) in variants.iter().enumerate() {
-            took[index].push(bare_round(parts));
+            took[index].push(bare_round(*parts));
         }
         took[variants.len()].push(our_round().await);
     }
@@ -101,7 +102,7 @@ fn median_speed(rounds: &mut [Duration]) -> u64 {
     per_second(STEP_ROWS as u64, rounds[rounds.len() / 2])
 }
 
-fn bare_round(parts: &Parts) -> Duration {
+fn bare_round(parts: Parts) -> Duration {
     let dir = tempfile::tempdir().expect("a directory");
     let mut bare = Bare::open(&dir.path().join("bare.db"), parts);
     (0..STEP_ROWS / LINK_ROWS)

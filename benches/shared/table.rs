@@ -1,8 +1,6 @@
 //! What every benchmark prints: aligned tables of figures, and how they compare with what was aimed at.
 #![expect(clippy::print_stdout, reason = "a benchmark is a program whose output is its result")]
 
-use std::time::Duration;
-
 /// A table that is printed row by row, each as soon as it is known.
 pub(crate) struct Table {
     widths: Vec<usize>,
@@ -36,25 +34,6 @@ impl Table {
 /// Whether a figure is what was aimed at.
 pub(crate) fn verdict(is_met: bool) -> String {
     if is_met { "ok" } else { "MISSED" }.to_owned()
-}
-
-/// A number with its thousands apart.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// How many a second.
-pub(crate) fn per_second(count: u64, took: Duration) -> u64 {
-    let nanos = took.as_nanos().max(1);
-    u64::try_from(u128::from(count) * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
 }
 
 /// `part` of `whole`, in percent.
