@@ -37,6 +37,8 @@ pub(super) struct Lane {
     is_discovering: bool,
     queue: VecDeque<(i64, bool)>,
     last_look: (Timestamp, Instant),
+    /// The store failed: nothing new is started before this instant.
+    rests_until: Option<Instant>,
 }
 
 /// A job that ended.
@@ -72,6 +74,7 @@ impl Lane {
             is_discovering: false,
             queue: VecDeque::new(),
             last_look,
+            rests_until: None,
         }
     }
 
@@ -81,14 +84,15 @@ impl Lane {
             let nap = match self.start_what_is_due().await {
                 Ok(Some(nap)) => nap,
                 Ok(None) => return Ok(()),
-                Err(error) => {
-                    tracing::error!(source = %self.source.name, %error, "the store failed; nothing new is started for a while");
-                    STORE_REST
-                }
+                Err(error) => self.rest(error)?,
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(done) = self.jobs.join_next() => self.take(done),
+                Some(done) = self.jobs.join_next() => {
+                    if let Err(error) = self.take(done) {
+                        self.rest(error)?;
+                    }
+                }
                 () = self.notify.notified() => self.queue.clear(),
                 () = tokio::time::sleep(nap) => self.queue.clear(),
             }
@@ -97,10 +101,26 @@ impl Lane {
         Ok(())
     }
 
+    /// Lets the lane rest after the store failed: trying on would only spend requests whose answers cannot be kept.
+    ///
+    /// Errors: with `once` the failure itself, because nobody would see when the store works again.
+    fn rest(&mut self, error: StoreError) -> Result<Duration, StoreError> {
+        tracing::error!(source = %self.source.name, %error, "the store failed; nothing new is started for a while");
+        if self.options.once {
+            return Err(error);
+        }
+        self.rests_until = Some(Instant::now() + STORE_REST);
+        Ok(STORE_REST)
+    }
+
     /// Starts jobs until no worker or nothing due is left.
     ///
     /// Shape: how long to sleep if nobody wakes us; `None`: nothing is left to do, and `once` was asked for.
     async fn start_what_is_due(&mut self) -> Result<Option<Duration>, StoreError> {
+        if let Some(until) = self.rests_until.filter(|until| *until > Instant::now()) {
+            return Ok(Some(until - Instant::now()));
+        }
+        self.rests_until = None;
         self.notice_clock_jump().await?;
         let now = self.engine.clock().now();
         let discover_due_at = self.start_discovery(now).await?;
@@ -220,7 +240,8 @@ impl Lane {
         });
     }
 
-    fn take(&mut self, joined: Result<Done, tokio::task::JoinError>) {
+    /// Files a job that ended, and passes on the store's failure if that ended it.
+    fn take(&mut self, joined: Result<Done, tokio::task::JoinError>) -> Result<(), StoreError> {
         self.busy.fetch_sub(1, Ordering::Relaxed);
         match joined {
             Ok(Done::Link {
@@ -230,28 +251,21 @@ impl Lane {
             }) => {
                 self.running.remove(&link_id);
                 self.running_backfills -= usize::from(is_backfill);
-                match result {
-                    Ok(step) => self.tell(Event::Stepped { link_id, step }),
-                    Err(error) => {
-                        tracing::error!(source = %self.source.name, link.id = link_id, %error, "the store failed under a sync");
-                    }
-                }
+                let step = result?;
+                self.tell(Event::Stepped { link_id, step });
             }
             Ok(Done::Discovery(result)) => {
                 self.is_discovering = false;
                 self.queue.clear();
-                match result {
-                    Ok(found) => self.tell(Event::Discovered {
-                        source: self.source.name.clone(),
-                        found,
-                    }),
-                    Err(error) => {
-                        tracing::error!(source = %self.source.name, %error, "the store failed under a discovery")
-                    }
-                }
+                let found = result?;
+                self.tell(Event::Discovered {
+                    source: self.source.name.clone(),
+                    found,
+                });
             }
             Err(error) => tracing::error!(source = %self.source.name, %error, "a job was lost"),
         }
+        Ok(())
     }
 
     fn tell(&self, event: Event) {
