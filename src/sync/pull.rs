@@ -27,11 +27,11 @@ impl Trip<'_> {
         self.store()
             .write(move |txn| txn.set_next(link_id, Phase::Pulling, now))
             .await?;
-        let listed = self.read_accounts().await?;
+        let (listed, numbers_read_at) = self.read_accounts().await?;
         let window = self.window().await?;
         let mut earlier: Option<Walk> = None;
         for _ in 0..MAX_WALKS {
-            let walk = self.walk(window, &listed).await?;
+            let walk = self.walk(window, &listed, numbers_read_at).await?;
             if walk.is_complete() {
                 return self.completed(walk, listed).await;
             }
@@ -44,7 +44,9 @@ impl Trip<'_> {
     }
 
     /// Accounts with balances; once a day their numbers come with them in the same request.
-    async fn read_accounts(&mut self) -> Result<Vec<AccountRecord>, Stop> {
+    ///
+    /// Shape: the instant is when numbers were read; to be noted in the commit that stores them.
+    async fn read_accounts(&mut self) -> Result<(Vec<AccountRecord>, Option<Timestamp>), Stop> {
         let link_id = self.link.link_id;
         let now = self.now();
         let is_due = self
@@ -55,17 +57,15 @@ impl Trip<'_> {
         if is_due {
             let answer = self.aggregator().accounts(&self.context, &upstream_id, true).await;
             match answer {
-                Ok(accounts) => {
-                    self.store().write(move |txn| txn.numbers_checked(link_id, now)).await?;
-                    return Ok(accounts);
-                }
+                Ok(accounts) => return Ok((accounts, Some(now))),
                 // What stops every request stops this sync.
                 Err(error @ (CallError::RateLimited { .. } | CallError::Unauthorized(_))) => return Err(error.into()),
                 // Numbers are a product of their own: a link without them is synced all the same, and asked again tomorrow.
                 Err(_) => self.store().write(move |txn| txn.numbers_checked(link_id, now)).await?,
             }
         }
-        Ok(self.aggregator().accounts(&self.context, &upstream_id, false).await?)
+        let accounts = self.aggregator().accounts(&self.context, &upstream_id, false).await?;
+        Ok((accounts, None))
     }
 
     /// From the oldest of: cursor minus overlap, and what is not settled yet. The whole history where that is due.
@@ -88,7 +88,12 @@ impl Trip<'_> {
     }
 
     /// Reads the list from its first page to its last, storing each page as it comes.
-    async fn walk(&mut self, window: Window, listed: &[AccountRecord]) -> Result<Walk, Stop> {
+    async fn walk(
+        &mut self,
+        window: Window,
+        listed: &[AccountRecord],
+        numbers_read_at: Option<Timestamp>,
+    ) -> Result<Walk, Stop> {
         let has_history = self.cursor.is_some();
         let mut walk = Walk::new(self.link.link_id, self.sync_id, self.began, window, has_history);
         let mut token: Option<PageToken> = None;
@@ -108,13 +113,17 @@ impl Trip<'_> {
                 );
                 page.accounts = accounts;
             }
-            let (sync_id, requests) = (self.sync_id, self.requests());
+            let (link_id, sync_id, requests) = (self.link.link_id, self.sync_id, self.requests());
+            let numbers_stored_at = numbers_read_at.filter(|_| number == 0);
             let (returned, counts) = self
                 .store()
                 .write(move |txn| {
                     let mut counts = walk.apply_page(txn, &page)?;
                     counts.add(&requests);
                     txn.count_sync(sync_id, &counts)?;
+                    if let Some(at) = numbers_stored_at {
+                        txn.numbers_checked(link_id, at)?;
+                    }
                     Ok((walk, counts))
                 })
                 .await?;

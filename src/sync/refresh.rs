@@ -45,6 +45,11 @@ impl Trip<'_> {
             self.note_refreshed("not needed for a first pull").await?;
             return self.pull().await;
         }
+        self.refresh_or_pull().await
+    }
+
+    /// Asks for a refresh if it may, waits for one that is about to be free, pulls otherwise.
+    async fn refresh_or_pull(&mut self) -> Result<Step, Stop> {
         match self.book().await? {
             Booked::Wait(until) => {
                 let link_id = self.link.link_id;
@@ -209,18 +214,27 @@ impl Trip<'_> {
 
     async fn look_at(&mut self, open: &OpenRefresh) -> Result<Step, Stop> {
         let Some(task) = self.task_of(open).await? else {
-            return if self.now().duration_since(open.requested_at) >= UNLISTED_FOR {
-                self.settle(open.refresh_id, RefreshOutcome::NotSent, None).await?;
-                self.note_refreshed("never reached the aggregator").await?;
-                self.pull().await
-            } else {
-                self.wait_until(self.after(self.source.refresh_poll_first)).await
-            };
+            return self.unlisted(open).await;
         };
         match self.aggregator().refresh_progress(&self.context, &task).await? {
             RefreshProgress::Running { status } => self.keep_waiting(open, status).await,
             progress => self.refresh_ended(open.refresh_id, progress).await,
         }
+    }
+
+    /// A refresh without an answer that the aggregator does not list: after a while it was never made.
+    ///
+    /// One whose process died before it was sent is asked for anew; one that was sent and lost is done without.
+    async fn unlisted(&mut self, open: &OpenRefresh) -> Result<Step, Stop> {
+        if self.now().duration_since(open.requested_at) < UNLISTED_FOR {
+            return self.wait_until(self.after(self.source.refresh_poll_first)).await;
+        }
+        self.settle(open.refresh_id, RefreshOutcome::NotSent, None).await?;
+        if open.outcome == RefreshOutcome::Sending {
+            return self.refresh_or_pull().await;
+        }
+        self.note_refreshed("never reached the aggregator").await?;
+        self.pull().await
     }
 
     fn is_overdue(&self, open: &OpenRefresh) -> bool {
