@@ -12,12 +12,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{DaemonOptions, Event, MAX_SLEEP, STOP_GRACE};
-use crate::schedule;
+use crate::limits::requests::MAX_HOLD;
+use crate::schedule::{self, Schedule};
 use crate::store::{StoreError, UsageRow};
-use crate::sync::{Discovered, Engine, Source, Step};
+use crate::sync::{CREDENTIALS_REST, Discovered, Engine, Source, Step};
 
 /// How many due links are taken from the store at once, per worker.
 const QUEUE_PER_WORKER: usize = 16;
+/// How long due links once taken are worked off before it is looked whether others have become more urgent.
+const QUEUE_LASTS: Duration = Duration::from_secs(1);
 /// How long a lane rests after the store failed.
 const STORE_REST: Duration = Duration::from_secs(10);
 /// Wall and monotonic clock this far apart between two looks mean that the wall clock was set.
@@ -36,6 +39,7 @@ pub(super) struct Lane {
     running_backfills: usize,
     is_discovering: bool,
     queue: VecDeque<(i64, bool)>,
+    queue_filled_at: Instant,
     last_look: (Timestamp, Instant),
     /// The store failed: nothing new is started before this instant.
     rests_until: Option<Instant>,
@@ -73,6 +77,7 @@ impl Lane {
             running_backfills: 0,
             is_discovering: false,
             queue: VecDeque::new(),
+            queue_filled_at: Instant::now(),
             last_look,
             rests_until: None,
         }
@@ -127,7 +132,8 @@ impl Lane {
         if self.options.once && self.is_discovering {
             return Ok(Some(MAX_SLEEP));
         }
-        if self.queue.is_empty() && self.running.len() < self.options.workers {
+        let is_stale = self.queue.is_empty() || self.queue_filled_at.elapsed() >= QUEUE_LASTS;
+        if is_stale && self.running.len() < self.options.workers {
             self.fill_queue(now).await?;
         }
         while self.running.len() < self.options.workers {
@@ -189,6 +195,8 @@ impl Lane {
 
     /// Takes due links from the store. While others wait, backfills get at most their share of the workers.
     async fn fill_queue(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.queue.clear();
+        self.queue_filled_at = Instant::now();
         let limit = self.options.workers * QUEUE_PER_WORKER;
         let source_id = self.source.source_id;
         let (others, backfills) = self
@@ -302,22 +310,28 @@ impl Lane {
         Ok(())
     }
 
-    /// Brings back links whose due time no schedule could have given them now.
+    /// Brings back whatever lies further ahead than anything could have put it now: due times, holds.
     async fn replan(&mut self) -> Result<(), StoreError> {
         let now = self.engine.clock().now();
         let source = Arc::clone(&self.source);
-        let latest = source
-            .sync_schedule
-            .next_after(now)
-            .and_then(|at| at.saturating_add(source.max_spread).ok())
+        let last_of_slot = |schedule: &Schedule| {
+            let fire = schedule.next_after(now)?;
+            fire.saturating_add(source.max_spread).ok()
+        };
+        let latest = last_of_slot(&source.sync_schedule)
             .and_then(|at| at.saturating_add(schedule::MAX_RETRY).ok())
             .unwrap_or(Timestamp::MAX);
+        let latest_reconciliation = last_of_slot(&source.reconcile_schedule).unwrap_or(Timestamp::MAX);
+        let longest_hold = CREDENTIALS_REST.max(SignedDuration::try_from(MAX_HOLD).unwrap_or(SignedDuration::MAX));
+        let latest_hold = now.saturating_add(longest_hold).unwrap_or(Timestamp::MAX);
         self.engine
             .store()
             .write(move |txn| {
                 for (link_id, upstream_id) in txn.links_due_after(source.source_id, latest)? {
                     txn.set_due_at(link_id, source.next_due_at(&upstream_id, now))?;
                 }
+                txn.bring_reconciliation_forward(source.source_id, latest_reconciliation)?;
+                txn.shorten_hold(source.source_id, latest_hold)?;
                 let discover = schedule::next_due_at(&source.discover_schedule, &source.name, source.max_spread, now);
                 txn.bring_discovery_forward(source.source_id, discover)
             })

@@ -6,7 +6,7 @@ use passbook::sandbox::{Plan, PostStyle};
 
 use crate::harness::Bench;
 
-/// Latency of every answer: a kill every half of it meets each request before and after its answer.
+/// Latency of every answer: kills at three quarters of it meet requests before and after their answers.
 const LATENCY: Duration = Duration::from_secs(2);
 
 /// A bank with two customers and several pages each.
@@ -81,7 +81,7 @@ async fn a_first_sync_killed_at_any_instant_is_finished_by_the_next_run() {
     unbroken.run_once().await;
     let expected = unbroken.dump();
     for step in 0..40 {
-        let after = LATENCY / 2 * step + Duration::from_millis(3);
+        let after = LATENCY * 3 / 4 * step + Duration::from_millis(3);
         let mut bench = town();
         let was_running = bench.run_and_kill(true, after).await;
         bench.reopen();
@@ -99,7 +99,7 @@ async fn a_sync_with_news_killed_at_any_instant_is_finished_and_its_refresh_not_
     unbroken.run_once().await;
     let expected = unbroken.dump();
     for step in 0..200 {
-        let after = LATENCY / 2 * step + Duration::from_millis(3);
+        let after = LATENCY * 3 / 4 * step + Duration::from_millis(3);
         let mut bench = town_with_news().await;
         let was_running = bench.run_and_kill(true, after).await;
         bench.reopen();

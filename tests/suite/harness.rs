@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
 use jiff::Timestamp;
 use passbook::clock::Clock;
 use passbook::config::{Config, SecretReadError, SecretStore};
@@ -16,7 +18,9 @@ use passbook::secret::{Sealer, StoreKey};
 use passbook::store::{Access, OpenOptions, Store, StoreError};
 use passbook::sync::{Engine, Step, SyncReport};
 use rusqlite::types::ValueRef;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 use zeroize::Zeroizing;
 
 /// When the virtual world begins: a Monday noon, away from every clock change.
@@ -190,6 +194,37 @@ impl Bench {
             })
             .await
             .expect("the store works");
+    }
+
+    /// Lets the customer of a link log in again, as through the widget in update mode.
+    pub(crate) async fn reconnect(&self, link: LinkId) {
+        let truth = self.bank.truth();
+        let link = truth.link(link).expect("a link").clone();
+        let body = json!({ "product_type": "transactions", "access_token": link.access_token });
+        let path = format!("/v1/users/{}/tokens/", link.user_upstream_id);
+        let bridge = self.post(&path, &body).await;
+        let login = json!({
+            "bridge_token": bridge["bridge_token"], "username": "goodlogin", "password": "goodpassword",
+        });
+        let done = self.post("/sandbox/connect", &login).await;
+        assert_eq!(done["link_id"], json!(link.upstream_id), "{done}");
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let request = Request::post(path)
+            .header("x-access-client-id", self.bank.truv_client_id())
+            .header("x-access-secret", &self.secret)
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()))
+            .expect("a request");
+        let response = self
+            .bank
+            .router()
+            .oneshot(request)
+            .await
+            .expect("the router never fails");
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        serde_json::from_slice(&bytes).expect("JSON")
     }
 
     /// Lets time pass with no daemon.

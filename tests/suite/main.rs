@@ -6,6 +6,8 @@ mod faults;
 mod first;
 mod harness;
 mod home;
+mod limits;
 mod refusals;
+mod schedule;
 mod store_trouble;
 mod transactions;
