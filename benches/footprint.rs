@@ -240,7 +240,7 @@ async fn daemon(arguments: &[String]) {
     let engine = setup::engine(&config, &store, &clock, Transport::network()).await;
     let now = clock.now();
     let due = store
-        .read(move |txn| txn.due_links(1, false, now, 128))
+        .read(move |txn| txn.due_links(1, false, passbook::store::Due::now(now), 128))
         .await
         .expect("the store works");
     let ready_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -204,8 +204,8 @@ impl Store {
     pub async fn checkpoint(&self) -> Result<u64, StoreError> {
         let inner = Arc::clone(&self.0);
         run_blocking(move || {
-            if let Some(connection) = lock(&inner.writer).as_mut() {
-                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            if let Some(connection) = lock(&inner.writer).as_ref() {
+                open::checkpoint(connection)?;
             }
             Ok(std::fs::metadata(open::wal_path(&inner.path)).map_or(0, |m| m.len()))
         })
@@ -238,7 +238,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         if let Some(connection) = lock(&self.writer).take() {
             // Best effort: what stays in the WAL is read from there.
-            let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            let _ = open::checkpoint(&connection);
             std::mem::forget(connection);
         }
     }

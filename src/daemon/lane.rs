@@ -12,12 +12,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{DaemonOptions, Event, MAX_SLEEP, STOP_GRACE};
-use crate::schedule;
+use crate::limits::requests::MAX_HOLD;
+use crate::schedule::{self, Schedule};
 use crate::store::{Due, StoreError, UsageRow};
-use crate::sync::{Discovered, Engine, Source, Step};
+use crate::sync::{CREDENTIALS_REST, Discovered, Engine, Source, Step};
 
 /// How many due links are taken from the store at once, per worker.
 const QUEUE_PER_WORKER: usize = 16;
+/// How long due links once taken are worked off before it is looked whether others have become more urgent.
+const QUEUE_LASTS: Duration = Duration::from_secs(1);
 /// How long a lane rests after the store failed.
 const STORE_REST: Duration = Duration::from_secs(10);
 /// Wall and monotonic clock this far apart between two looks mean that the wall clock was set.
@@ -36,14 +39,14 @@ pub(super) struct Lane {
     running_backfills: usize,
     is_discovering: bool,
     queue: VecDeque<(i64, bool)>,
+    queue_filled_at: Instant,
     last_look: (Timestamp, Instant),
     /// With `once`: links that become due after this are left for the next run.
     starts_until: Timestamp,
-    /// Due times that no schedule could have given were brought back.
+    /// Due times that nothing could have given were brought back.
     is_planned: bool,
-    /// The store failed: nothing is started before.
+    /// The store failed: nothing new is started before this instant.
     rests_until: Option<Instant>,
-    store_error: Option<StoreError>,
 }
 
 /// A job that ended.
@@ -78,11 +81,11 @@ impl Lane {
             running_backfills: 0,
             is_discovering: false,
             queue: VecDeque::new(),
+            queue_filled_at: Instant::now(),
             last_look,
             starts_until: last_look.0,
             is_planned: false,
             rests_until: None,
-            store_error: None,
         }
     }
 
@@ -91,20 +94,15 @@ impl Lane {
             let nap = match self.start_what_is_due().await {
                 Ok(Some(nap)) => nap,
                 Ok(None) => return Ok(()),
-                Err(error) => {
-                    self.store_failed(error);
-                    STORE_REST
-                }
+                Err(error) => self.rest(error)?,
             };
-            if self.options.once
-                && let Some(error) = self.store_error.take()
-            {
-                self.drain().await;
-                return Err(error);
-            }
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(done) = self.jobs.join_next() => self.take(done),
+                Some(done) = self.jobs.join_next() => {
+                    if let Err(error) = self.take(done) {
+                        self.rest(error)?;
+                    }
+                }
                 () = self.notify.notified() => self.queue.clear(),
                 () = tokio::time::sleep(nap) => self.queue.clear(),
             }
@@ -113,17 +111,26 @@ impl Lane {
         Ok(())
     }
 
+    /// Lets the lane rest after the store failed: trying on would only spend requests whose answers cannot be kept.
+    ///
+    /// Errors: with `once` the failure itself, because nobody would see when the store works again.
+    fn rest(&mut self, error: StoreError) -> Result<Duration, StoreError> {
+        tracing::error!(source = %self.source.name, %error, "the store failed; nothing new is started for a while");
+        if self.options.once {
+            return Err(error);
+        }
+        self.rests_until = Some(Instant::now() + STORE_REST);
+        Ok(STORE_REST)
+    }
+
     /// Starts jobs until no worker or nothing due is left.
     ///
     /// Shape: how long to sleep if nobody wakes us; `None`: nothing is left to do, and `once` was asked for.
     async fn start_what_is_due(&mut self) -> Result<Option<Duration>, StoreError> {
-        if let Some(rest) = self
-            .rests_until
-            .map(|until| until.saturating_duration_since(Instant::now()))
-            && !rest.is_zero()
-        {
-            return Ok(Some(rest));
+        if let Some(until) = self.rests_until.filter(|until| *until > Instant::now()) {
+            return Ok(Some(until - Instant::now()));
         }
+        self.rests_until = None;
         if !self.is_planned {
             self.replan().await?;
             self.is_planned = true;
@@ -134,7 +141,8 @@ impl Lane {
         if self.options.once && self.is_discovering {
             return Ok(Some(MAX_SLEEP));
         }
-        if self.queue.is_empty() && self.running.len() < self.options.workers {
+        let is_stale = self.queue.is_empty() || self.queue_filled_at.elapsed() >= QUEUE_LASTS;
+        if is_stale && self.running.len() < self.options.workers {
             self.fill_queue(now).await?;
         }
         while self.running.len() < self.options.workers {
@@ -204,6 +212,8 @@ impl Lane {
 
     /// Takes due links from the store. While others wait, backfills get at most their share of the workers.
     async fn fill_queue(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.queue.clear();
+        self.queue_filled_at = Instant::now();
         let limit = self.options.workers * QUEUE_PER_WORKER;
         let (source_id, due) = (self.source.source_id, self.due(now));
         let (others, backfills) = self
@@ -255,7 +265,8 @@ impl Lane {
         });
     }
 
-    fn take(&mut self, joined: Result<Done, tokio::task::JoinError>) {
+    /// Files a job that ended, and passes on the store's failure if that ended it.
+    fn take(&mut self, joined: Result<Done, tokio::task::JoinError>) -> Result<(), StoreError> {
         self.busy.fetch_sub(1, Ordering::Relaxed);
         match joined {
             Ok(Done::Link {
@@ -265,34 +276,22 @@ impl Lane {
             }) => {
                 self.running.remove(&link_id);
                 self.running_backfills -= usize::from(is_backfill);
-                match result {
-                    Ok(step) => self.tell(Event::Stepped { link_id, step }),
-                    Err(error) => self.store_failed(error),
-                }
+                let step = result?;
+                self.tell(Event::Stepped { link_id, step });
             }
             Ok(Done::Discovery(result)) => {
                 self.is_discovering = false;
                 self.starts_until = self.engine.clock().now();
                 self.queue.clear();
-                match result {
-                    Ok(found) => self.tell(Event::Discovered {
-                        source: self.source.name.clone(),
-                        found,
-                    }),
-                    Err(error) => self.store_failed(error),
-                }
+                let found = result?;
+                self.tell(Event::Discovered {
+                    source: self.source.name.clone(),
+                    found,
+                });
             }
             Err(error) => tracing::error!(source = %self.source.name, %error, "a job was lost"),
         }
-    }
-
-    /// Without a store nothing can be synced: the lane rests instead of spending requests on what cannot be kept.
-    fn store_failed(&mut self, error: StoreError) {
-        let (source, rest_s) = (&self.source.name, STORE_REST.as_secs());
-        tracing::error!(source = %source, %error, rest_s, "the store failed; nothing new is started for a while");
-        self.rests_until = Some(Instant::now() + STORE_REST);
-        self.store_error = Some(error);
-        self.queue.clear();
+        Ok(())
     }
 
     fn tell(&self, event: Event) {
@@ -329,22 +328,28 @@ impl Lane {
         Ok(())
     }
 
-    /// Brings back links whose due time no schedule could have given them now.
+    /// Brings back whatever lies further ahead than anything could have put it now: due times, holds.
     async fn replan(&mut self) -> Result<(), StoreError> {
         let now = self.engine.clock().now();
         let source = Arc::clone(&self.source);
-        let latest = source
-            .sync_schedule
-            .next_after(now)
-            .and_then(|at| at.saturating_add(source.max_spread).ok())
+        let last_of_slot = |schedule: &Schedule| {
+            let fire = schedule.next_after(now)?;
+            fire.saturating_add(source.max_spread).ok()
+        };
+        let latest = last_of_slot(&source.sync_schedule)
             .and_then(|at| at.saturating_add(schedule::MAX_RETRY).ok())
             .unwrap_or(Timestamp::MAX);
+        let latest_reconciliation = last_of_slot(&source.reconcile_schedule).unwrap_or(Timestamp::MAX);
+        let longest_hold = CREDENTIALS_REST.max(SignedDuration::try_from(MAX_HOLD).unwrap_or(SignedDuration::MAX));
+        let latest_hold = now.saturating_add(longest_hold).unwrap_or(Timestamp::MAX);
         self.engine
             .store()
             .write(move |txn| {
                 for (link_id, upstream_id) in txn.links_due_after(source.source_id, latest)? {
                     txn.set_due_at(link_id, source.next_due_at(&upstream_id, now))?;
                 }
+                txn.bring_reconciliation_forward(source.source_id, latest_reconciliation)?;
+                txn.shorten_hold(source.source_id, latest_hold)?;
                 let discover = schedule::next_due_at(&source.discover_schedule, &source.name, source.max_spread, now);
                 txn.bring_discovery_forward(source.source_id, discover)
             })

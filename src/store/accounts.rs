@@ -196,6 +196,11 @@ impl WriteTxn<'_> {
         sync_id: i64,
     ) -> Result<bool, StoreError> {
         self.put_currency(balance.currency)?;
+        // An observation from the future was stamped by a clock that was ahead, and would pass for the latest until then.
+        let mut forget = self
+            .txn
+            .prepare_cached("DELETE FROM balances WHERE account_id = :account_id AND observed_at > :observed_at")?;
+        forget.execute(named_params! { ":account_id": account_id, ":observed_at": ms(observed_at) })?;
         let mut select = self.txn.prepare_cached(
             "SELECT currency, current_minor, available_minor, credit_limit_minor FROM balances
              WHERE account_id = :account_id ORDER BY observed_at DESC LIMIT 1",

@@ -23,6 +23,8 @@ const WAL_KEPT_BYTES: u32 = 100_000_000;
 const WRITER_CACHE_KB: i32 = 16_384;
 /// How long one statement waits for another process.
 const BUSY_TIMEOUT_MS: u32 = 5_000;
+/// How long a checkpoint waits for readers: it holds up writers and the end of the process, and comes again by itself.
+const CHECKPOINT_TIMEOUT_MS: u32 = 200;
 const STATEMENT_CACHE: usize = 96;
 const KEY_CHECK: &[u8] = b"passbook";
 const KEY_CHECK_PLACE: Place<'static> = Place {
@@ -133,13 +135,25 @@ impl Store {
             (false, Access::Create) => create(path, &options.sealer, options.now)?,
             (true, _) => recognise_file(path)?,
         }
-        let writer = match options.access {
-            Access::ReadOnly => None,
-            Access::Create => Some(writer(path)?),
-        };
+        // Everything that can refuse the file only reads it; a write connection alone would switch its journal.
         let reader = reader(path).map_err(|e| as_open_error(path, e))?;
-        check_version(path, &reader, writer.as_ref())?;
+        let found = recognise_schema(path, &reader)?;
         check_key(&reader, &options.sealer)?;
+        let writer = match options.access {
+            Access::Create => {
+                let connection = writer(path)?;
+                migrate::run(&connection, found)?;
+                Some(connection)
+            }
+            Access::ReadOnly if found < SCHEMA_VERSION => {
+                return Err(OpenError::Older {
+                    path: path.to_owned(),
+                    found,
+                    known: SCHEMA_VERSION,
+                });
+            }
+            Access::ReadOnly => None,
+        };
         Ok(Self(Arc::new(Inner {
             path: path.to_owned(),
             writer: Mutex::new(writer),
@@ -251,6 +265,15 @@ fn writer(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+/// Moves the WAL into the file and cuts it, as far as readers allow within a moment.
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    let wait = |ms: u32| connection.busy_timeout(std::time::Duration::from_millis(u64::from(ms)));
+    wait(CHECKPOINT_TIMEOUT_MS)?;
+    let done = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    wait(BUSY_TIMEOUT_MS)?;
+    done
+}
+
 /// Opens one more read connection.
 pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
@@ -266,7 +289,10 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn check_version(path: &Path, reader: &Connection, writer: Option<&Connection>) -> Result<(), OpenError> {
+/// Refuses a file of another program or of a newer version of this one.
+///
+/// Shape: its schema version.
+fn recognise_schema(path: &Path, reader: &Connection) -> Result<u32, OpenError> {
     let pragma = |name: &str| reader.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
     let application = pragma("application_id").map_err(|e| as_open_error(path, e))?;
     if application != APPLICATION_ID {
@@ -280,18 +306,7 @@ fn check_version(path: &Path, reader: &Connection, writer: Option<&Connection>) 
             known: SCHEMA_VERSION,
         });
     }
-    match writer {
-        Some(connection) => migrate::run(connection, found)?,
-        None if found < SCHEMA_VERSION => {
-            return Err(OpenError::Older {
-                path: path.to_owned(),
-                found,
-                known: SCHEMA_VERSION,
-            });
-        }
-        None => {}
-    }
-    Ok(())
+    Ok(found)
 }
 
 fn check_key(reader: &Connection, sealer: &Sealer) -> Result<(), OpenError> {

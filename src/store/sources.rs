@@ -141,6 +141,15 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
+    /// Ends a hold at `latest` if it would last longer: no hold does, so the clock was set back since.
+    pub fn shorten_hold(&self, source_id: i64, latest: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE sources SET hold_until = min(hold_until, :latest) WHERE source_id = :source_id",
+            named_params! { ":latest": ms(latest), ":source_id": source_id },
+        )?;
+        Ok(())
+    }
+
     /// Notes that the aggregator throttled this source; a later instant is never brought forward.
     pub fn hold_source(&self, source_id: i64, until: Timestamp, reason: &str) -> Result<(), StoreError> {
         self.txn.execute(

@@ -477,12 +477,12 @@ impl PageWriter<'_> {
 }
 
 impl WriteTxn<'_> {
-    /// Moves the cursor. Only the commit that completes a walk may call this.
+    /// Moves the cursor, back too after the clock was ahead. Only the commit that completes a walk may call this.
     pub fn move_cursor(&self, link_id: i64, covered_to: Timestamp, is_full: bool) -> Result<(), StoreError> {
         let mut upsert = self.txn.prepare_cached(
             "INSERT INTO cursors (link_id, covered_to_at, full_walked_at)
              VALUES (:link_id, :covered_to, iif(:is_full, :covered_to, NULL))
-             ON CONFLICT (link_id) DO UPDATE SET covered_to_at = max(covered_to_at, excluded.covered_to_at),
+             ON CONFLICT (link_id) DO UPDATE SET covered_to_at = excluded.covered_to_at,
                  full_walked_at = coalesce(excluded.full_walked_at, full_walked_at)",
         )?;
         upsert.execute(named_params! {

@@ -8,7 +8,7 @@ use crate::model::{Attention, Cause};
 use crate::store::{Outcome, Phase, RemovedBy, StoreError, SyncEnd};
 
 /// How long a source rests after the aggregator refused its credentials: a person must change them.
-pub(super) const CREDENTIALS_REST: SignedDuration = SignedDuration::from_mins(5);
+pub const CREDENTIALS_REST: SignedDuration = SignedDuration::from_mins(5);
 /// When a list that would not hold still is read again.
 const RESTLESS_RETRY: SignedDuration = SignedDuration::from_mins(10);
 /// When a list that stands still and does not add up is read again: reading it at once would only cost requests.

@@ -99,8 +99,10 @@ impl Trip<'_> {
         };
         let link_id = self.link.link_id;
         let unsettled = self.store().read(move |txn| txn.oldest_unsettled_at(link_id)).await?;
+        // A cursor in the future was written by a clock that was ahead; from there on nothing would ever be asked for.
         let overlapping = cursor
             .covered_to_at
+            .min(self.began)
             .saturating_sub(self.source.overlap)
             .unwrap_or(Timestamp::MIN);
         let unsettled = unsettled.map(|at| at.saturating_sub(UNSETTLED_MARGIN).unwrap_or(Timestamp::MIN));

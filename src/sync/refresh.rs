@@ -43,6 +43,11 @@ impl Trip<'_> {
             // The connection itself has just brought everything the bank has: refreshing again would be paid for nothing.
             return self.pull_noting("not needed for a first pull").await;
         }
+        self.refresh_or_pull().await
+    }
+
+    /// Asks for a refresh if it may, waits for one that is about to be free, pulls otherwise.
+    async fn refresh_or_pull(&mut self) -> Result<Step, Stop> {
         match self.book().await? {
             Booked::Wait(until) => {
                 let link_id = self.link.link_id;
@@ -212,18 +217,27 @@ impl Trip<'_> {
 
     async fn look_at(&mut self, open: &OpenRefresh) -> Result<Step, Stop> {
         let Some(task) = self.task_of(open).await? else {
-            return if self.now().duration_since(open.requested_at) >= UNLISTED_FOR {
-                self.settle(open.refresh_id, RefreshOutcome::NotSent, None).await?;
-                self.pull_noting("never reached the aggregator").await
-            } else {
-                self.wait_until(self.after(self.source.refresh_poll_first)).await
-            };
+            return self.unlisted(open).await;
         };
         let progress = self.aggregator().refresh_progress(&self.context, &task).await?;
         if let RefreshProgress::Running { status } = progress {
             return self.keep_waiting(open, status).await;
         }
         self.refresh_ended(open.refresh_id, progress).await
+    }
+
+    /// A refresh without an answer that the aggregator does not list: after a while it was never made.
+    ///
+    /// One whose process died before it was sent is asked for anew; one that was sent and lost is done without.
+    async fn unlisted(&mut self, open: &OpenRefresh) -> Result<Step, Stop> {
+        if self.now().duration_since(open.requested_at) < UNLISTED_FOR {
+            return self.wait_until(self.after(self.source.refresh_poll_first)).await;
+        }
+        self.settle(open.refresh_id, RefreshOutcome::NotSent, None).await?;
+        if open.outcome == RefreshOutcome::Sending {
+            return self.refresh_or_pull().await;
+        }
+        self.pull_noting("never reached the aggregator").await
     }
 
     fn is_overdue(&self, open: &OpenRefresh) -> bool {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
 use jiff::Timestamp;
 use passbook::clock::Clock;
 use passbook::config::{Config, SecretReadError, SecretStore};
@@ -13,10 +15,12 @@ use passbook::http::Transport;
 use passbook::model::Cause;
 use passbook::sandbox::{Environment, LinkId, Sandbox, Status as TrueStatus};
 use passbook::secret::{Sealer, StoreKey};
-use passbook::store::{Access, OpenOptions, Store};
+use passbook::store::{Access, OpenOptions, Store, StoreError};
 use passbook::sync::{Engine, Step, SyncReport};
 use rusqlite::types::ValueRef;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 use zeroize::Zeroizing;
 
 /// When the virtual world begins: a Monday noon, away from every clock change.
@@ -130,9 +134,14 @@ impl Bench {
 
     /// Syncs everything that is due and returns how each sync ended.
     pub(crate) async fn run_once(&self) -> Vec<SyncReport> {
+        self.try_run_once().await.expect("the store works")
+    }
+
+    /// The same where the store may not work.
+    pub(crate) async fn try_run_once(&self) -> Result<Vec<SyncReport>, StoreError> {
         let (events, mut seen) = tokio::sync::mpsc::unbounded_channel();
         let daemon = Daemon::new(self.engine().await, self.options(true)).watched_by(events);
-        daemon.run(CancellationToken::new()).await.expect("the store works");
+        daemon.run(CancellationToken::new()).await?;
         let mut reports = Vec::new();
         while let Some(event) = seen.recv().await {
             if let daemon::Event::Stepped {
@@ -143,7 +152,7 @@ impl Bench {
                 reports.push(report);
             }
         }
-        reports
+        Ok(reports)
     }
 
     /// Lets the daemon run for a stretch of virtual time and stops it.
@@ -185,6 +194,37 @@ impl Bench {
             })
             .await
             .expect("the store works");
+    }
+
+    /// Lets the customer of a link log in again, as through the widget in update mode.
+    pub(crate) async fn reconnect(&self, link: LinkId) {
+        let truth = self.bank.truth();
+        let link = truth.link(link).expect("a link").clone();
+        let body = json!({ "product_type": "transactions", "access_token": link.access_token });
+        let path = format!("/v1/users/{}/tokens/", link.user_upstream_id);
+        let bridge = self.post(&path, &body).await;
+        let login = json!({
+            "bridge_token": bridge["bridge_token"], "username": "goodlogin", "password": "goodpassword",
+        });
+        let done = self.post("/sandbox/connect", &login).await;
+        assert_eq!(done["link_id"], json!(link.upstream_id), "{done}");
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let request = Request::post(path)
+            .header("x-access-client-id", self.bank.truv_client_id())
+            .header("x-access-secret", &self.secret)
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()))
+            .expect("a request");
+        let response = self
+            .bank
+            .router()
+            .oneshot(request)
+            .await
+            .expect("the router never fails");
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        serde_json::from_slice(&bytes).expect("JSON")
     }
 
     /// Lets time pass with no daemon.
@@ -233,6 +273,43 @@ impl Bench {
             answer.push((0..columns).map(|i| text(row.get_ref(i).expect("a value"))).collect());
         }
         answer
+    }
+
+    /// Everything that two runs over the same bank must agree on, in one order: no ids of ours, no instants of theirs.
+    pub(crate) fn dump(&self) -> String {
+        let parts = [
+            "SELECT upstream_link_id, state, attention, consecutive_failures FROM v_link_health",
+            "SELECT l.upstream_id, a.upstream_id, a.kind, a.subtype, a.name, a.mask, a.currency, a.is_open, a.missing_at IS NULL
+             FROM accounts a JOIN links l USING (link_id)",
+            "SELECT a.upstream_id, network, position, is_tokenized FROM account_numbers JOIN accounts a USING (account_id)",
+            "SELECT upstream_account_id, current_minor, available_minor, credit_limit_minor FROM v_accounts",
+            "SELECT upstream_account_id, v.upstream_id, v.posted_on, v.transacted_on, v.amount_minor, v.currency, v.status,
+                    v.description, v.category, v.merchant, t.external_id, t.transacted_at, t.posted_at, t.content_hash
+             FROM v_transactions v JOIN transactions t USING (transaction_id)",
+            "SELECT t.upstream_id, group_concat(kind) FROM (SELECT * FROM transaction_changes ORDER BY change_id)
+             JOIN transactions t USING (transaction_id) GROUP BY transaction_id",
+            "SELECT t.upstream_id, x.upstream_id, x.rule FROM transaction_aliases x JOIN transactions t USING (transaction_id)",
+            "SELECT l.upstream_id, r.outcome FROM refreshes r JOIN links l USING (link_id)
+             WHERE r.outcome NOT IN ('not_sent', 'throttled')",
+        ];
+        let mut lines = Vec::new();
+        for sql in parts {
+            let mut rows: Vec<String> = self.rows(sql).iter().map(|row| row.join(" | ")).collect();
+            rows.sort();
+            lines.append(&mut rows);
+            lines.push("--".to_owned());
+        }
+        lines.join("\n")
+    }
+
+    /// Opens the store with another key, as after a mistake in the configuration.
+    pub(crate) fn open_with_another_key(&self) -> Result<Store, passbook::store::OpenError> {
+        open(&self.path(), &StoreKey::generate().expect("randomness"), &self.clock)
+    }
+
+    /// Opens the store at another path with the right key.
+    pub(crate) fn open_at(&self, path: &Path) -> Result<Store, passbook::store::OpenError> {
+        open(path, &self.key, &self.clock)
     }
 
     /// The one value that a query answers.

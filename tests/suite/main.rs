@@ -1,9 +1,13 @@
 //! The daemon against the sandbox, in one process and in virtual time: change the world, run, compare with its truth.
 
 mod accounts;
+mod crash;
 mod faults;
 mod first;
 mod harness;
 mod home;
+mod limits;
 mod refusals;
+mod schedule;
+mod store_trouble;
 mod transactions;

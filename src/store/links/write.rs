@@ -239,6 +239,15 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
+    /// Brings walks of whole histories forward that no schedule could have put off beyond `latest`.
+    pub fn bring_reconciliation_forward(&self, source_id: i64, latest: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE links SET reconcile_due_at = :latest WHERE source_id = :source_id AND reconcile_due_at > :latest",
+            named_params! { ":latest": ms(latest), ":source_id": source_id },
+        )?;
+        Ok(())
+    }
+
     /// Links that are due later than `latest`: after the clock was set back their instants lie in a future that never
     /// was.
     ///

@@ -1,0 +1,128 @@
+//! Killed at any instant, the next run ends with the same store as an unbroken one.
+
+use std::time::Duration;
+
+use passbook::sandbox::{Plan, PostStyle};
+
+use crate::harness::Bench;
+
+/// Latency of every answer: kills at three quarters of it meet requests before and after their answers.
+const LATENCY: Duration = Duration::from_secs(2);
+
+/// A bank with two customers and several pages each.
+fn town() -> Bench {
+    let bench = Bench::with("page_size = 10\n[schedule]\nspread = \"0s\"");
+    bench.bank.seed_world(&Plan {
+        links: 2,
+        transactions_per_link: 26,
+        days: 20,
+        ..Plan::default()
+    });
+    bench.bank.settings(|s| s.latency = LATENCY);
+    bench
+}
+
+/// The same town nine hours later, after a first sync and with news at the bank.
+async fn town_with_news() -> Bench {
+    let bench = town();
+    bench.run_once().await;
+    for link in bench.bank.truth().links {
+        let pending: Vec<_> = link
+            .transactions
+            .iter()
+            .filter(|t| t.status.is_pending())
+            .map(|t| t.id)
+            .collect();
+        for (txn, style) in
+            pending
+                .into_iter()
+                .zip([PostStyle::SameId, PostStyle::NewIdSameExternalId, PostStyle::NewIdOnly])
+        {
+            bench.bank.post_pending(txn, style);
+        }
+        bench
+            .bank
+            .edit_transaction(link.transactions[12].id, Some(-4_321), None);
+    }
+    bench.pass(Duration::from_secs(9 * 3600)).await;
+    bench
+}
+
+/// Fails with the lines that only one of two dumps has.
+fn assert_same(broken: &str, unbroken: &str, case: &str) {
+    let only = |of: &str, not: &str| -> Vec<String> {
+        let lines = of.lines().filter(|line| !not.lines().any(|other| other == *line));
+        lines.map(str::to_owned).collect()
+    };
+    assert!(
+        broken == unbroken,
+        "{case}: {:#?} instead of {:#?}",
+        only(broken, unbroken),
+        only(unbroken, broken)
+    );
+}
+
+async fn finish(bench: &Bench, case: &str) {
+    bench.run_once().await;
+    bench.assert_store_is_truth();
+    bench.assert_verifies().await;
+    assert_eq!(
+        bench.value("SELECT count(*) FROM syncs WHERE outcome IS NULL"),
+        "0",
+        "{case}"
+    );
+    let most = bench.bank.refreshes().iter().map(|r| r.at.len()).max().unwrap_or(0);
+    assert!(most <= 1, "{case}: {:?}", bench.bank.refreshes());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_sync_killed_at_any_instant_is_finished_by_the_next_run() {
+    let unbroken = town();
+    unbroken.run_once().await;
+    let expected = unbroken.dump();
+    for step in 0..40 {
+        let after = LATENCY * 3 / 4 * step + Duration::from_millis(3);
+        let mut bench = town();
+        let was_running = bench.run_and_kill(true, after).await;
+        bench.reopen();
+        finish(&bench, &format!("killed after {after:?}")).await;
+        assert_same(&bench.dump(), &expected, &format!("killed after {after:?}"));
+        if !was_running {
+            break;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_with_news_killed_at_any_instant_is_finished_and_its_refresh_not_doubled() {
+    let unbroken = town_with_news().await;
+    unbroken.run_once().await;
+    let expected = unbroken.dump();
+    for step in 0..200 {
+        let after = LATENCY * 3 / 4 * step + Duration::from_millis(3);
+        let mut bench = town_with_news().await;
+        let was_running = bench.run_and_kill(true, after).await;
+        bench.reopen();
+        finish(&bench, &format!("killed after {after:?}")).await;
+        assert_same(&bench.dump(), &expected, &format!("killed after {after:?}"));
+        if !was_running {
+            break;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_loop_gets_there_in_the_end() {
+    let mut bench = town_with_news().await;
+    let unbroken = town_with_news().await;
+    unbroken.run_once().await;
+    for n in 0..60 {
+        let was_running = bench.run_and_kill(true, Duration::from_millis(17_000 + 331 * n)).await;
+        bench.reopen();
+        if !was_running {
+            break;
+        }
+    }
+    finish(&bench, "a crash loop").await;
+    assert_same(&bench.dump(), &unbroken.dump(), "a crash loop");
+}

@@ -1,0 +1,189 @@
+//! No limit of the aggregator is exceeded, whatever happens to the process.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use passbook::model::Cause;
+use passbook::sandbox::{Fault, LinkId, NewTransaction, Plan, Scope};
+use passbook::store::Outcome;
+
+use crate::harness::Bench;
+use crate::home::Home;
+
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
+fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 3600)
+}
+
+fn town(source_lines: &str, links: usize) -> (Bench, Vec<LinkId>) {
+    let bench = Bench::with(source_lines);
+    let links = bench.bank.seed_world(&Plan {
+        links,
+        transactions_per_link: 12,
+        ..Plan::default()
+    });
+    (bench, links)
+}
+
+fn assert_within_limits(bench: &Bench, case: &str) {
+    let worst = bench.bank.worst_window(&bench.secret, MINUTE);
+    assert!(worst <= 300, "{case}: {worst} requests in a minute");
+    assert_eq!(bench.bank.throttled_count(), 0, "{case}");
+    for refreshes in bench.bank.refreshes() {
+        assert!(refreshes.worst_day <= 3, "{case}: {refreshes:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_stays_within_the_limit_and_uses_most_of_it() {
+    let (bench, _) = town("", 250);
+    let started = bench.clock.now();
+    bench.run_once().await;
+    assert_within_limits(&bench, "a backlog");
+    let minutes = bench.clock.now().duration_since(started).as_secs() / 60;
+    let sent = bench.bank.request_log().len();
+    let rate = i64::try_from(sent).expect("a number") / minutes.max(1);
+    assert!(rate >= 255, "{sent} requests in {minutes} minutes");
+    bench.assert_store_is_truth();
+    let counted = bench.value("SELECT sum(requests) FROM v_api_usage");
+    assert_eq!(counted, sent.to_string(), "every request is counted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_stays_within_the_limit_across_restarts_at_any_instant() {
+    let (mut bench, _) = town("", 150);
+    let mut wait_ms = 977;
+    for _ in 0..60 {
+        wait_ms = wait_ms * 7_919 % 30_011;
+        let was_running = bench.run_and_kill(true, Duration::from_millis(wait_ms)).await;
+        bench.reopen();
+        if !was_running {
+            break;
+        }
+    }
+    bench.run_once().await;
+    assert_within_limits(&bench, "a crash loop");
+    bench.assert_store_is_truth();
+}
+
+#[tokio::test(start_paused = true)]
+async fn scheduled_syncs_leave_one_refresh_of_the_day_to_a_person() {
+    let (bench, links) = town("sync_schedule = \"0 */4 * * *\"", 3);
+    for day in 0..3 {
+        bench.run_for(hours(24)).await;
+        for refreshes in bench.bank.refreshes() {
+            assert!(refreshes.worst_day <= 2, "day {day}: {refreshes:?}");
+        }
+    }
+    // A person's sync uses the reserve, and the next one says that it went without.
+    bench.ask(&links[..1], Cause::Person, false).await;
+    let reports = bench.run_once().await;
+    assert_eq!(reports.len(), 1);
+    let refreshed = |sync_id: i64| bench.value(&format!("SELECT refreshed FROM syncs WHERE sync_id = {sync_id}"));
+    assert_eq!(refreshed(reports[0].sync_id), "done");
+    bench.ask(&links[..1], Cause::Person, false).await;
+    let reports = bench.run_once().await;
+    assert_eq!(reports[0].outcome, Outcome::Ok);
+    let word = refreshed(reports[0].sync_id);
+    assert!(word.contains("until") || word.contains("limit"), "{word}");
+    assert_within_limits(&bench, "a person");
+    bench.assert_verifies().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_may_ask_as_often_as_he_likes() {
+    let home = Home::with("");
+    home.bench.run_once().await;
+    for n in 0..6 {
+        home.add(0, NewTransaction::posted(-100 - n, "TEA"));
+        let report = home.sync().await;
+        assert_eq!(report.outcome, Outcome::Ok, "{report:?}");
+    }
+    assert_within_limits(&home.bench, "a keen person");
+    assert_eq!(
+        home.bench
+            .value("SELECT count(*) FROM refreshes WHERE outcome = 'done'"),
+        "3"
+    );
+    home.bench.assert_store_is_truth();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_months_cap_holds_for_all_links_together() {
+    let (bench, _) = town("refreshes_per_month = 5", 4);
+    for _ in 0..4 {
+        bench.run_once().await;
+        bench.pass(hours(9)).await;
+    }
+    let accepted: usize = bench.bank.refreshes().iter().map(|r| r.at.len()).sum();
+    assert_eq!(accepted, 5);
+    let last = bench.value("SELECT refreshed FROM syncs ORDER BY sync_id DESC LIMIT 1");
+    assert!(last.contains("month"), "{last}");
+    bench.pass(hours(24 * 30)).await;
+    bench.run_once().await;
+    let accepted: usize = bench.bank.refreshes().iter().map(|r| r.at.len()).sum();
+    assert_eq!(accepted, 9, "a new month");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_development_secret_stops_at_its_cap_and_the_links_stay_well() {
+    for upstream_cap in [50, 4] {
+        let bench = Bench::in_development("sync_schedule = \"0 * * * *\"");
+        bench.bank.settings(|s| s.dev_task_limit = upstream_cap);
+        for n in 0..8 {
+            let user = bench.bank.add_user_of(&bench.secret, &format!("customer-{n}"));
+            let link = bench.bank.add_link(user, "wells_fargo");
+            bench
+                .bank
+                .add_account(link, passbook::sandbox::NewAccount::checking("Everyday", 1_000));
+        }
+        for _ in 0..if upstream_cap == 50 { 36 } else { 9 } {
+            bench.run_once().await;
+            bench.pass(hours(3)).await;
+        }
+        let accepted: usize = bench.bank.refreshes().iter().map(|r| r.at.len()).sum();
+        assert!(accepted <= 50.min(upstream_cap + 7), "{accepted}");
+        assert_eq!(
+            bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"),
+            "8"
+        );
+        let last = bench.value("SELECT outcome FROM syncs ORDER BY sync_id DESC LIMIT 1");
+        assert_eq!(last, "ok");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ledger_knows_of_a_refresh_before_it_is_sent() {
+    let mut home = Home::with("");
+    home.bench.run_once().await;
+    home.hours(9).await;
+    home.bench
+        .bank
+        .fault(Fault::Hang, Scope::path("/v1/refresh/tasks/").method("POST"));
+    assert!(home.bench.run_and_kill(true, Duration::from_secs(9)).await);
+    assert_eq!(home.bench.value("SELECT outcome FROM refreshes"), "sending");
+    assert_eq!(home.bench.bank.refreshes()[0].at.len(), 1, "the aggregator has it");
+    home.bench.bank.clear_faults();
+    home.bench.reopen();
+    home.bench.run_once().await;
+    assert_eq!(home.bench.rows("SELECT outcome FROM refreshes"), [["done".to_owned()]]);
+    assert_eq!(home.bench.bank.refreshes()[0].at.len(), 1);
+    home.bench.assert_store_is_truth();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_is_no_failure_and_is_waited_out() {
+    let (bench, _) = town("", 6);
+    bench.run_once().await;
+    bench.pass(hours(9)).await;
+    bench.bank.settings(|s| s.request_limit = Some(20));
+    bench.run_for(hours(2)).await;
+    let failed = bench.value("SELECT count(*) FROM syncs WHERE outcome = 'failed'");
+    assert_eq!(failed, "0");
+    assert_eq!(
+        bench.value("SELECT count(*) FROM v_link_health WHERE state <> 'active'"),
+        "0"
+    );
+    bench.assert_store_is_truth();
+}
