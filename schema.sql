@@ -438,11 +438,11 @@ SELECT l.link_id,
        l.last_success_at,
        l.due_at,
        -- seconds since the last success; for a link that never had one, since it was first seen
-       (CAST(unixepoch('subsec') * 1000 AS INTEGER) - coalesce(l.last_success_at, l.first_seen_at)) / 1000 AS age_seconds,
+       ((unixepoch() * 1000) - coalesce(l.last_success_at, l.first_seen_at)) / 1000 AS age_seconds,
        max(0, s.refreshes_per_day - (
            SELECT count(*) FROM refreshes r
            WHERE r.link_id = l.link_id
-             AND r.counts_from_at > CAST(unixepoch('subsec') * 1000 AS INTEGER) - 86400000
+             AND r.counts_from_at > (unixepoch() * 1000) - 86400000
              AND r.outcome NOT IN ('refused', 'throttled', 'not_sent'))) AS refreshes_left,
        l.consecutive_failures,
        l.last_error

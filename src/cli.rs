@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{ConfigErrors, DEFAULT_CONFIG_PATH};
 use crate::store::{LockError, OpenError};
 
-/// Keeps a SQLite file up to date with the bank data that customers share through Truv and Bridge.
+/// Keeps a SQLite file up to date with the bank data that customers share through Truv.
 #[derive(Debug, Parser)]
 #[command(name = "passbook", version, max_term_width = 110)]
 struct Arguments {
@@ -57,7 +57,7 @@ enum Verb {
     Explain(explain::Arguments),
     /// Does the store keep its promises? Exits with 1 and a list where it does not.
     Verify(verify::Arguments),
-    /// Print a new key for [store] key.
+    /// Print a new key for the store.
     Keygen,
     /// Serve the made-up bank alone, for trying out a configuration.
     Sandbox(sandbox::Arguments),

@@ -12,12 +12,13 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, fmt};
 
-const QUIET_CRATES: [&str; 5] = [
+const QUIET_CRATES: [&str; 6] = [
     "hyper=warn",
     "hyper_util=warn",
     "h2=warn",
     "rustls=warn",
     "reqwest=warn",
+    "tokio_cron_scheduler=warn",
 ];
 
 /// The form of a log line.
@@ -41,7 +42,11 @@ pub fn init(level: &str, format: LogFormat, under_journald: bool) {
     for directive in QUIET_CRATES.iter().filter_map(|d| d.parse::<Directive>().ok()) {
         filter = filter.add_directive(directive);
     }
-    let builder = fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A terminal that went away must not end the process: what cannot be written is lost.
+    let builder = fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .log_internal_errors(false);
     let format = match format {
         LogFormat::Auto if under_journald => LogFormat::Journald,
         LogFormat::Auto if io::stderr().is_terminal() => LogFormat::Text,

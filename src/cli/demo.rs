@@ -84,6 +84,7 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<Exit> {
     let bank = Sandbox::new(Clock::system(), 1);
     bank.settings(|settings| {
         settings.request_limit = None;
+        settings.refresh_limit = None;
         settings.visible_immediately = true;
         settings.pace = Pace {
             full_parse: Duration::from_secs(1),
@@ -157,6 +158,7 @@ fn config_text(bank: &Sandbox, base_url: &str) -> String {
          sync_schedule = \"* * * * *\"            # every minute; at a real bank every few hours do\n\
          discover_schedule = \"*/5 * * * *\"\n\
          requests_per_minute = 100000           # the demo bank has no limit; Truv allows 300\n\
+         refreshes_per_day = 24                 # so that a broken login shows soon; Truv allows 3\n\
          refresh_poll_first = \"1s\"\n",
         bank.truv_client_id()
     )
@@ -197,7 +199,7 @@ async fn show_result(tally: &Tally, store: &Store, took: Duration) -> anyhow::Re
 }
 
 fn what_to_look_at(config: &Path, once: bool) -> String {
-    let passbook = format!("passbook --config {}", config.display());
+    let passbook = format!("{} --config {}", program(), config.display());
     let next = if once {
         "Without --once the demo keeps running, with a bank that keeps moving.".to_owned()
     } else {
@@ -214,6 +216,13 @@ fn what_to_look_at(config: &Path, once: bool) -> String {
     } else {
         format!("  {passbook} sync 1\nctrl-c ends it.\n\n")
     }
+}
+
+/// How a person calls this program from here.
+fn program() -> String {
+    let path = std::env::current_exe().unwrap_or_else(|_| "passbook".into());
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(&path).display().to_string()
 }
 
 /// Serves the bank and the daemon together, and says now and then what happened.

@@ -189,10 +189,10 @@ fn reasons(
     if state.consecutive_failures > 0 {
         let error = detail.last_error.clone().unwrap_or_default();
         reasons.push(Reason::new(
-            format!(
-                "its last {} failed: {error}",
-                output::counted(u64::from(state.consecutive_failures), "sync")
-            ),
+            match state.consecutive_failures {
+                1 => format!("its last sync failed: {error}"),
+                failures => format!("its last {failures} syncs failed: {error}"),
+            },
             Some(state.due_at),
             "nothing: it is tried again by itself, sooner with passbook sync",
         ));

@@ -113,7 +113,10 @@ pub(super) async fn serve(
         version = env!("CARGO_PKG_VERSION"), store = %context.config.store.path.display(),
         sources = context.config.sources.len(), "ready"
     );
-    systemd::ready(&format!("syncing {} sources", context.config.sources.len()));
+    systemd::ready(&format!(
+        "syncing {}",
+        output::counted(context.config.sources.len() as u64, "source")
+    ));
     let result = daemon.run(stop.clone()).await;
     stop.cancel();
     systemd::stopping();
@@ -139,13 +142,15 @@ async fn watchdog(engine: Arc<crate::sync::Engine>, stop: CancellationToken) {
     }
 }
 
-/// A token that is cancelled by SIGTERM or SIGINT.
+/// A token that is cancelled by SIGTERM, SIGINT, or the end of the terminal.
 pub(super) fn stop_on_signals() -> anyhow::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     let token = stop.clone();
+    // In a terminal a hang-up means that the person is gone; a service is not in one.
+    let is_in_terminal = std::io::stderr().is_terminal();
     #[expect(
         clippy::disallowed_methods,
         reason = "listens as long as the process lives; ends with the runtime"
@@ -155,7 +160,12 @@ pub(super) fn stop_on_signals() -> anyhow::Result<CancellationToken> {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hang_up.recv() => tracing::warn!("SIGHUP: a changed configuration needs a restart in this version"),
+                _ = hang_up.recv() => {
+                    if is_in_terminal {
+                        break;
+                    }
+                    tracing::warn!("SIGHUP: a changed configuration needs a restart in this version");
+                }
             }
         }
         token.cancel();

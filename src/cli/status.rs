@@ -177,26 +177,21 @@ fn source_text(s: &SourceReport, now: Timestamp, context: &Context) -> String {
         .discover_error
         .as_ref()
         .map_or_else(String::new, |e| output::alarming(&format!(" · {e}")));
+    let is_discovery_due = s.discover_due_at <= now;
+    let next_discovery = if is_discovery_due {
+        "due or running now".to_owned()
+    } else {
+        output::relative(s.discover_due_at, now)
+    };
     let mut lines = vec![
         ("links", links_text(s)),
-        (
-            "freshness",
-            format!(
-                "newest {} · oldest {}",
-                ago(s.newest_success_at),
-                ago(s.oldest_success_at)
-            ),
-        ),
+        ("freshness", freshness_text(s, now)),
         ("due now", output::counted(s.due_now, "link")),
         ("requests", requests_text(s, now)),
         ("refreshes", refreshes_text(s, now)),
         (
             "discovery",
-            format!(
-                "last {} · next {}{failed}",
-                ago(s.discovered_at),
-                output::relative(s.discover_due_at, now)
-            ),
+            format!("last {} · next {}{failed}", ago(s.discovered_at), next_discovery),
         ),
     ];
     if s.rejected_rows > 0 {
@@ -214,6 +209,21 @@ fn source_text(s: &SourceReport, now: Timestamp, context: &Context) -> String {
         text.push_str(&format!("  {label:<10} {value}\n"));
     }
     text
+}
+
+/// How old the data of the freshest and of the stalest healthy link is.
+fn freshness_text(s: &SourceReport, now: Timestamp) -> String {
+    match (s.newest_success_at, s.oldest_success_at) {
+        (Some(newest), Some(oldest)) => {
+            format!(
+                "last success {} · stalest link {}",
+                output::relative(newest, now),
+                output::relative(oldest, now)
+            )
+        }
+        (Some(newest), None) => format!("last success {}", output::relative(newest, now)),
+        (None, _) => "no link has been synced yet".to_owned(),
+    }
 }
 
 fn links_text(s: &SourceReport) -> String {

@@ -194,6 +194,9 @@ impl Lane {
         if due_at > now {
             return Ok(Some(due_at));
         }
+        if row.discovered_at.is_none() {
+            tracing::info!(source = %self.source.name, "the first listing of users and links begins; it asks once for each user");
+        }
         self.is_discovering = true;
         self.busy.fetch_add(1, Ordering::Relaxed);
         let (engine, source) = (Arc::clone(&self.engine), Arc::clone(&self.source));
