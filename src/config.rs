@@ -25,6 +25,7 @@ mod value;
 pub use crate::telemetry::LogFormat;
 pub use common::{LogConfig, ScheduleConfig, StoreConfig};
 pub use problem::{ConfigErrors, Problem};
+use secrets::StandIns;
 pub use secrets::{SecretReadError, SecretStore, SystemSecrets};
 pub use source::{AggregatorConfig, SourceConfig};
 pub use truv::TruvConfig;
@@ -69,18 +70,20 @@ impl Config {
     ///
     /// Errors: [`ConfigErrors`] with every problem found; a person repairs the file.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            let wrong = Wrong::new(
-                format!("the file cannot be read: {error}"),
-                "give the path of a readable file with --config FILE",
-            );
-            ConfigErrors::whole_file(path, wrong)
-        })?;
-        let mut config = Self::parse(&text, path, &SystemSecrets::from_environment())?;
+        let mut config = Self::parse(&read(path)?, path, &SystemSecrets::from_environment())?;
         config
             .warnings
             .extend(common::open_directory_warning(&config.store.path));
         Ok(config)
+    }
+
+    /// Reads and checks the file at `path` without its secrets, for a command that only reads the store.
+    ///
+    /// Shape: every secret is a random stand-in. So whoever may read the store may ask about it, without the right to read
+    /// what opens it.
+    /// Errors: as for [`Config::load`].
+    pub fn load_without_secrets(path: &Path) -> Result<Self, ConfigErrors> {
+        Self::parse(&read(path)?, path, &StandIns)
     }
 
     /// Checks `text` as if it were the file at `path`, with secrets from `secrets`.
@@ -116,6 +119,16 @@ impl Config {
             None => Err(report.into_errors(path)),
         }
     }
+}
+
+fn read(path: &Path) -> Result<String, ConfigErrors> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let wrong = Wrong::new(
+            format!("the file cannot be read: {error}"),
+            "give the path of a readable file with --config FILE",
+        );
+        ConfigErrors::whole_file(path, wrong)
+    })
 }
 
 /// Every setting there is, as `section.key`, in the order of the documentation.

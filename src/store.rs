@@ -118,6 +118,8 @@ struct Inner {
     writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
     sealer: Sealer,
+    /// Opened for writing, so with the store's own key. Reports are read without any.
+    opens_secrets: bool,
     keep_raw: bool,
 }
 
@@ -125,6 +127,7 @@ struct Inner {
 pub struct ReadTxn<'c> {
     txn: Transaction<'c>,
     sealer: &'c Sealer,
+    opens_secrets: bool,
     keep_raw: bool,
 }
 
@@ -161,6 +164,7 @@ impl Store {
                 f(&ReadTxn {
                     txn,
                     sealer: &inner.sealer,
+                    opens_secrets: inner.opens_secrets,
                     keep_raw: inner.keep_raw,
                 })
             };
@@ -189,6 +193,7 @@ impl Store {
             let txn = WriteTxn(ReadTxn {
                 txn,
                 sealer: &inner.sealer,
+                opens_secrets: inner.opens_secrets,
                 keep_raw: inner.keep_raw,
             });
             let value = f(&txn)?;

@@ -438,6 +438,24 @@ fn no_secret_reaches_a_log_an_answer_or_the_file() {
 }
 
 #[test]
+fn whoever_may_read_the_store_may_ask_about_it_without_its_secrets() {
+    let desk = Desk::new(2);
+    desk.ends_with(0, &["run", "--once"]);
+    std::fs::remove_file(desk.dir.path().join("store.key")).expect("removes");
+    std::fs::remove_file(desk.dir.path().join("truv.secret")).expect("removes");
+    for verb in [
+        &["status"][..],
+        &["explain", "1"],
+        &["links", "list"],
+        &["links", "show", "1"],
+        &["verify"],
+    ] {
+        desk.ends_with(0, verb);
+    }
+    desk.ends_with(2, &["sync", "1"]);
+}
+
+#[test]
 fn keys_are_new_each_time() {
     let desk = Desk::new(1);
     let key = || text(&desk.bare().arg("keygen").output().expect("runs").stdout);

@@ -38,6 +38,11 @@ impl Context {
         Ok(Self::new(Config::load(path)?, Transport::network()))
     }
 
+    /// Loads the configuration at `path` without its secrets, for a command that only reads the store.
+    pub(super) fn load_to_read(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self::new(Config::load_without_secrets(path)?, Transport::network()))
+    }
+
     /// A context over a configuration and a transport of the caller's.
     pub(super) fn new(config: Config, transport: Transport) -> Self {
         Self {

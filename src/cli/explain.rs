@@ -56,7 +56,7 @@ struct Report {
 }
 
 pub(super) async fn explain(config: &Path, arguments: Arguments) -> anyhow::Result<Exit> {
-    let context = Context::load(config)?;
+    let context = Context::load_to_read(config)?;
     let store = context.open(Access::ReadOnly)?;
     let now = context.clock.now();
     let name = arguments.link.clone();

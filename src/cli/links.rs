@@ -58,16 +58,15 @@ pub(super) enum Verb {
 }
 
 pub(super) async fn links(config: &Path, verb: Verb) -> anyhow::Result<Exit> {
-    let context = Context::load(config)?;
     let order = match verb {
-        Verb::List { state, json } => return list(&context, state, json).await,
-        Verb::Show { link, json } => return show(&context, &link, json).await,
+        Verb::List { state, json } => return list(&Context::load_to_read(config)?, state, json).await,
+        Verb::Show { link, json } => return show(&Context::load_to_read(config)?, &link, json).await,
         Verb::Add { link, user, source } => Order::Add { source, user, link },
         Verb::Pause { link } => Order::Pause { link },
         Verb::Resume { link } => Order::Resume { link },
         Verb::Remove { link } => Order::Remove { link },
     };
-    let carried_out = context.order("links", order).await?;
+    let carried_out = Context::load(config)?.order("links", order).await?;
     output::print(&format!("{}\n", carried_out.done.message))?;
     Ok(Exit::Done)
 }

@@ -97,7 +97,7 @@ impl From<HealthRow> for LinkJson {
 }
 
 pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Result<Exit> {
-    let context = Context::load(config)?;
+    let context = Context::load_to_read(config)?;
     let store = context.open(Access::ReadOnly)?;
     let now = context.clock.now();
     let limit = if arguments.json { usize::MAX } else { LISTED + 1 };

@@ -14,7 +14,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn verify(config: &Path, arguments: Arguments) -> anyhow::Result<Exit> {
-    let context = Context::load(config)?;
+    let context = Context::load_to_read(config)?;
     let store = context.open(Access::ReadOnly)?;
     let now = context.clock.now();
     let report = store.read(move |txn| txn.verify(now)).await?;

@@ -37,6 +37,7 @@ impl ReadTxn<'_> {
                 sealed
                     .map(|s| self.unseal("account_numbers", column, id, &s))
                     .transpose()
+                    .map(Option::flatten)
             };
             numbers.push(AccountNumber {
                 network: row.get("network")?,

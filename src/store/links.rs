@@ -169,7 +169,8 @@ impl ReadTxn<'_> {
         let sealed: Option<Vec<u8>> = row.get("access_token_sealed")?;
         let access_token = sealed
             .map(|s| self.unseal("links", "access_token_sealed", link_id, &s))
-            .transpose()?;
+            .transpose()?
+            .flatten();
         let attention: Option<String> = row.get("attention")?;
         let due_cause: String = row.get("due_cause")?;
         Ok(LinkState {
@@ -198,23 +199,25 @@ impl ReadTxn<'_> {
         })
     }
 
+    /// Opens a sealed value; `None` where this store was opened without its key.
     pub(super) fn unseal(
         &self,
         table: &'static str,
         column: &'static str,
         row_id: i64,
         sealed: &[u8],
-    ) -> Result<Secret, StoreError> {
-        let plain = self
-            .sealer
-            .open(Place { table, column, row_id }, sealed)
-            .map_err(|source| StoreError::Sealed {
-                table,
-                column,
-                row_id,
-                source,
-            })?;
-        Ok(Secret::new(String::from_utf8_lossy(&plain).into_owned()))
+    ) -> Result<Option<Secret>, StoreError> {
+        if !self.opens_secrets {
+            return Ok(None);
+        }
+        let place = Place { table, column, row_id };
+        let plain = self.sealer.open(place, sealed).map_err(|source| StoreError::Sealed {
+            table,
+            column,
+            row_id,
+            source,
+        })?;
+        Ok(Some(Secret::new(String::from_utf8_lossy(&plain).into_owned())))
     }
 
     /// Everything a sync needs to know about its link.
@@ -279,6 +282,7 @@ impl ReadTxn<'_> {
             let suffix = sealed
                 .map(|s| self.unseal("links", "access_token_sealed", link_id, &s))
                 .transpose()?
+                .flatten()
                 .map(|token| token_suffix(token.expose()).to_owned());
             known.push((row.get("upstream_id")?, suffix, row.get("is_removed")?));
         }

@@ -53,7 +53,7 @@ pub struct OpenOptions<'a> {
 pub enum Access {
     /// Write, and create the file if it is not there. The caller holds the store's lock.
     Create,
-    /// Read only; the file must be there and of this program's version.
+    /// Read only; the file must be there and of this program's version. Sealed values stay sealed: no key is needed.
     ReadOnly,
 }
 
@@ -138,7 +138,9 @@ impl Store {
         // Everything that can refuse the file only reads it; a write connection alone would switch its journal.
         let reader = reader(path).map_err(|e| as_open_error(path, e))?;
         let found = recognise_schema(path, &reader)?;
-        check_key(&reader, &options.sealer)?;
+        if options.access == Access::Create {
+            check_key(&reader, &options.sealer)?;
+        }
         let writer = match options.access {
             Access::Create => {
                 let connection = writer(path)?;
@@ -159,6 +161,7 @@ impl Store {
             writer: Mutex::new(writer),
             readers: Mutex::new(vec![reader]),
             sealer: options.sealer,
+            opens_secrets: options.access == Access::Create,
             keep_raw: options.keep_raw,
         })))
     }
