@@ -81,6 +81,8 @@ CREATE TABLE links (
                                                    -- at due_at; pulling: the refresh is over, the pull starts or goes on at due_at
     due_at               INTEGER NOT NULL,         -- when this link is next worked on
     due_cause            TEXT NOT NULL DEFAULT 'schedule' CHECK (due_cause IN ('schedule', 'person', 'webhook', 'backfill', 'retry')),
+    asked_cause          TEXT CHECK (asked_cause IN ('person', 'webhook')), -- asked for while a sync was open: the next one
+                                                   -- starts when that one ends
     wants_full           INTEGER NOT NULL DEFAULT 0 CHECK (wants_full IN (0, 1)), -- the next pull walks the whole history
     sync_id              INTEGER,                  -- the open sync, NULL between syncs
     consecutive_failures INTEGER NOT NULL DEFAULT 0,
@@ -94,7 +96,8 @@ CREATE TABLE links (
     reconcile_due_at     INTEGER,                  -- when the whole history is walked next
     numbers_checked_at   INTEGER,                  -- when account and routing numbers were last read
     paused_at            INTEGER,                  -- an operator paused it; NULL: not paused
-    removed_at           INTEGER,                  -- gone at the aggregator since; its history stays
+    removed_at           INTEGER,                  -- no longer synced since; its history stays
+    removed_by           TEXT CHECK (removed_by IN ('aggregator', 'operator')), -- gone there, or taken out here
     first_seen_at        INTEGER NOT NULL,
     UNIQUE (source_id, upstream_id)
 ) STRICT;
@@ -154,7 +157,9 @@ CREATE TABLE transactions (
     account_id        INTEGER NOT NULL REFERENCES accounts (account_id),
     upstream_id       TEXT NOT NULL,               -- the present one; former ones are in transaction_aliases
     external_id       TEXT,                        -- the bank's own identifier, if upstream passes it on
-    status            TEXT NOT NULL CHECK (status IN ('pending', 'posted', 'future')),
+    status            TEXT NOT NULL CHECK (status = 'pending' OR status = 'posted' OR status = 'future'),
+                                                   -- in this table and in transaction_changes spelled out: IN with a list of
+                                                   -- three or more builds a temporary index for every row that is written
     amount_minor      INTEGER NOT NULL,            -- positive is money into the account; 0 for rows that move no money
     memo_minor        INTEGER,                     -- the figure on a row that moves no money (upstream MEMO); else NULL
     currency          TEXT NOT NULL,
@@ -213,7 +218,7 @@ CREATE TABLE transaction_changes (
     change_id      INTEGER PRIMARY KEY,
     transaction_id INTEGER NOT NULL,
     sync_id        INTEGER NOT NULL,
-    kind           TEXT NOT NULL CHECK (kind IN ('added', 'updated', 'posted', 'removed', 'restored')),
+    kind           TEXT NOT NULL CHECK (kind = 'added' OR kind = 'updated' OR kind = 'posted' OR kind = 'removed' OR kind = 'restored'),
     changed_at     INTEGER NOT NULL,
     before         TEXT,                           -- JSON object of the columns that changed, old values; NULL for added
     after          TEXT                            -- the same columns, new values; NULL for added: the row itself as stored,
@@ -433,11 +438,11 @@ SELECT l.link_id,
        l.last_success_at,
        l.due_at,
        -- seconds since the last success; for a link that never had one, since it was first seen
-       (CAST(unixepoch('subsec') * 1000 AS INTEGER) - coalesce(l.last_success_at, l.first_seen_at)) / 1000 AS age_seconds,
+       ((unixepoch() * 1000) - coalesce(l.last_success_at, l.first_seen_at)) / 1000 AS age_seconds,
        max(0, s.refreshes_per_day - (
            SELECT count(*) FROM refreshes r
            WHERE r.link_id = l.link_id
-             AND r.counts_from_at > CAST(unixepoch('subsec') * 1000 AS INTEGER) - 86400000
+             AND r.counts_from_at > (unixepoch() * 1000) - 86400000
              AND r.outcome NOT IN ('refused', 'throttled', 'not_sent'))) AS refreshes_left,
        l.consecutive_failures,
        l.last_error
@@ -449,13 +454,15 @@ LEFT JOIN institutions i ON i.institution_id = l.institution_id;
 CREATE VIEW v_reconciliation AS
 -- Per account and pair of successive balance observations: do the posted transactions between them explain the difference?
 -- unexplained_difference_minor = 0 says yes. Where a bank's balance already counts pending rows it is off by those for a while.
+-- Balances of cards and loans say what is owed, so theirs are turned round.
 WITH pairs AS (
-    SELECT account_id, currency,
-           observed_at AS to_at, current_minor AS to_minor,
-           lag(observed_at) OVER w AS from_at, lag(current_minor) OVER w AS from_minor
-    FROM balances
-    WHERE current_minor IS NOT NULL
-    WINDOW w AS (PARTITION BY account_id, currency ORDER BY observed_at)
+    SELECT b.account_id, b.currency, b.observed_at AS to_at, lag(b.observed_at) OVER w AS from_at,
+           iif(a.kind IN ('CREDIT_CARD', 'LOAN', 'LINE_OF_CREDIT', 'MORTGAGE'), -1, 1) * b.current_minor AS to_minor,
+           iif(a.kind IN ('CREDIT_CARD', 'LOAN', 'LINE_OF_CREDIT', 'MORTGAGE'), -1, 1) * lag(b.current_minor) OVER w AS from_minor
+    FROM balances b
+    JOIN accounts a ON a.account_id = b.account_id
+    WHERE b.current_minor IS NOT NULL
+    WINDOW w AS (PARTITION BY b.account_id, b.currency ORDER BY b.observed_at)
 ),
 sums AS (
     SELECT p.*,

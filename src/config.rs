@@ -22,7 +22,8 @@ mod suggest;
 pub mod truv;
 mod value;
 
-pub use common::{LogConfig, LogFormat, ScheduleConfig, StoreConfig};
+pub use crate::telemetry::LogFormat;
+pub use common::{LogConfig, ScheduleConfig, StoreConfig};
 pub use problem::{ConfigErrors, Problem};
 pub use secrets::{SecretReadError, SecretStore, SystemSecrets};
 pub use source::{AggregatorConfig, SourceConfig};

@@ -8,6 +8,7 @@
 //! store shows the next process what is left.
 
 mod build;
+mod heartbeat;
 mod lane;
 
 use std::sync::Arc;
@@ -21,14 +22,18 @@ use tokio_util::sync::CancellationToken;
 use crate::store::StoreError;
 use crate::sync::{Discovered, Engine, Step};
 
-pub use build::{BuildError, BuildOptions, build};
+pub use build::{BuildError, BuildOptions, aggregator_of, build, refresh_policy};
+pub use heartbeat::beat;
+pub use lane::{flush_usage, step};
 
 /// The longest a lane sleeps without looking: bounds the harm of clock jumps and suspend.
 pub const MAX_SLEEP: Duration = Duration::from_secs(30);
 /// How long running steps may go on after the process was told to stop.
 pub const STOP_GRACE: Duration = Duration::from_secs(5);
-/// How often counters are written and the WAL is looked at.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// How often request counters are written: what a kill loses of them at most.
+const FLUSH_EVERY: Duration = Duration::from_secs(10);
+/// Every so many flushes the WAL is moved into the file, if nothing else is going on.
+const FLUSHES_PER_CHECKPOINT: u32 = 6;
 /// A WAL larger than this after a checkpoint is worth a warning: a reader holds it.
 const LARGE_WAL_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -149,15 +154,18 @@ impl Daemon {
     }
 
     async fn housekeeping(&self, done: CancellationToken) {
+        let mut flushes = 0_u32;
         loop {
             tokio::select! {
                 () = done.cancelled() => return,
-                () = tokio::time::sleep(HOUSEKEEPING) => {}
+                () = tokio::time::sleep(FLUSH_EVERY) => {}
             }
             self.flush_usage().await;
-            if self.busy.load(Ordering::Relaxed) > 0 {
+            flushes += 1;
+            if flushes < FLUSHES_PER_CHECKPOINT || self.busy.load(Ordering::Relaxed) > 0 {
                 continue;
             }
+            flushes = 0;
             match self.engine.store().checkpoint().await {
                 Ok(bytes) if bytes > LARGE_WAL_BYTES => {
                     tracing::warn!(

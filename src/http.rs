@@ -53,6 +53,7 @@ pub use options::{
     DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, DoorError, DoorOptions, MAX_CONNECT_TIMEOUT, MAX_REQUEST_TIMEOUT,
     MIN_CONNECT_TIMEOUT, MIN_REQUEST_TIMEOUT, Timeouts,
 };
+pub(crate) use transport::install_crypto;
 pub use transport::{MAX_BODY_BYTES, Transport};
 
 /// Attempts of a GET that keeps failing.

@@ -71,13 +71,17 @@ impl Currency {
         if !is_plain {
             return Err(MoneyError::NotDecimal(shorten(text)));
         }
-        let decimal = match Decimal::from_str_exact(trimmed) {
-            Ok(decimal) => decimal.normalize(),
-            Err(rust_decimal::Error::ExceedsMaximumPossibleValue | rust_decimal::Error::Underflow) => {
-                return Err(MoneyError::TooLarge(shorten(text)));
-            }
-            Err(_) => return Err(MoneyError::NotDecimal(shorten(text))),
-        };
+        // A decimal has at most 28 digits; what is a number but has more is too large for us, not malformed.
+        let is_long = trimmed.bytes().filter(u8::is_ascii_digit).count() > 28;
+        let decimal = Decimal::from_str_exact(trimmed)
+            .map_err(|_| {
+                if is_long {
+                    MoneyError::TooLarge(shorten(text))
+                } else {
+                    MoneyError::NotDecimal(shorten(text))
+                }
+            })?
+            .normalize();
         let digits = self.minor_digits();
         if decimal.scale() > digits {
             return Err(MoneyError::TooPrecise {

@@ -13,6 +13,7 @@ mod links;
 mod lock;
 mod migrate;
 mod open;
+mod query;
 mod refreshes;
 mod report;
 mod sources;
@@ -30,9 +31,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::secret::{SealError, Sealer};
 
-pub use links::{LinkDetail, LinkState, NewLink, Phase, Upserted};
-pub use lock::StoreLock;
+pub use links::{Due, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
+pub use lock::{LockError, StoreLock};
 pub use open::{Access, OpenError, OpenOptions};
+pub use query::QueryAnswer;
 pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};
 pub use report::{HealthRow, SourceReport, SyncRow};
 pub use sources::{SourceRow, SourceSettings};
@@ -95,10 +97,6 @@ pub enum StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as Code;
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "SQLite's codes are an open list; the rest is passed on"
-        )]
         match error.sqlite_error_code() {
             Some(Code::DiskFull) => Self::Full,
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Busy,

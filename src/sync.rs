@@ -127,6 +127,10 @@ struct Trip<'a> {
     is_full: bool,
     began: Timestamp,
     counts: SyncCounts,
+    /// What became of the refresh, to be stored with the next commit.
+    refreshed: Option<String>,
+    /// The account numbers were read, or refused, in this step.
+    numbers_checked: bool,
 }
 
 /// Why a step stopped.
@@ -198,36 +202,12 @@ impl Engine {
     /// Errors: only the store's; whatever the aggregator does becomes the outcome of the sync.
     /// After a crash: at any instant, the link is still due or its refresh is in the ledger; the step is done again.
     pub async fn advance(&self, link_id: i64) -> Result<Step, StoreError> {
-        let (link, cursor) = self
-            .store
-            .read(move |txn| Ok((txn.link_state(link_id)?, txn.cursor(link_id)?)))
-            .await?;
-        let Some(source) = self.sources.get(&link.source_id) else {
+        let Some(mut trip) = self.trip(link_id).await? else {
             return Ok(Step::Nothing);
         };
-        if link.paused_at.is_some() || link.removed_at.is_some() {
+        if trip.link.paused_at.is_some() || trip.link.removed_at.is_some() {
             return Ok(Step::Nothing);
         }
-        let began = self.clock.now();
-        let is_full = cursor.is_none() || link.wants_full || link.reconcile_due_at.is_some_and(|at| at <= began);
-        let lane = match link.due_cause {
-            Cause::Person => Lane::Person,
-            _ if cursor.is_none() => Lane::Backfill,
-            Cause::Schedule | Cause::Webhook | Cause::Backfill | Cause::Retry => Lane::Scheduled,
-        };
-        let cause = link.due_cause;
-        let mut trip = Trip {
-            engine: self,
-            source,
-            sync_id: link.sync_id.unwrap_or_default(),
-            link,
-            cursor,
-            context: CallContext::new(lane),
-            cause,
-            is_full,
-            began,
-            counts: SyncCounts::default(),
-        };
         let stepped = match trip.link.phase {
             Phase::Idle => trip.start().await,
             Phase::Refreshing => trip.look_at_refresh().await,
@@ -242,27 +222,42 @@ impl Engine {
 
     /// Closes the sync of a link whose step ran into its deadline or panicked.
     pub async fn abandon(&self, link_id: i64, error: &str) -> Result<Step, StoreError> {
+        let Some(mut trip) = self.trip(link_id).await? else {
+            return Ok(Step::Nothing);
+        };
+        trip.open_sync().await?;
+        trip.fail(error.to_owned()).await
+    }
+
+    /// What a step of a link needs to know; `None` if its source is not configured.
+    async fn trip(&self, link_id: i64) -> Result<Option<Trip<'_>>, StoreError> {
         let (link, cursor) = self
             .store
             .read(move |txn| Ok((txn.link_state(link_id)?, txn.cursor(link_id)?)))
             .await?;
         let Some(source) = self.sources.get(&link.source_id) else {
-            return Ok(Step::Nothing);
+            return Ok(None);
         };
-        let mut trip = Trip {
+        let began = self.clock.now();
+        let lane = match link.due_cause {
+            Cause::Person => Lane::Person,
+            _ if cursor.is_none() => Lane::Backfill,
+            Cause::Schedule | Cause::Webhook | Cause::Backfill | Cause::Retry => Lane::Scheduled,
+        };
+        Ok(Some(Trip {
             engine: self,
             source,
-            sync_id: link.sync_id.unwrap_or_default(),
             cause: link.due_cause,
+            sync_id: link.sync_id.unwrap_or_default(),
+            is_full: cursor.is_none() || link.wants_full || link.reconcile_due_at.is_some_and(|at| at <= began),
             link,
             cursor,
-            context: CallContext::new(Lane::Scheduled),
-            is_full: false,
-            began: self.clock.now(),
+            context: CallContext::new(lane),
+            began,
             counts: SyncCounts::default(),
-        };
-        trip.open_sync().await?;
-        trip.fail(error.to_owned()).await
+            refreshed: None,
+            numbers_checked: false,
+        }))
     }
 
     fn retry_delay(&self, consecutive_failures: u32) -> Duration {

@@ -181,14 +181,14 @@ impl Truv {
             context,
             self.0.door.post("/v1/refresh/tasks/", &body, context.lane).await,
         );
-        let answer = answer.map_err(|error| match error {
+        let answer = answer.map_err(|error| {
             // A 403 here may be the cap of a development key: whether the link may be read, the pull will tell.
-            HttpError::Refused { status, document, .. }
-                if is_quota(status, &document) || (status == 403 && document.is_structured) =>
+            if let HttpError::Refused { status, document, .. } = &error
+                && (is_quota(*status, document) || (*status == 403 && document.is_structured))
             {
-                CallError::RefreshRefused(document)
+                return CallError::RefreshRefused(document.clone());
             }
-            other => CallError::from(other),
+            CallError::from(error)
         })?;
         // An answer that cannot be read hides a task that runs: its fate is unknown, not refused.
         let task: wire::Task<'_> =

@@ -14,6 +14,7 @@ use super::section::Section;
 use super::suggest::nearest;
 use super::value::{boolean, choice, duration, integer, text};
 use crate::secret::StoreKey;
+use crate::telemetry::LogFormat;
 
 /// `store.path`.
 pub const DEFAULT_STORE_PATH: &str = "/var/lib/passbook/passbook.db";
@@ -69,19 +70,6 @@ pub struct LogConfig {
     pub level: String,
     /// The form of a line.
     pub format: LogFormat,
-}
-
-/// The form of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text on a terminal, journald's form where systemd listens, JSON otherwise.
-    Auto,
-    /// For people.
-    Text,
-    /// One JSON object per line.
-    Json,
-    /// Text without times and with systemd's priority prefixes.
-    Journald,
 }
 
 /// How work is laid out in time.

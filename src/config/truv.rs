@@ -66,7 +66,7 @@ pub const MAX_OVERLAP: Duration = Duration::from_hours(90 * 24);
 pub const DEFAULT_PAGE_SIZE: u32 = 500;
 /// Smaller pages cost requests and drift more.
 pub const MIN_PAGE_SIZE: u32 = 10;
-/// Truv's documented maximum.
+/// Truv documents no maximum here; its sister API's is this.
 pub const MAX_PAGE_SIZE: u32 = 500;
 
 pub(super) const TRUV_KEYS: &[&str] = &[
@@ -94,7 +94,7 @@ pub struct TruvConfig {
     pub requests_per_minute: u32,
     /// Refreshes of one link in any 24 hours; zero never refreshes.
     pub refreshes_per_day: u32,
-    /// Refreshes of the whole source in any 30 days; `None` is no limit.
+    /// Refreshes of the whole source in a calendar month (UTC); `None` is no limit.
     pub refreshes_per_month: Option<u32>,
     /// How many of a link's refreshes of a day are kept for a person's request; below `refreshes_per_day`, or both zero.
     pub refresh_reserve: u32,
@@ -159,7 +159,7 @@ pub(super) fn read_truv(section: &Section<'_, '_>, around: &Surroundings<'_>) ->
         DEFAULT_PAGE_SIZE,
         MIN_PAGE_SIZE,
         MAX_PAGE_SIZE,
-        "smaller pages cost requests, larger ones Truv does not give",
+        "smaller pages cost requests, larger ones are not known to work",
     );
     warn_above_documented_limits(section, requests_per_minute, refreshes_per_day);
     Some(TruvConfig {

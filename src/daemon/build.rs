@@ -71,23 +71,19 @@ fn settings_of(source: &SourceConfig) -> SourceSettings {
     }
 }
 
-fn source_of(
-    config: &Config,
+/// Makes the aggregator of one configured credential, with the request budget that goes with it.
+pub fn aggregator_of(
     source: &SourceConfig,
-    row: &SourceRow,
-    options: &BuildOptions,
-) -> Result<Source, BuildError> {
+    transport: Transport,
+    clock: Clock,
+    seed: u64,
+) -> Result<(Aggregator, RequestLimiter), BuildError> {
     let AggregatorConfig::Truv(truv) = &source.aggregator;
     let quota = Quota {
         requests: truv.requests_per_minute,
-        window: std::time::Duration::from_secs(60),
+        window: std::time::Duration::from_mins(1),
     };
-    let limiter = RequestLimiter::new(
-        quota,
-        DEFAULT_MARGIN_PERCENT,
-        source.backfill_share,
-        options.clock.clone(),
-    );
+    let limiter = RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, source.backfill_share, clock.clone());
     let headers =
         aggregator::truv_headers(&truv.client_id, &truv.access_secret).ok_or_else(|| BuildError::Credentials {
             name: source.name.clone(),
@@ -95,21 +91,49 @@ fn source_of(
     let door = Door::new(DoorOptions {
         origin: source.base_url.clone(),
         headers,
-        transport: options.transport.clone(),
+        transport,
         limiter: limiter.clone(),
         dialect: aggregator::truv_dialect(),
-        clock: options.clock.clone(),
+        clock,
         timeouts: Timeouts::default(),
-        seed: options.seed,
+        seed,
     })
     .map_err(|error| BuildError::Door {
         name: source.name.clone(),
         source: error,
     })?;
     let is_development = aggregator::is_development_secret(truv.access_secret.expose());
-    let aggregator = Aggregator::Truv(Truv::new(door, truv.page_size, is_development));
-    let lifetime_cap = aggregator.refresh_terms().and_then(|terms| terms.lifetime_cap);
+    Ok((
+        Aggregator::Truv(Truv::new(door, truv.page_size, is_development)),
+        limiter,
+    ))
+}
+
+/// How a source's refreshes are limited by the configuration.
+pub fn refresh_policy(source: &SourceConfig) -> RefreshPolicy {
+    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    RefreshPolicy {
+        per_day: truv.refreshes_per_day,
+        reserve: truv.refresh_reserve,
+        per_month: truv.refreshes_per_month,
+        lifetime_cap: None,
+    }
+}
+
+fn source_of(
+    config: &Config,
+    source: &SourceConfig,
+    row: &SourceRow,
+    options: &BuildOptions,
+) -> Result<Source, BuildError> {
+    let (aggregator, limiter) = aggregator_of(source, options.transport.clone(), options.clock.clone(), options.seed)?;
+    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    let refresh_policy = RefreshPolicy {
+        lifetime_cap: aggregator.refresh_terms().and_then(|terms| terms.lifetime_cap),
+        ..refresh_policy(source)
+    };
     Ok(Source {
+        refresh_policy,
         source_id: row.source_id,
         name: source.name.clone(),
         aggregator,
@@ -119,12 +143,6 @@ fn source_of(
         reconcile_schedule: source.reconcile_schedule.clone(),
         max_spread: config.schedule.spread,
         overlap: truv.overlap,
-        refresh_policy: RefreshPolicy {
-            per_day: truv.refreshes_per_day,
-            reserve: truv.refresh_reserve,
-            per_month: truv.refreshes_per_month,
-            lifetime_cap,
-        },
         refresh_poll_first: truv.refresh_poll_first,
         refresh_poll_max: truv.refresh_poll_max,
         refresh_timeout: truv.refresh_timeout,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{DaemonOptions, Event, MAX_SLEEP, STOP_GRACE};
 use crate::limits::requests::MAX_HOLD;
 use crate::schedule::{self, Schedule};
-use crate::store::{StoreError, UsageRow};
+use crate::store::{Due, StoreError, UsageRow};
 use crate::sync::{CREDENTIALS_REST, Discovered, Engine, Source, Step};
 
 /// How many due links are taken from the store at once, per worker.
@@ -41,6 +41,10 @@ pub(super) struct Lane {
     queue: VecDeque<(i64, bool)>,
     queue_filled_at: Instant,
     last_look: (Timestamp, Instant),
+    /// With `once`: links that become due after this are left for the next run.
+    starts_until: Timestamp,
+    /// Due times that nothing could have given were brought back.
+    is_planned: bool,
     /// The store failed: nothing new is started before this instant.
     rests_until: Option<Instant>,
 }
@@ -79,12 +83,13 @@ impl Lane {
             queue: VecDeque::new(),
             queue_filled_at: Instant::now(),
             last_look,
+            starts_until: last_look.0,
+            is_planned: false,
             rests_until: None,
         }
     }
 
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
-        self.replan().await?;
         while !stop.is_cancelled() {
             let nap = match self.start_what_is_due().await {
                 Ok(Some(nap)) => nap,
@@ -126,6 +131,10 @@ impl Lane {
             return Ok(Some(until - Instant::now()));
         }
         self.rests_until = None;
+        if !self.is_planned {
+            self.replan().await?;
+            self.is_planned = true;
+        }
         self.notice_clock_jump().await?;
         let now = self.engine.clock().now();
         let discover_due_at = self.start_discovery(now).await?;
@@ -143,11 +152,11 @@ impl Lane {
             self.start_link(link_id, is_backfill);
         }
         if self.options.once && self.running.is_empty() && !self.is_discovering {
-            let source_id = self.source.source_id;
+            let (source_id, due) = (self.source.source_id, self.due(now));
             let left = self
                 .engine
                 .store()
-                .read(move |txn| txn.unfinished_links(source_id, now))
+                .read(move |txn| txn.unfinished_links(source_id, due))
                 .await?;
             if left == 0 {
                 return Ok(None);
@@ -185,6 +194,9 @@ impl Lane {
         if due_at > now {
             return Ok(Some(due_at));
         }
+        if row.discovered_at.is_none() {
+            tracing::info!(source = %self.source.name, "the first listing of users and links begins; it asks once for each user");
+        }
         self.is_discovering = true;
         self.busy.fetch_add(1, Ordering::Relaxed);
         let (engine, source) = (Arc::clone(&self.engine), Arc::clone(&self.source));
@@ -193,19 +205,27 @@ impl Lane {
         Ok(None)
     }
 
+    /// What counts as due: with `once`, what was due when the run began or its discovery ended.
+    fn due(&self, now: Timestamp) -> Due {
+        Due {
+            now,
+            starts_until: if self.options.once { self.starts_until } else { now },
+        }
+    }
+
     /// Takes due links from the store. While others wait, backfills get at most their share of the workers.
     async fn fill_queue(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.queue.clear();
         self.queue_filled_at = Instant::now();
         let limit = self.options.workers * QUEUE_PER_WORKER;
-        let source_id = self.source.source_id;
+        let (source_id, due) = (self.source.source_id, self.due(now));
         let (others, backfills) = self
             .engine
             .store()
             .read(move |txn| {
                 Ok((
-                    txn.due_links(source_id, false, now, limit)?,
-                    txn.due_links(source_id, true, now, limit)?,
+                    txn.due_links(source_id, false, due, limit)?,
+                    txn.due_links(source_id, true, due, limit)?,
                 ))
             })
             .await?;
@@ -264,6 +284,7 @@ impl Lane {
             }
             Ok(Done::Discovery(result)) => {
                 self.is_discovering = false;
+                self.starts_until = self.engine.clock().now();
                 self.queue.clear();
                 let found = result?;
                 self.tell(Event::Discovered {
@@ -340,7 +361,7 @@ impl Lane {
 }
 
 /// One step of one link, given up at its deadline; a panic marks the sync failed and nothing else.
-async fn step(engine: &Arc<Engine>, link_id: i64, deadline: Duration) -> Result<Step, StoreError> {
+pub async fn step(engine: &Arc<Engine>, link_id: i64, deadline: Duration) -> Result<Step, StoreError> {
     let mut task = JoinSet::new();
     let worker = Arc::clone(engine);
     task.spawn(async move { worker.advance(link_id).await });
@@ -369,7 +390,7 @@ async fn step(engine: &Arc<Engine>, link_id: i64, deadline: Duration) -> Result<
 }
 
 /// Writes the request counters of a source; what cannot be stored is kept for the next time.
-pub(super) async fn flush_usage(engine: &Engine, source: &Source) {
+pub async fn flush_usage(engine: &Engine, source: &Source) {
     let usage = source.limiter.drain_usage();
     if usage.is_empty() {
         return;

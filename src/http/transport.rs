@@ -223,7 +223,7 @@ impl CappedBody {
 }
 
 /// Makes ring the process's TLS provider; one that is installed already stays.
-fn install_crypto() {
+pub(crate) fn install_crypto() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let _installed_already = rustls::crypto::ring::default_provider().install_default();

@@ -1,11 +1,16 @@
 //! Links and what hangs on them: users, institutions, the access token, when next and in which phase.
 
-use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Row, named_params, params};
+mod due;
+mod write;
 
-use super::{ReadTxn, StoreError, WriteTxn, instant, ms};
-use crate::model::{Attention, Cause, InstitutionRecord, LinkHealth, LinkRecord, UserRecord};
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, Row, named_params};
+
+use super::{ReadTxn, StoreError, instant};
+use crate::model::{Attention, Cause, LinkRecord, UserRecord};
 use crate::secret::{Place, Secret};
+
+pub use due::Due;
 
 /// What comes next for a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +41,24 @@ impl Phase {
                 column: "links.phase",
                 value: word.to_owned(),
             })
+    }
+}
+
+/// Who took a link out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemovedBy {
+    /// The aggregator deleted it; it returns if the aggregator shows it again.
+    Aggregator,
+    /// An operator did; only an operator brings it back.
+    Operator,
+}
+
+impl RemovedBy {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Aggregator => "aggregator",
+            Self::Operator => "operator",
+        }
     }
 }
 
@@ -194,61 +217,6 @@ impl ReadTxn<'_> {
         Ok(Secret::new(String::from_utf8_lossy(&plain).into_owned()))
     }
 
-    /// A source's links whose time has come, the most urgent first: asked for by a person or a webhook, then work already
-    /// begun, then the stalest.
-    ///
-    /// Shape: at most `limit`, either those never pulled completely (`backfills`) or the others; paused and removed ones are
-    /// left out; none at all while the aggregator holds the source.
-    pub fn due_links(
-        &self,
-        source_id: i64,
-        backfills: bool,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<i64>, StoreError> {
-        let mut select = self.txn.prepare_cached(
-            "SELECT l.link_id
-             FROM links l
-             JOIN sources s ON s.source_id = l.source_id
-             WHERE l.source_id = :source_id AND l.due_at <= :now AND l.removed_at IS NULL AND l.paused_at IS NULL
-               AND (l.link_id NOT IN (SELECT link_id FROM cursors)) = :backfills
-               AND s.retired_at IS NULL AND coalesce(s.hold_until, 0) <= :now
-             ORDER BY l.due_cause NOT IN ('person', 'webhook'), l.phase = 'idle', coalesce(l.last_success_at, 0), l.due_at
-             LIMIT :limit",
-        )?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = select.query_map(
-            named_params! { ":source_id": source_id, ":backfills": backfills, ":now": ms(now), ":limit": limit },
-            |row| row.get(0),
-        )?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// When a source's next link becomes due, not before the aggregator's hold on the source ends; `None`: no link waits.
-    pub fn next_due_at(&self, source_id: i64) -> Result<Option<Timestamp>, StoreError> {
-        let mut select = self.txn.prepare_cached(
-            "SELECT max(l.due_at, coalesce(s.hold_until, 0))
-             FROM links l JOIN sources s ON s.source_id = l.source_id AND s.retired_at IS NULL
-             WHERE l.source_id = :source_id AND l.removed_at IS NULL AND l.paused_at IS NULL ORDER BY l.due_at LIMIT 1",
-        )?;
-        let next = select.query_row(named_params! { ":source_id": source_id }, |row| row.get::<_, i64>(0));
-        Ok(next.optional()?.map(instant))
-    }
-
-    /// How many of a source's links are due or in the middle of a sync: what `run --once` still has to do.
-    pub fn unfinished_links(&self, source_id: i64, now: Timestamp) -> Result<u64, StoreError> {
-        let mut select = self.txn.prepare_cached(
-            "SELECT count(*) FROM links l JOIN sources s ON s.source_id = l.source_id
-             WHERE l.source_id = :source_id AND l.removed_at IS NULL AND l.paused_at IS NULL AND s.retired_at IS NULL
-               AND coalesce(s.hold_until, 0) <= :now AND (l.due_at <= :now OR l.phase = 'refreshing')",
-        )?;
-        Ok(
-            select.query_row(named_params! { ":source_id": source_id, ":now": ms(now) }, |row| {
-                row.get(0)
-            })?,
-        )
-    }
-
     /// Everything a sync needs to know about its link.
     pub fn link_state(&self, link_id: i64) -> Result<LinkState, StoreError> {
         let mut select = self.txn.prepare_cached(&format!(
@@ -264,6 +232,27 @@ impl ReadTxn<'_> {
         }
     }
 
+    /// The link that a person names by our id or by the aggregator's.
+    pub fn find_link(&self, name: &str) -> Result<Option<i64>, StoreError> {
+        let mut select = self
+            .txn
+            .prepare_cached("SELECT link_id FROM links WHERE link_id = :id OR upstream_id = :name LIMIT 1")?;
+        let id: Option<i64> = name.parse().ok();
+        Ok(select
+            .query_row(named_params! { ":id": id, ":name": name }, |row| row.get(0))
+            .optional()?)
+    }
+
+    /// Every link that is neither paused nor removed, of a configured source.
+    pub fn syncable_links(&self) -> Result<Vec<i64>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT l.link_id FROM links l JOIN sources s ON s.source_id = l.source_id
+             WHERE l.removed_at IS NULL AND l.paused_at IS NULL AND s.retired_at IS NULL ORDER BY l.link_id",
+        )?;
+        let rows = select.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The link with this upstream id at any source; `None` if there is none. Ids of two sources never meet in practice.
     pub fn link_by_upstream_id(&self, upstream_id: &str) -> Result<Option<i64>, StoreError> {
         let mut select = self
@@ -276,10 +265,10 @@ impl ReadTxn<'_> {
 
     /// A source's links by upstream id, with what discovery compares: the token's last four characters and the status.
     ///
-    /// Shape: (upstream link id, last four of the token if one is stored, removed), in upstream id order.
+    /// Shape: (upstream link id, last four of the token if one is stored, gone at the aggregator), in upstream id order.
     pub fn known_links(&self, source_id: i64) -> Result<Vec<(String, Option<String>, bool)>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT link_id, upstream_id, access_token_sealed, removed_at IS NOT NULL AS is_removed
+            "SELECT link_id, upstream_id, access_token_sealed, removed_by IS 'aggregator' AS is_removed
              FROM links WHERE source_id = :source_id ORDER BY upstream_id",
         )?;
         let mut rows = select.query(named_params! { ":source_id": source_id })?;
@@ -337,253 +326,4 @@ impl ReadTxn<'_> {
 /// The part of a token that a masked one still shows.
 pub(super) fn token_suffix(token: &str) -> &str {
     token.char_indices().rev().nth(3).map_or(token, |(at, _)| &token[at..])
-}
-
-impl WriteTxn<'_> {
-    /// Stores a customer and returns our id.
-    pub fn put_user(&self, source_id: i64, user: &UserRecord, now: Timestamp) -> Result<i64, StoreError> {
-        let mut upsert = self.txn.prepare_cached(
-            "INSERT INTO users (source_id, upstream_id, external_id, first_seen_at)
-             VALUES (:source_id, :upstream_id, :external_id, :now)
-             ON CONFLICT (source_id, upstream_id) DO UPDATE SET external_id = excluded.external_id
-                 WHERE excluded.external_id IS NOT NULL AND external_id IS NOT excluded.external_id",
-        )?;
-        upsert.execute(named_params! {
-            ":source_id": source_id, ":upstream_id": user.upstream_id, ":external_id": user.external_id, ":now": ms(now),
-        })?;
-        let mut select = self
-            .txn
-            .prepare_cached("SELECT user_id FROM users WHERE source_id = :source_id AND upstream_id = :upstream_id")?;
-        Ok(select.query_row(
-            named_params! { ":source_id": source_id, ":upstream_id": user.upstream_id },
-            |row| row.get(0),
-        )?)
-    }
-
-    fn put_institution(&self, source_id: i64, institution: &InstitutionRecord) -> Result<i64, StoreError> {
-        let mut upsert = self.txn.prepare_cached(
-            "INSERT INTO institutions (aggregator, upstream_id, name)
-             SELECT aggregator, :upstream_id, :name FROM sources WHERE source_id = :source_id
-             ON CONFLICT (aggregator, upstream_id) DO UPDATE SET name = excluded.name
-                 WHERE excluded.name IS NOT NULL AND name IS NOT excluded.name",
-        )?;
-        upsert.execute(named_params! {
-            ":source_id": source_id, ":upstream_id": institution.upstream_id, ":name": institution.name,
-        })?;
-        let mut select = self.txn.prepare_cached(
-            "SELECT institution_id FROM institutions
-             WHERE upstream_id = :upstream_id AND aggregator = (SELECT aggregator FROM sources WHERE source_id = :source_id)",
-        )?;
-        Ok(select.query_row(
-            named_params! { ":source_id": source_id, ":upstream_id": institution.upstream_id },
-            |row| row.get(0),
-        )?)
-    }
-
-    /// Stores what an aggregator says about a link. A new one is due at once for its backfill.
-    ///
-    /// Shape: an access token that the answer does not carry leaves the stored one alone.
-    pub fn put_link(&self, source_id: i64, new: &NewLink, now: Timestamp) -> Result<Upserted, StoreError> {
-        let user_id = self.put_user(source_id, &new.user, now)?;
-        let institution_id = new
-            .link
-            .institution
-            .as_ref()
-            .map(|i| self.put_institution(source_id, i))
-            .transpose()?;
-        let upstream_id = &new.link.upstream_id;
-        let mut insert = self.txn.prepare_cached(
-            "INSERT INTO links (source_id, user_id, institution_id, upstream_id, due_at, due_cause, first_seen_at)
-             VALUES (:source_id, :user_id, :institution_id, :upstream_id, :now, 'backfill', :now)
-             ON CONFLICT (source_id, upstream_id) DO NOTHING",
-        )?;
-        let is_new = insert.execute(named_params! {
-            ":source_id": source_id, ":user_id": user_id, ":institution_id": institution_id,
-            ":upstream_id": upstream_id, ":now": ms(now),
-        })? == 1;
-        let mut select = self
-            .txn
-            .prepare_cached("SELECT link_id FROM links WHERE source_id = :source_id AND upstream_id = :upstream_id")?;
-        let link_id: i64 = select.query_row(
-            named_params! { ":source_id": source_id, ":upstream_id": upstream_id },
-            |row| row.get(0),
-        )?;
-        if !is_new {
-            let mut update = self.txn.prepare_cached(
-                "UPDATE links SET institution_id = coalesce(:institution_id, institution_id), user_id = :user_id
-                 WHERE link_id = :link_id
-                   AND (institution_id IS NOT coalesce(:institution_id, institution_id) OR user_id <> :user_id)",
-            )?;
-            update.execute(named_params! {
-                ":institution_id": institution_id, ":user_id": user_id, ":link_id": link_id,
-            })?;
-        }
-        if let Some(token) = &new.link.access_token {
-            self.set_access_token(link_id, token)?;
-        }
-        if new.link.is_removed {
-            self.remove_link(link_id, now)?;
-        } else {
-            self.return_link(link_id, now)?;
-            self.set_link_health(link_id, &new.link.health, now)?;
-        }
-        Ok(Upserted { link_id, is_new })
-    }
-
-    fn set_access_token(&self, link_id: i64, token: &Secret) -> Result<(), StoreError> {
-        let place = Place {
-            table: "links",
-            column: "access_token_sealed",
-            row_id: link_id,
-        };
-        let sealed_error = |source| StoreError::Sealed {
-            table: "links",
-            column: "access_token_sealed",
-            row_id: link_id,
-            source,
-        };
-        if self
-            .link_state(link_id)?
-            .access_token
-            .is_some_and(|t| t.expose() == token.expose())
-        {
-            return Ok(());
-        }
-        let sealed = self
-            .sealer
-            .seal(place, token.expose().as_bytes())
-            .map_err(sealed_error)?;
-        self.txn.execute(
-            "UPDATE links SET access_token_sealed = ?1 WHERE link_id = ?2",
-            params![sealed, link_id],
-        )?;
-        Ok(())
-    }
-
-    /// Notes what the aggregator says about the connection. A repaired link is due at once.
-    pub fn set_link_health(&self, link_id: i64, health: &LinkHealth, now: Timestamp) -> Result<(), StoreError> {
-        let mut update = self.txn.prepare_cached(
-            "UPDATE links SET
-                 due_at = iif(:attention IS NULL AND attention IS NOT NULL AND phase = 'idle', min(due_at, :now), due_at),
-                 upstream_status = coalesce(:status, upstream_status),
-                 attention_at = CASE WHEN :attention IS NULL THEN NULL
-                                     WHEN attention IS :attention THEN attention_at ELSE :now END,
-                 attention_detail = iif(:attention IS NULL, NULL, coalesce(:status, attention_detail)),
-                 attention = :attention
-             WHERE link_id = :link_id
-               AND (attention IS NOT :attention OR upstream_status IS NOT coalesce(:status, upstream_status))",
-        )?;
-        update.execute(named_params! {
-            ":attention": health.attention.map(Attention::as_str), ":status": health.upstream_status,
-            ":now": ms(now), ":link_id": link_id,
-        })?;
-        Ok(())
-    }
-
-    /// Notes that the link is gone at the aggregator; its history stays.
-    pub fn remove_link(&self, link_id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
-            "UPDATE links SET removed_at = :now, phase = 'idle', sync_id = NULL, hold_until = NULL, hold_reason = NULL
-             WHERE link_id = :link_id AND removed_at IS NULL",
-            named_params! { ":now": ms(now), ":link_id": link_id },
-        )?;
-        Ok(())
-    }
-
-    /// Takes back a removal: the aggregator shows the link again.
-    fn return_link(&self, link_id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
-            "UPDATE links SET removed_at = NULL, due_at = :now, due_cause = 'schedule', wants_full = 1
-             WHERE link_id = :link_id AND removed_at IS NOT NULL",
-            named_params! { ":now": ms(now), ":link_id": link_id },
-        )?;
-        Ok(())
-    }
-
-    /// Pauses a link, or lets it go on at once.
-    ///
-    /// Shape: whether that changed anything.
-    pub fn set_paused(&self, link_id: i64, paused: bool, now: Timestamp) -> Result<bool, StoreError> {
-        let sql = if paused {
-            "UPDATE links SET paused_at = :now WHERE link_id = :link_id AND paused_at IS NULL"
-        } else {
-            "UPDATE links SET paused_at = NULL, due_at = min(due_at, :now) WHERE link_id = :link_id AND paused_at IS NOT NULL"
-        };
-        Ok(self
-            .txn
-            .execute(sql, named_params! { ":now": ms(now), ":link_id": link_id })?
-            == 1)
-    }
-
-    /// Makes a link due now for `cause`; a running refresh is looked at at once, a paused link stays paused.
-    pub fn ask_for_sync(&self, link_id: i64, cause: Cause, full: bool, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
-            "UPDATE links SET due_at = min(due_at, :now), due_cause = iif(due_cause = 'person', due_cause, :cause),
-                    wants_full = max(wants_full, :full), hold_until = NULL, hold_reason = NULL
-             WHERE link_id = :link_id",
-            named_params! { ":now": ms(now), ":cause": cause.as_str(), ":full": full, ":link_id": link_id },
-        )?;
-        Ok(())
-    }
-
-    /// Sets what comes next for a link.
-    pub fn set_next(&self, link_id: i64, phase: Phase, due_at: Timestamp) -> Result<(), StoreError> {
-        let mut update = self
-            .txn
-            .prepare_cached("UPDATE links SET phase = :phase, due_at = :due_at WHERE link_id = :link_id")?;
-        update.execute(named_params! { ":phase": phase.as_str(), ":due_at": ms(due_at), ":link_id": link_id })?;
-        Ok(())
-    }
-
-    /// Moves when a link is next worked on, in whatever phase it is.
-    pub fn set_due_at(&self, link_id: i64, due_at: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
-            "UPDATE links SET due_at = :due_at WHERE link_id = :link_id",
-            named_params! { ":due_at": ms(due_at), ":link_id": link_id },
-        )?;
-        Ok(())
-    }
-
-    /// Notes that the aggregator refuses refreshes of this link until then.
-    pub fn hold_refresh(&self, link_id: i64, until: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
-            "UPDATE links SET refresh_hold_until = :until WHERE link_id = :link_id",
-            named_params! { ":until": ms(until), ":link_id": link_id },
-        )?;
-        Ok(())
-    }
-
-    /// Notes that account numbers were read, or cannot be.
-    pub fn numbers_checked(&self, link_id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
-            "UPDATE links SET numbers_checked_at = :now WHERE link_id = :link_id",
-            named_params! { ":now": ms(now), ":link_id": link_id },
-        )?;
-        Ok(())
-    }
-
-    /// Brings walks of whole histories forward that no schedule could have put off beyond `latest`.
-    pub fn bring_reconciliation_forward(&self, source_id: i64, latest: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
-            "UPDATE links SET reconcile_due_at = :latest WHERE source_id = :source_id AND reconcile_due_at > :latest",
-            named_params! { ":latest": ms(latest), ":source_id": source_id },
-        )?;
-        Ok(())
-    }
-
-    /// Links that are due later than `latest`: after the clock was set back their instants lie in a future that never
-    /// was.
-    ///
-    /// Shape: (link id, upstream id).
-    pub fn links_due_after(&self, source_id: i64, latest: Timestamp) -> Result<Vec<(i64, String)>, StoreError> {
-        let mut select = self.txn.prepare_cached(
-            "SELECT link_id, upstream_id FROM links
-             WHERE source_id = :source_id AND due_at > :latest AND removed_at IS NULL",
-        )?;
-        let rows = select.query_map(
-            named_params! { ":source_id": source_id, ":latest": ms(latest) },
-            |row| Ok((row.get("link_id")?, row.get("upstream_id")?)),
-        )?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
 }

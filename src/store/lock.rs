@@ -3,6 +3,10 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a lock that is held is tried again before it counts as held.
+const LOOKS_OF_OTHERS: u32 = 5;
 
 /// The right to write a store; given up when dropped or when the process dies.
 #[derive(Debug)]
@@ -44,6 +48,13 @@ impl StoreLock {
             .truncate(false)
             .open(&path)
             .map_err(io_error)?;
+        // Somebody who only looks whether it is held has it for a moment.
+        for _ in 0..LOOKS_OF_OTHERS {
+            if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -61,11 +72,24 @@ impl StoreLock {
         Ok(Self { _file: file })
     }
 
-    /// Tells whether a process holds the lock now, and what it says of itself.
+    /// Tells whether a process holds the lock now, and what it says of itself. Looking changes nothing.
+    ///
+    /// Shape: `None`: nobody works on the store. A lock file that may not be read was made by somebody who does.
     pub fn holder(store_path: &Path) -> Option<String> {
-        match Self::take(store_path, "probe") {
-            Err(LockError::Held { holder }) => Some(holder),
-            Ok(_) | Err(LockError::Io { .. }) => None,
+        let mut file = match File::open(lock_path(store_path)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Some("a process of another user".to_owned());
+            }
+            Err(_) => return None,
+        };
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                Some(holder.trim().to_owned())
+            }
+            Ok(()) | Err(TryLockError::Error(_)) => None,
         }
     }
 }

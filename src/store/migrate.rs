@@ -55,7 +55,7 @@ mod tests {
         let steps: &[(u32, &str)] = &[
             (0, "CREATE TABLE a (x)"),
             (1, "CREATE TABLE b (x)"),
-            (2, "CREATE TABLE c (x); CREATE TABLE a (x)"),
+            (2, "CREATE TABLE c (x); CREATE TABLE b (x)"),
         ];
         let error = run_steps(&connection, 1, steps).expect_err("the last step fails");
         assert_eq!(error.from, 2);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, named_params};
 
 use super::{ReadTxn, StoreError, WriteTxn, instant, ms};
-use crate::model::Cause;
+use crate::model::{Cause, LinkHealth};
 
 /// What became of a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -240,7 +240,7 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
-    /// Closes a refresh.
+    /// Closes a refresh. A successful one proves that its link needs no person.
     pub fn refresh_finished(
         &self,
         refresh_id: i64,
@@ -258,6 +258,17 @@ impl WriteTxn<'_> {
                 ":now": ms(now), ":refresh_id": refresh_id,
             },
         )?;
+        if outcome == RefreshOutcome::Done {
+            let mut select = self
+                .txn
+                .prepare_cached("SELECT link_id FROM refreshes WHERE refresh_id = :refresh_id")?;
+            let link_id = select.query_row(named_params! { ":refresh_id": refresh_id }, |row| row.get(0))?;
+            let well = LinkHealth {
+                upstream_status: upstream_status.map(str::to_owned),
+                attention: None,
+            };
+            self.set_link_health(link_id, &well, now)?;
+        }
         Ok(())
     }
 

@@ -1,11 +1,11 @@
 //! What the commands show: sources at a glance, links and their health, the latest syncs of a link.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, named_params};
 
-use super::{ReadTxn, StoreError, instant, ms};
+use super::{QueryAnswer, ReadTxn, StoreError, instant, ms};
 
 /// One source at a glance.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub struct SourceReport {
     pub newest_success_at: Option<Timestamp>,
     /// Links due now or earlier.
     pub due_now: u64,
-    /// Requests in the last minute that has begun.
+    /// Requests in the last 60 seconds, estimated from those of the minutes they lie in.
     pub requests_last_minute: u64,
     /// Requests in the last hour.
     pub requests_last_hour: u64,
@@ -40,6 +40,10 @@ pub struct SourceReport {
     pub refreshes_this_month: u64,
     /// Cap per month.
     pub refreshes_per_month: Option<u64>,
+    /// Links that a scheduled sync may refresh now, as far as the daily limit and the reserve go.
+    pub refreshable_links: u64,
+    /// When the next link that may not be refreshed on schedule may be again.
+    pub next_refresh_frees_at: Option<Timestamp>,
     /// Last complete listing of users and links.
     pub discovered_at: Option<Timestamp>,
     /// Next one.
@@ -144,9 +148,23 @@ impl ReadTxn<'_> {
     /// `month_began` is the start of the month that the monthly cap counts in.
     pub fn source_reports(&self, now: Timestamp, month_began: Timestamp) -> Result<Vec<SourceReport>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT s.*,
-                 (SELECT coalesce(sum(requests), 0) FROM request_usage q
-                  WHERE q.source_id = s.source_id AND q.minute_at > :now - 60000) AS requests_last_minute,
+            "WITH spent AS (
+                 SELECT l.source_id, count(r.refresh_id) AS used, min(r.counts_from_at) AS oldest_at
+                 FROM links l
+                 LEFT JOIN refreshes r ON r.link_id = l.link_id AND r.counts_from_at > :now - 86400000
+                     AND r.outcome NOT IN ('refused', 'throttled', 'not_sent')
+                 WHERE l.removed_at IS NULL AND l.paused_at IS NULL AND l.attention IS NULL
+                 GROUP BY l.link_id)
+             SELECT s.*,
+                 (SELECT count(*) FROM spent WHERE spent.source_id = s.source_id
+                     AND used < s.refreshes_per_day - s.refresh_reserve) AS refreshable_links,
+                 (SELECT min(oldest_at) + 86400000 FROM spent WHERE spent.source_id = s.source_id
+                     AND used >= s.refreshes_per_day - s.refresh_reserve) AS next_refresh_frees_at,
+                 -- the minute that has begun, and as much of the one before as lies in the last 60 seconds
+                 (SELECT coalesce(sum(iif(q.minute_at > :now - 60000, q.requests,
+                                          q.requests * (q.minute_at + 120000 - :now) / 60000)), 0)
+                  FROM request_usage q
+                  WHERE q.source_id = s.source_id AND q.minute_at > :now - 120000) AS requests_last_minute,
                  (SELECT coalesce(sum(requests), 0) FROM request_usage q
                   WHERE q.source_id = s.source_id AND q.minute_at > :now - 3600000) AS requests_last_hour,
                  (SELECT coalesce(sum(rate_limited), 0) FROM request_usage q
@@ -184,6 +202,8 @@ impl ReadTxn<'_> {
                 refreshes_last_day: row.get("refreshes_last_day")?,
                 refreshes_this_month: row.get("refreshes_this_month")?,
                 refreshes_per_month: row.get("refreshes_per_month")?,
+                refreshable_links: row.get("refreshable_links")?,
+                next_refresh_frees_at: at("next_refresh_frees_at")?,
                 discovered_at: at("discovered_at")?,
                 discover_due_at: instant(row.get("discover_due_at")?),
                 discover_error: row.get("discover_error")?,
@@ -269,18 +289,24 @@ impl ReadTxn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// A sync by id: how it ended, for whoever waits for it.
-    pub fn sync(&self, sync_id: i64) -> Result<Option<SyncRow>, StoreError> {
+    /// The id of each link's latest sync; links without one are left out.
+    pub fn latest_sync_ids(&self) -> Result<HashMap<i64, i64>, StoreError> {
         let mut select = self
             .txn
-            .prepare_cached("SELECT link_id FROM syncs WHERE sync_id = :sync_id")?;
-        let link_id = select
-            .query_row(named_params! { ":sync_id": sync_id }, |row| row.get::<_, i64>(0))
-            .optional()?;
-        let Some(link_id) = link_id else { return Ok(None) };
-        Ok(self
-            .latest_syncs(link_id, usize::MAX)?
-            .into_iter()
-            .find(|s| s.sync_id == sync_id))
+            .prepare_cached("SELECT link_id, max(sync_id) FROM syncs GROUP BY link_id")?;
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A link's accounts with their latest balances and how many live transactions each has.
+    pub fn account_summaries(&self, link_id: i64) -> Result<QueryAnswer, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT v.account_id AS account, v.kind, v.name, v.mask,
+                    v.current_minor, v.available_minor, v.currency,
+                    iif(v.missing_at IS NULL, '', 'no longer listed') AS note,
+                    (SELECT count(*) FROM transactions t WHERE t.account_id = v.account_id AND t.removed_at IS NULL) AS transactions
+             FROM v_accounts v WHERE v.link_id = :link_id ORDER BY v.account_id",
+        )?;
+        super::query::answer(&mut select, named_params! { ":link_id": link_id })
     }
 }

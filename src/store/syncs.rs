@@ -161,9 +161,10 @@ impl WriteTxn<'_> {
         })?;
         let mut update = self.txn.prepare_cached(
             "UPDATE links SET
-                 sync_id = NULL, phase = :phase, due_at = :due_at, due_cause = :cause,
+                 sync_id = NULL, phase = :phase, due_at = iif(asked_cause IS NULL, :due_at, :now),
+                 due_cause = coalesce(asked_cause, :cause), asked_cause = NULL,
                  hold_until = :until, hold_reason = :reason,
-                 wants_full = iif(:is_fresh, 0, wants_full),
+                 wants_full = iif(:is_fresh AND asked_cause IS NULL, 0, wants_full),
                  reconcile_due_at = coalesce(:reconcile_due_at, reconcile_due_at),
                  consecutive_failures = CASE :outcome WHEN 'ok' THEN 0 WHEN 'partial' THEN 0
                                             WHEN 'failed' THEN consecutive_failures + 1 ELSE consecutive_failures END,

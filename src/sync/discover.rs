@@ -11,9 +11,9 @@ use super::outcome::CREDENTIALS_REST;
 use super::{Engine, Source, Stop};
 use crate::aggregator::{CallContext, CallError, ListedUser, PageToken};
 use crate::limits::requests::Lane;
-use crate::model::{LinkRecord, UserRecord};
+use crate::model::LinkRecord;
 use crate::schedule;
-use crate::store::{NewLink, StoreError};
+use crate::store::{NewLink, RemovedBy, StoreError};
 
 /// More pages of users than anybody has: a list that goes on is a loop.
 const MAX_PAGES: u32 = 100_000;
@@ -79,7 +79,11 @@ impl Engine {
                 Some((later(CREDENTIALS_REST), "credentials refused")),
                 true,
             ),
-            _ => {
+            Stop::Call(_)
+            | Stop::Store(_)
+            | Stop::Restless { .. }
+            | Stop::Inconsistent { .. }
+            | Stop::RefreshFailed { .. } => {
                 let delay = self.retry_delay(failures + 1);
                 (now.saturating_add(delay).unwrap_or(now), None, true)
             }
@@ -119,14 +123,20 @@ impl Engine {
         let mut page: Option<PageToken> = None;
         for _ in 0..MAX_PAGES {
             let answer = source.aggregator.users(context, page.as_ref()).await?;
+            let mut listed_links = Vec::new();
             for listed in answer.users {
                 found.users += 1;
                 let user = listed.user.clone();
-                let links = self.links_of(source, context, listed, &known).await?;
-                seen.extend(links.iter().map(|link| link.upstream_id.clone()));
-                found.links += u32::try_from(links.len()).unwrap_or(u32::MAX);
-                found.new_links += self.put_links(source, user, links).await?;
+                for link in self.links_of(source, context, listed, &known).await? {
+                    seen.insert(link.upstream_id.clone());
+                    listed_links.push(NewLink {
+                        user: user.clone(),
+                        link,
+                    });
+                }
             }
+            found.links += u32::try_from(listed_links.len()).unwrap_or(u32::MAX);
+            found.new_links += self.put_links(source, listed_links).await?;
             page = answer.next;
             if page.is_none() {
                 let missing = known.iter().filter(|(id, k)| !k.is_removed && !seen.contains(*id));
@@ -162,22 +172,15 @@ impl Engine {
         Ok(source.aggregator.user_links(context, &listed.user.upstream_id).await?)
     }
 
-    async fn put_links(&self, source: &Source, user: UserRecord, links: Vec<LinkRecord>) -> Result<u32, Stop> {
-        if links.is_empty() {
-            return Ok(0);
-        }
-        let now = self.clock.now();
-        let source_id = source.source_id;
+    /// Stores a page of links in one commit; returns how many were new.
+    async fn put_links(&self, source: &Source, links: Vec<NewLink>) -> Result<u32, Stop> {
+        let (now, source_id) = (self.clock.now(), source.source_id);
         let new = self
             .store
             .write(move |txn| {
                 let mut new = 0;
-                for link in links {
-                    let link = NewLink {
-                        user: user.clone(),
-                        link,
-                    };
-                    new += u32::from(txn.put_link(source_id, &link, now)?.is_new);
+                for link in &links {
+                    new += u32::from(txn.put_link(source_id, link, now)?.is_new);
                 }
                 Ok(new)
             })
@@ -199,7 +202,7 @@ impl Engine {
                 let now = self.clock.now();
                 self.store
                     .write(move |txn| match txn.link_by_upstream_id(&upstream_id)? {
-                        Some(link_id) => txn.remove_link(link_id, now),
+                        Some(link_id) => txn.remove_link(link_id, RemovedBy::Aggregator, now),
                         None => Ok(()),
                     })
                     .await?;

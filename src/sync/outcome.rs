@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Step, Stop, SyncReport, Trip};
 use crate::aggregator::CallError;
 use crate::model::{Attention, Cause};
-use crate::store::{Outcome, Phase, StoreError, SyncEnd};
+use crate::store::{Outcome, Phase, RemovedBy, StoreError, SyncEnd};
 
 /// How long a source rests after the aggregator refused its credentials: a person must change them.
 pub const CREDENTIALS_REST: SignedDuration = SignedDuration::from_mins(5);
@@ -134,7 +134,9 @@ impl Trip<'_> {
             reconcile_due_at: None,
         };
         let step = self.end(end).await?;
-        self.store().write(move |txn| txn.remove_link(link_id, now)).await?;
+        self.store()
+            .write(move |txn| txn.remove_link(link_id, RemovedBy::Aggregator, now))
+            .await?;
         Ok(step)
     }
 
@@ -226,7 +228,11 @@ impl Trip<'_> {
                 )
             };
         }
-        line!(info);
+        match end.outcome {
+            Outcome::Ok | Outcome::Deferred => line!(info),
+            Outcome::Partial | Outcome::Failed => line!(warn),
+            Outcome::Attention => line!(error),
+        }
         Step::Ended(SyncReport {
             link_id: self.link.link_id,
             sync_id: self.sync_id,

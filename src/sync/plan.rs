@@ -115,6 +115,9 @@ pub(super) fn may_replace(stored: &TransactionRecord, incoming: &TransactionReco
         || identity(0, stored) == identity(0, incoming)
 }
 
+/// Indexes of held and of gone rows.
+type Sides = (Vec<usize>, Vec<usize>);
+
 /// Decides which held rows are stored rows under a new id.
 ///
 /// Shape: (index into `held`, our id of the gone row, the rule); each held row and each gone row at most once. Whatever is
@@ -165,7 +168,7 @@ impl Matching<'_> {
 
     /// One held and one gone row of an account with the same external id.
     fn by_external_id(&mut self) {
-        let mut groups: BTreeMap<(i64, &str), Group> = BTreeMap::new();
+        let mut groups: BTreeMap<(i64, &str), Sides> = BTreeMap::new();
         let (held, gone) = (self.held, self.gone);
         for h in &self.free_held {
             if let Some(external_id) = &held[*h].record.external_id {
@@ -219,8 +222,8 @@ impl Matching<'_> {
     }
 
     /// Free rows that are identical but for their ids, each side in the order they happened.
-    fn identical_groups(&self) -> Vec<Group> {
-        let mut groups: BTreeMap<_, Group> = BTreeMap::new();
+    fn identical_groups(&self) -> Vec<Sides> {
+        let mut groups: BTreeMap<_, Sides> = BTreeMap::new();
         for h in &self.free_held {
             groups.entry(self.held_identity(*h)).or_default().0.push(*h);
         }
@@ -282,9 +285,6 @@ impl Matching<'_> {
         identity(self.gone[g].account_id, &self.gone[g].row.record)
     }
 }
-
-/// Held and gone rows that belong together by some key, as indices.
-type Group = (Vec<usize>, Vec<usize>);
 
 /// How the external ids of two identical rows go together.
 #[derive(Clone, Copy)]

@@ -18,20 +18,20 @@ const NUMBERS_EVERY: SignedDuration = SignedDuration::from_hours(23);
 const UNSETTLED_MARGIN: SignedDuration = SignedDuration::from_hours(24);
 
 impl Trip<'_> {
+    /// Pulls, and keeps with the sync what became of its refresh.
+    pub(super) async fn pull_noting(&mut self, refreshed: &str) -> Result<Step, Stop> {
+        self.refreshed = Some(refreshed.to_owned());
+        self.pull().await
+    }
+
     /// Reads everything the aggregator holds for the link since the cursor, and stores it.
     pub(super) async fn pull(&mut self) -> Result<Step, Stop> {
-        self.open_sync().await?;
-        self.link.phase = Phase::Pulling;
-        let link_id = self.link.link_id;
-        let now = self.now();
-        self.store()
-            .write(move |txn| txn.set_next(link_id, Phase::Pulling, now))
-            .await?;
-        let (listed, numbers_read_at) = self.read_accounts().await?;
+        self.begin_pull().await?;
+        let listed = self.read_accounts().await?;
         let window = self.window().await?;
         let mut earlier: Option<Walk> = None;
         for _ in 0..MAX_WALKS {
-            let walk = self.walk(window, &listed, numbers_read_at).await?;
+            let walk = self.walk(window, &listed).await?;
             if walk.is_complete() {
                 return self.completed(walk, listed).await;
             }
@@ -43,11 +43,33 @@ impl Trip<'_> {
         Err(Stop::Restless { walks: MAX_WALKS })
     }
 
+    /// Says in the store that the refresh is over and the pull is what comes next, in one commit.
+    async fn begin_pull(&mut self) -> Result<(), Stop> {
+        let (link_id, cause, is_full, began, now) =
+            (self.link.link_id, self.cause, self.is_full, self.began, self.now());
+        let (open, refreshed) = (self.link.sync_id, self.refreshed.take());
+        let sync_id = self
+            .store()
+            .write(move |txn| {
+                let sync_id = match open {
+                    Some(sync_id) => sync_id,
+                    None => txn.begin_sync(link_id, cause, is_full, began)?,
+                };
+                if let Some(word) = refreshed {
+                    txn.note_refreshed(sync_id, &word)?;
+                }
+                txn.set_next(link_id, Phase::Pulling, now)?;
+                Ok(sync_id)
+            })
+            .await?;
+        self.sync_id = sync_id;
+        self.link.sync_id = Some(sync_id);
+        self.link.phase = Phase::Pulling;
+        Ok(())
+    }
+
     /// Accounts with balances; once a day their numbers come with them in the same request.
-    ///
-    /// Shape: the instant is when numbers were read; to be noted in the commit that stores them.
-    async fn read_accounts(&mut self) -> Result<(Vec<AccountRecord>, Option<Timestamp>), Stop> {
-        let link_id = self.link.link_id;
+    async fn read_accounts(&mut self) -> Result<Vec<AccountRecord>, Stop> {
         let now = self.now();
         let is_due = self
             .link
@@ -57,15 +79,17 @@ impl Trip<'_> {
         if is_due {
             let answer = self.aggregator().accounts(&self.context, &upstream_id, true).await;
             match answer {
-                Ok(accounts) => return Ok((accounts, Some(now))),
+                Ok(accounts) => {
+                    self.numbers_checked = true;
+                    return Ok(accounts);
+                }
                 // What stops every request stops this sync.
                 Err(error @ (CallError::RateLimited { .. } | CallError::Unauthorized(_))) => return Err(error.into()),
                 // Numbers are a product of their own: a link without them is synced all the same, and asked again tomorrow.
-                Err(_) => self.store().write(move |txn| txn.numbers_checked(link_id, now)).await?,
+                Err(_) => self.numbers_checked = true,
             }
         }
-        let accounts = self.aggregator().accounts(&self.context, &upstream_id, false).await?;
-        Ok((accounts, None))
+        Ok(self.aggregator().accounts(&self.context, &upstream_id, false).await?)
     }
 
     /// From the oldest of: cursor minus overlap, and what is not settled yet. The whole history where that is due.
@@ -90,12 +114,7 @@ impl Trip<'_> {
     }
 
     /// Reads the list from its first page to its last, storing each page as it comes.
-    async fn walk(
-        &mut self,
-        window: Window,
-        listed: &[AccountRecord],
-        numbers_read_at: Option<Timestamp>,
-    ) -> Result<Walk, Stop> {
+    async fn walk(&mut self, window: Window, listed: &[AccountRecord]) -> Result<Walk, Stop> {
         let has_history = self.cursor.is_some();
         let mut walk = Walk::new(self.link.link_id, self.sync_id, self.began, window, has_history);
         let mut token: Option<PageToken> = None;
@@ -115,17 +134,13 @@ impl Trip<'_> {
                 );
                 page.accounts = accounts;
             }
-            let (link_id, sync_id, requests) = (self.link.link_id, self.sync_id, self.requests());
-            let numbers_stored_at = numbers_read_at.filter(|_| number == 0);
+            let (sync_id, requests) = (self.sync_id, self.requests());
             let (returned, counts) = self
                 .store()
                 .write(move |txn| {
                     let mut counts = walk.apply_page(txn, &page)?;
                     counts.add(&requests);
                     txn.count_sync(sync_id, &counts)?;
-                    if let Some(at) = numbers_stored_at {
-                        txn.numbers_checked(link_id, at)?;
-                    }
                     Ok((walk, counts))
                 })
                 .await?;
@@ -152,6 +167,7 @@ impl Trip<'_> {
             end.reconcile_due_at = Some(self.source.next_reconcile_at(&self.link.upstream_id, now));
         }
         let stored = end.clone();
+        let numbers_checked = self.numbers_checked;
         let counts = self
             .store()
             .write(move |txn| {
@@ -161,6 +177,9 @@ impl Trip<'_> {
                 let mut total = so_far;
                 total.add(&counts);
                 txn.refresh_gained(link_id, total.rows_changed())?;
+                if numbers_checked {
+                    txn.numbers_checked(link_id, now)?;
+                }
                 txn.end_sync(link_id, sync_id, &stored, now)?;
                 Ok(counts)
             })

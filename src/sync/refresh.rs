@@ -11,7 +11,7 @@ use crate::aggregator::{CallError, RefreshProgress};
 use crate::limits::refreshes::{self, REFRESH_WINDOW, RefreshHeld};
 use crate::model::{Cause, LinkHealth};
 use crate::schedule;
-use crate::store::{NewRefresh, OpenRefresh, Phase, RefreshOutcome, StoreError};
+use crate::store::{NewRefresh, OpenRefresh, Phase, RefreshOutcome, StoreError, WriteTxn};
 
 /// How long a refresh whose answer was lost may stay unlisted before it counts as never made.
 const UNLISTED_FOR: SignedDuration = SignedDuration::from_mins(2);
@@ -41,9 +41,7 @@ impl Trip<'_> {
         }
         if is_first {
             // The connection itself has just brought everything the bank has: refreshing again would be paid for nothing.
-            self.open_sync().await?;
-            self.note_refreshed("not needed for a first pull").await?;
-            return self.pull().await;
+            return self.pull_noting("not needed for a first pull").await;
         }
         self.refresh_or_pull().await
     }
@@ -58,25 +56,29 @@ impl Trip<'_> {
                     .await?;
                 Ok(Step::Waiting { until })
             }
-            Booked::Held(held) => {
-                self.note_refreshed(&held.to_string()).await?;
-                self.pull().await
-            }
+            Booked::Held(held) => match self.link.attention {
+                Some(reason) => self.needs_attention(reason).await,
+                None => self.pull_noting(&held.to_string()).await,
+            },
             Booked::Granted(refresh_id) => self.ask(refresh_id).await,
         }
     }
 
-    /// Notes the link's health. A link that needs a person ends here; one whose first connection still runs waits.
+    /// Notes the link's health. A link that needs a person ends here, unless a person asked; one whose first connection still runs waits.
     async fn take_health(&mut self, health: LinkHealth, is_first: bool) -> Result<Option<Step>, Stop> {
         let (link_id, now, noted) = (self.link.link_id, self.now(), health.clone());
         self.store()
             .write(move |txn| txn.set_link_health(link_id, &noted, now))
             .await?;
+        self.link.attention = health.attention;
         if let Some(reason) = health.attention {
+            if self.cause == Cause::Person && !is_first {
+                // A person says that it is repaired: only a refresh can tell.
+                return Ok(None);
+            }
             self.open_sync().await?;
             return self.needs_attention(reason).await.map(Some);
         }
-        self.link.attention = None;
         let status = health.upstream_status.unwrap_or_default();
         let is_running = matches!(
             self.aggregator().announced_progress(&status),
@@ -162,28 +164,29 @@ impl Trip<'_> {
         let now = self.now();
         match answer {
             Ok(task) => {
-                self.store()
-                    .write(move |txn| txn.refresh_running(refresh_id, &task, now))
-                    .await?;
-                self.wait_until(self.after(self.source.refresh_poll_first)).await
+                let until = self.after(self.source.refresh_poll_first);
+                self.wait_noting(until, move |txn| txn.refresh_running(refresh_id, &task, now))
+                    .await
             }
             Err(CallError::OutcomeUnknown(_)) => {
-                self.store().write(move |txn| txn.refresh_unknown(refresh_id)).await?;
-                self.wait_until(self.after(self.source.refresh_poll_first)).await
+                let until = self.after(self.source.refresh_poll_first);
+                self.wait_noting(until, move |txn| txn.refresh_unknown(refresh_id))
+                    .await
             }
             Err(CallError::RefreshRefused(_)) => {
                 let link_id = self.link.link_id;
                 let until = now.saturating_add(REFUSED_FOR).unwrap_or(now);
                 self.settle(refresh_id, RefreshOutcome::Refused, None).await?;
                 self.store().write(move |txn| txn.hold_refresh(link_id, until)).await?;
-                self.note_refreshed(&refreshes::HoldReason::RefusedUpstream.to_string())
-                    .await?;
-                self.pull().await
+                self.pull_noting(&refreshes::HoldReason::RefusedUpstream.to_string())
+                    .await
             }
             Err(error) => {
-                let outcome = match error {
-                    CallError::RateLimited { .. } => RefreshOutcome::Throttled,
-                    _ => RefreshOutcome::NotSent,
+                let is_throttled = matches!(error, CallError::RateLimited { .. });
+                let outcome = if is_throttled {
+                    RefreshOutcome::Throttled
+                } else {
+                    RefreshOutcome::NotSent
                 };
                 self.settle(refresh_id, outcome, None).await?;
                 let link_id = self.link.link_id;
@@ -216,10 +219,11 @@ impl Trip<'_> {
         let Some(task) = self.task_of(open).await? else {
             return self.unlisted(open).await;
         };
-        match self.aggregator().refresh_progress(&self.context, &task).await? {
-            RefreshProgress::Running { status } => self.keep_waiting(open, status).await,
-            progress => self.refresh_ended(open.refresh_id, progress).await,
+        let progress = self.aggregator().refresh_progress(&self.context, &task).await?;
+        if let RefreshProgress::Running { status } = progress {
+            return self.keep_waiting(open, status).await;
         }
+        self.refresh_ended(open.refresh_id, progress).await
     }
 
     /// A refresh without an answer that the aggregator does not list: after a while it was never made.
@@ -233,8 +237,7 @@ impl Trip<'_> {
         if open.outcome == RefreshOutcome::Sending {
             return self.refresh_or_pull().await;
         }
-        self.note_refreshed("never reached the aggregator").await?;
-        self.pull().await
+        self.pull_noting("never reached the aggregator").await
     }
 
     fn is_overdue(&self, open: &OpenRefresh) -> bool {
@@ -243,8 +246,7 @@ impl Trip<'_> {
 
     async fn give_up(&mut self, open: &OpenRefresh, status: Option<String>) -> Result<Step, Stop> {
         self.settle(open.refresh_id, RefreshOutcome::TimedOut, status).await?;
-        self.note_refreshed("timed out; pulled what the aggregator had").await?;
-        self.pull().await
+        self.pull_noting("timed out; pulled what the aggregator had").await
     }
 
     /// The task of a refresh; one whose answer was lost is looked for in the aggregator's list.
@@ -275,15 +277,14 @@ impl Trip<'_> {
             return self.give_up(open, status).await;
         }
         let refresh_id = open.refresh_id;
-        self.store()
-            .write(move |txn| txn.refresh_polled(refresh_id, status.as_deref()))
-            .await?;
         let delay = schedule::poll_delay(
             open.polls + 1,
             self.source.refresh_poll_first,
             self.source.refresh_poll_max,
         );
-        self.wait_until(self.after(delay)).await
+        let until = self.after(delay);
+        self.wait_noting(until, move |txn| txn.refresh_polled(refresh_id, status.as_deref()))
+            .await
     }
 
     async fn refresh_ended(&mut self, refresh_id: i64, progress: RefreshProgress) -> Result<Step, Stop> {
@@ -291,13 +292,12 @@ impl Trip<'_> {
             RefreshProgress::Done => {
                 self.settle(refresh_id, RefreshOutcome::Done, Some("done".to_owned()))
                     .await?;
-                self.note_refreshed("done").await?;
-                self.pull().await
+                self.link.attention = None;
+                self.pull_noting("done").await
             }
             RefreshProgress::Lost => {
                 self.settle(refresh_id, RefreshOutcome::Failed, None).await?;
-                self.note_refreshed("lost by the aggregator").await?;
-                self.pull().await
+                self.pull_noting("lost by the aggregator").await
             }
             RefreshProgress::Running { .. } => self.wait_until(self.after(self.source.refresh_poll_first)).await,
             RefreshProgress::Failed { health } => {
@@ -309,13 +309,11 @@ impl Trip<'_> {
                 self.store()
                     .write(move |txn| txn.set_link_health(link_id, &noted, now))
                     .await?;
-                match health.attention {
-                    Some(reason) => self.needs_attention(reason).await,
-                    None => {
-                        self.link.phase = Phase::Idle;
-                        Err(Stop::RefreshFailed { status })
-                    }
+                if let Some(reason) = health.attention {
+                    return self.needs_attention(reason).await;
                 }
+                self.link.phase = Phase::Idle;
+                Err(Stop::RefreshFailed { status })
             }
         }
     }
@@ -336,9 +334,18 @@ impl Trip<'_> {
     }
 
     async fn wait_until(&self, until: Timestamp) -> Result<Step, Stop> {
+        self.wait_noting(until, |_| Ok(())).await
+    }
+
+    /// Looks at the refresh again at `until`; stores what `note` has to say in the same commit.
+    async fn wait_noting<F>(&self, until: Timestamp, note: F) -> Result<Step, Stop>
+    where
+        F: FnOnce(&WriteTxn<'_>) -> Result<(), StoreError> + Send + 'static,
+    {
         let (link_id, sync_id, part) = (self.link.link_id, self.sync_id, self.requests());
         self.store()
             .write(move |txn| {
+                note(txn)?;
                 txn.count_sync(sync_id, &part)?;
                 txn.set_next(link_id, Phase::Refreshing, until)
             })

@@ -45,7 +45,7 @@ fn copy_of(bench: &Bench, name: &str) -> std::path::PathBuf {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_ends_in_a_clear_error_and_the_work_goes_on_when_there_is_room() {
-    for spare_pages in [0, 8, 40] {
+    for spare_pages in [0, 4, 16] {
         let bench = Bench::with("page_size = 10");
         bench.bank.seed_world(&Plan {
             links: 3,

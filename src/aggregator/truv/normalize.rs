@@ -154,13 +154,8 @@ fn read_moment(field: &str, text: Option<&str>) -> Result<Option<(Timestamp, Dat
 /// Source: section 1: 0 to 6 fraction digits, `Z` and `+00:00`; a bare date or a time without a zone is taken as UTC.
 fn moment(text: &str) -> Option<(Timestamp, Date)> {
     let day: Date = text.get(..10)?.parse().ok()?;
-    let at = match text.parse::<Timestamp>() {
-        Ok(at) => at,
-        Err(_) => {
-            let civil = text.parse::<DateTime>().ok()?;
-            civil.to_zoned(TimeZone::UTC).ok()?.timestamp()
-        }
-    };
+    let without_zone = || Some(text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp());
+    let at = text.parse::<Timestamp>().ok().or_else(without_zone)?;
     let at = Timestamp::from_millisecond(at.as_millisecond()).ok()?;
     Some((at, day))
 }

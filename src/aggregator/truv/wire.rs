@@ -144,6 +144,7 @@ pub(super) struct Balances<'a> {
 }
 
 /// One account and routing number.
+#[expect(clippy::struct_field_names, reason = "Truv's names")]
 #[derive(Debug, Deserialize)]
 pub(super) struct Number<'a> {
     #[serde(borrow, default)]

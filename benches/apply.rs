@@ -1,0 +1,231 @@
+//! How fast pages of parsed rows get into the store: plan and commit, side by side with the fastest thing that does less.
+//!
+//! `cargo bench --bench apply` fills two stores in turns, 200,000 rows each at a time: ours through [`Walk::apply_page`] and
+//! [`Store::write`], and the ceiling, a bare loop of one prepared upsert into the same table with the same indexes, CHECKs
+//! and pragmas, one immediate transaction per page. `-- --breakdown` tells what each part of a page costs by leaving it out.
+//! `-- --rows N` fills less.
+
+#[path = "shared/bare.rs"]
+mod bare;
+#[path = "shared/breakdown.rs"]
+mod breakdown;
+#[path = "shared/pages.rs"]
+mod pages;
+#[path = "shared/rates.rs"]
+mod rates;
+#[path = "shared/table.rs"]
+mod table;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use passbook::aggregator::{TransactionPage, Window};
+use passbook::model::{Cause, LinkHealth, LinkRecord, UserRecord};
+use passbook::secret::{Sealer, StoreKey};
+use passbook::store::{Access, NewLink, OpenOptions, SourceSettings, Store};
+use passbook::sync::Walk;
+
+use bare::Bare;
+use pages::{PAGE_ROWS, PAGES_PER_LINK, copy_of, pages_of_link};
+use rates::{grouped, per_second};
+use table::{Table, percent, verdict};
+
+const ROWS: usize = 2_000_000;
+const STEP_ROWS: usize = 200_000;
+const TARGET_ROWS_PER_SECOND: u64 = 100_000;
+const TARGET_PERCENT: u64 = 60;
+const LINK_ROWS: usize = PAGES_PER_LINK * PAGE_ROWS;
+const NOW: &str = "2026-03-02T12:00:00Z";
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let rows = arguments
+        .iter()
+        .position(|a| a == "--rows")
+        .and_then(|at| arguments.get(at + 1)?.parse().ok())
+        .unwrap_or(ROWS);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    if arguments.iter().any(|a| a == "--breakdown") {
+        runtime.block_on(breakdown::print());
+    } else {
+        runtime.block_on(fill(rows));
+    }
+}
+
+async fn fill(rows: usize) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ours = Ours::open(&dir.path().join("ours.db")).await;
+    let mut bare = Bare::open(&dir.path().join("bare.db"), bare::Parts::ALL);
+    let table = Table::new(
+        "apply: pages of 500 rows into a store that grows (rows/s)",
+        &[
+            "rows stored        ",
+            " passbook",
+            "bare loop",
+            "ratio",
+            "  target",
+            "      ",
+        ],
+    );
+    let links_per_step = STEP_ROWS / LINK_ROWS;
+    let mut totals = (Duration::ZERO, Duration::ZERO);
+    let mut again = Duration::ZERO;
+    let mut slowest = u64::MAX;
+    for step in 0..rows / STEP_ROWS {
+        let links = step * links_per_step..(step + 1) * links_per_step;
+        let (mut took, mut bare_took) = (Duration::ZERO, Duration::ZERO);
+        for link in links {
+            let pages = pages_of_link(link, now());
+            let copies: Vec<TransactionPage> = pages.iter().map(copy_of).collect();
+            bare_took += bare.fill_link(link, &pages);
+            took += ours.apply_link(link, pages, false).await;
+            if step == 0 {
+                again += ours.apply_link(link, copies, true).await;
+            }
+        }
+        let (speed, ceiling) = (
+            per_second(STEP_ROWS as u64, took),
+            per_second(STEP_ROWS as u64, bare_took),
+        );
+        slowest = slowest.min(speed);
+        table.row(&line(
+            &format!(
+                "{} to {}",
+                grouped((step * STEP_ROWS) as u64),
+                grouped(((step + 1) * STEP_ROWS) as u64)
+            ),
+            speed,
+            ceiling,
+        ));
+        totals.0 += took;
+        totals.1 += bare_took;
+    }
+    let speed = per_second(rows as u64, totals.0);
+    let ceiling = per_second(rows as u64, totals.1);
+    table.row(&line("all", speed, ceiling));
+    table.row(&[
+        "ratio".to_owned(),
+        String::new(),
+        String::new(),
+        format!("{} %", percent(speed, ceiling)),
+        format!("{TARGET_PERCENT} %"),
+        verdict(percent(speed, ceiling) >= TARGET_PERCENT),
+    ]);
+    table.row(&[
+        "slowest step / all".to_owned(),
+        String::new(),
+        String::new(),
+        format!("{} %", percent(slowest, speed)),
+        "flat".to_owned(),
+        verdict(percent(slowest, speed) >= 75),
+    ]);
+    table.row(&[
+        "the same again".to_owned(),
+        grouped(per_second(STEP_ROWS as u64, again)),
+    ]);
+}
+
+fn line(what: &str, speed: u64, ceiling: u64) -> Vec<String> {
+    vec![
+        what.to_owned(),
+        grouped(speed),
+        grouped(ceiling),
+        format!("{} %", percent(speed, ceiling)),
+        grouped(TARGET_ROWS_PER_SECOND),
+        verdict(speed >= TARGET_ROWS_PER_SECOND),
+    ]
+}
+
+fn now() -> Timestamp {
+    NOW.parse().expect("an instant")
+}
+
+/// The store as the daemon fills it.
+pub(crate) struct Ours {
+    store: Store,
+}
+
+impl Ours {
+    pub(crate) async fn open(path: &Path) -> Self {
+        let store = open_store(path);
+        store
+            .write(|txn| {
+                txn.put_sources(
+                    &[SourceSettings {
+                        name: "truv".to_owned(),
+                        aggregator: "truv".to_owned(),
+                        base_url: "https://prod.truv.com".to_owned(),
+                        request_limit: 300,
+                        request_window_ms: 60_000,
+                        refreshes_per_day: 3,
+                        refresh_reserve: 1,
+                        refreshes_per_month: None,
+                    }],
+                    now(),
+                )
+            })
+            .await
+            .expect("a source");
+        Self { store }
+    }
+
+    /// Applies a link's pages as one walk does, each in a transaction of its own. Only that is timed.
+    pub(crate) async fn apply_link(&self, link: usize, pages: Vec<TransactionPage>, has_history: bool) -> Duration {
+        let new = NewLink {
+            user: UserRecord {
+                upstream_id: format!("user-{link}"),
+                external_id: None,
+            },
+            link: LinkRecord {
+                upstream_id: format!("link-{link}"),
+                institution: None,
+                access_token: None,
+                health: LinkHealth {
+                    upstream_status: None,
+                    attention: None,
+                },
+                is_removed: false,
+            },
+        };
+        let (link_id, sync_id) = self
+            .store
+            .write(move |txn| {
+                let link_id = txn.put_link(1, &new, now())?.link_id;
+                Ok((link_id, txn.begin_sync(link_id, Cause::Backfill, true, now())?))
+            })
+            .await
+            .expect("a link");
+        let began = Instant::now();
+        let mut walk = Walk::new(link_id, sync_id, now(), Window { from: None }, has_history);
+        for page in pages {
+            walk = self
+                .store
+                .write(move |txn| {
+                    let counts = walk.apply_page(txn, &page)?;
+                    txn.count_sync(sync_id, &counts)?;
+                    Ok(walk)
+                })
+                .await
+                .expect("a page");
+        }
+        began.elapsed()
+    }
+}
+
+/// A new store, made by the program itself.
+pub(crate) fn open_store(path: &Path) -> Store {
+    let key = StoreKey::generate().expect("randomness");
+    Store::open(OpenOptions {
+        path,
+        sealer: Sealer::new(key),
+        keep_raw: true,
+        access: Access::Create,
+        now: now(),
+    })
+    .expect("a new store")
+}

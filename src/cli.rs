@@ -1,0 +1,135 @@
+//! The commands: arguments in, an answer for a person or a script out, an exit code at the end.
+//!
+//! One file per verb in `cli/`. A command that only reads opens the store read-only, also while the daemon runs. One that
+//! changes something sends an order to the running daemon, or takes the store's lock and carries it out itself.
+
+#![expect(clippy::print_stderr, reason = "the commands are what speaks on the terminal")]
+
+mod check;
+mod context;
+mod demo;
+mod explain;
+mod keygen;
+mod links;
+mod output;
+mod progress;
+mod run;
+mod sandbox;
+mod status;
+mod sync;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{ConfigErrors, DEFAULT_CONFIG_PATH};
+use crate::store::{LockError, OpenError};
+
+/// Keeps a SQLite file up to date with the bank data that customers share through Truv.
+#[derive(Debug, Parser)]
+#[command(name = "passbook", version, max_term_width = 110)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG_PATH)]
+    config: PathBuf,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Keep the store up to date until stopped; with --once, sync everything that is due and exit.
+    Run(run::Arguments),
+    /// Show it all on a made-up bank: no configuration, no account, files in ./passbook-demo/.
+    Demo(demo::Arguments),
+    /// Check the configuration; with --online, try every credential too.
+    Check(check::Arguments),
+    /// Sources at a glance, and what needs a person. Exits with 4 if a link does.
+    Status(status::Arguments),
+    /// Sync links now, or all of them, and wait for the result.
+    Sync(sync::Arguments),
+    /// List, show, add, pause, resume or remove links.
+    #[command(subcommand)]
+    Links(links::Verb),
+    /// Why has this link not synced, what holds it, until when, and what would free it?
+    Explain(explain::Arguments),
+    /// Does the store keep its promises? Exits with 1 and a list where it does not.
+    Verify(verify::Arguments),
+    /// Print a new key for the store.
+    Keygen,
+    /// Serve the made-up bank alone, for trying out a configuration.
+    Sandbox(sandbox::Arguments),
+}
+
+/// How a command ended, as its exit code says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// 0
+    Done,
+    /// 1
+    Failed,
+    /// 4: a link needs a person.
+    Attention,
+}
+
+const EXIT_FAILED: u8 = 1;
+const EXIT_USAGE: u8 = 2;
+const EXIT_STORE: u8 = 3;
+const EXIT_ATTENTION: u8 = 4;
+
+/// Runs the command that the process was called with.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("passbook: cannot start: {error}");
+            return ExitCode::from(EXIT_FAILED);
+        }
+    };
+    let result = runtime.block_on(dispatch(arguments));
+    // Whatever still runs on a blocking thread is a store transaction: it ends soon, or it is rolled back.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    match result {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::Failed) => ExitCode::from(EXIT_FAILED),
+        Ok(Exit::Attention) => ExitCode::from(EXIT_ATTENTION),
+        Err(error) => {
+            eprintln!("passbook: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
+    let config = arguments.config.as_path();
+    match arguments.verb {
+        Verb::Run(arguments) => run::run(config, arguments).await,
+        Verb::Demo(arguments) => demo::demo(arguments).await,
+        Verb::Check(arguments) => check::check(config, arguments).await,
+        Verb::Status(arguments) => status::status(config, arguments).await,
+        Verb::Sync(arguments) => sync::sync(config, arguments).await,
+        Verb::Links(verb) => links::links(config, verb).await,
+        Verb::Explain(arguments) => explain::explain(config, arguments).await,
+        Verb::Verify(arguments) => verify::verify(config, arguments).await,
+        Verb::Keygen => keygen::keygen(),
+        Verb::Sandbox(arguments) => sandbox::sandbox(arguments).await,
+    }
+}
+
+/// 2 for usage and configuration, 3 for a refused store, 1 for everything else.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<ConfigErrors>() {
+        EXIT_USAGE
+    } else if error.is::<OpenError>() || error.is::<LockError>() {
+        EXIT_STORE
+    } else {
+        EXIT_FAILED
+    }
+}

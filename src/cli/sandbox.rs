@@ -1,0 +1,103 @@
+//! `passbook sandbox`: the made-up bank alone, on a port, for trying out a configuration.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::run::stop_on_signals;
+use super::{Exit, output};
+use crate::clock::Clock;
+use crate::sandbox::{DatasetOptions, LivingPlan, Plan, Sandbox};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Where it listens.
+    #[arg(long, default_value = "127.0.0.1:8790")]
+    listen: SocketAddr,
+    /// How many links it makes up.
+    #[arg(long, default_value_t = 200)]
+    links: usize,
+    /// How many transactions each of them has.
+    #[arg(long, default_value_t = 150)]
+    transactions: usize,
+    /// Real transactions from a CSV file instead, gzipped or not, with the columns `transaction_id`, `account_id`, `date`,
+    /// `amount`, `currency`, `description`, `counterparty` and `balance_after`.
+    #[arg(long, value_name = "CSV")]
+    dataset: Option<PathBuf>,
+    /// The bank stands still: no new rows, nothing posts, no login breaks.
+    #[arg(long)]
+    still: bool,
+    /// The seed: the same seed makes the same bank.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(super) async fn sandbox(arguments: Arguments) -> anyhow::Result<Exit> {
+    let bank = Sandbox::new(Clock::system(), arguments.seed);
+    fill(
+        &bank,
+        arguments.dataset.as_deref(),
+        arguments.links,
+        arguments.transactions,
+    )?;
+    if !arguments.still {
+        bank.live(LivingPlan::default());
+    }
+    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}; choose another address with --listen",
+            arguments.listen
+        )
+    })?;
+    let address = listener.local_addr()?;
+    output::print(&format!(
+        "A made-up bank answers as Truv on http://{address}, limits included, until ctrl-c.\n\n\
+         [[source]]\nname = \"sandbox\"\naggregator = \"truv\"\nbase_url = \"http://{address}\"\nclient_id = \"{}\"\n\
+         access_secret = {{ env = \"SANDBOX_SECRET\" }}   # export SANDBOX_SECRET={}\n",
+        bank.truv_client_id(),
+        bank.truv_secret(),
+    ))?;
+    serve(bank, listener, stop_on_signals()?).await?;
+    Ok(Exit::Done)
+}
+
+/// Fills a bank from a data set, or makes customers up.
+pub(super) fn fill(
+    bank: &Sandbox,
+    dataset: Option<&std::path::Path>,
+    links: usize,
+    transactions: usize,
+) -> anyhow::Result<()> {
+    match dataset {
+        Some(path) => {
+            let loaded = bank.load_dataset_file(path, &DatasetOptions::default())?;
+            eprintln!(
+                "{}: {} rows of {} accounts in {} links",
+                path.display(),
+                output::count(loaded.transactions as u64),
+                output::count(loaded.accounts as u64),
+                output::count(loaded.links.len() as u64)
+            );
+        }
+        None => {
+            bank.seed_world(&Plan {
+                links,
+                transactions_per_link: transactions,
+                ..Plan::default()
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Serves a bank until `stop` is cancelled; open connections are not waited for.
+pub(super) async fn serve(bank: Sandbox, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    tokio::select! {
+        result = async { axum::serve(listener, bank.router()).await } => result?,
+        () = stop.cancelled() => {}
+    }
+    Ok(())
+}

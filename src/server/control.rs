@@ -1,0 +1,300 @@
+//! Control: what commands ask of whoever works on the store, and the local socket they ask it through.
+//!
+//! A command that changes something is an [`Order`]. While a daemon runs it is sent over a Unix socket beside the store and
+//! carried out by the daemon; otherwise the command takes the store's lock and carries it out itself, by the same
+//! [`carry_out`]. Who may ask is decided by the socket's file permissions: only the daemon's own user.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::aggregator::{CallContext, CallError};
+use crate::daemon::Waker;
+use crate::limits::requests::Lane;
+use crate::model::{Cause, LinkRecord, UserRecord};
+use crate::store::{NewLink, RemovedBy, StoreError};
+use crate::sync::Engine;
+
+/// What a command asks for. Links are named by our id or by the aggregator's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Order {
+    /// Make links due now; none named means every link that is neither paused nor removed.
+    Sync {
+        /// The links.
+        links: Vec<String>,
+        /// Walk whole histories.
+        full: bool,
+    },
+    /// Stop syncing a link until it is resumed.
+    Pause {
+        /// The link.
+        link: String,
+    },
+    /// Go on syncing a paused link, or take back one that an operator removed.
+    Resume {
+        /// The link.
+        link: String,
+    },
+    /// Take a link out for good; its history stays.
+    Remove {
+        /// The link.
+        link: String,
+    },
+    /// Store a link that discovery has not found yet.
+    Add {
+        /// The source's name; may be left out where there is only one.
+        source: Option<String>,
+        /// The aggregator's id of the customer.
+        user: String,
+        /// The aggregator's id of the link.
+        link: String,
+    },
+    /// List users and links now.
+    Discover,
+}
+
+/// What came of an order.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Done {
+    /// Our ids of the links it concerns.
+    pub links: Vec<i64>,
+    /// What to tell the person.
+    pub message: String,
+}
+
+/// Why an order was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// No such link.
+    #[error("no link {0:?} in the store; `passbook links list` shows them")]
+    NoSuchLink(String),
+    /// No such source, or none named where there are several.
+    #[error("name one of the configured sources with --source: {}", .0.join(", "))]
+    NoSuchSource(Vec<String>),
+    /// The aggregator does not show this link for this customer.
+    #[error("the aggregator shows no bank link {link:?} for the customer {user:?}; check both ids")]
+    NotShown {
+        /// The link.
+        link: String,
+        /// The customer.
+        user: String,
+    },
+    /// The aggregator.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The daemon carried it out and failed.
+    #[error("{0}")]
+    Refused(String),
+    /// The socket is there but nobody answers properly.
+    #[error("the running daemon does not answer on {}: {source}", path.display())]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// What happened.
+        source: reqwest::Error,
+    },
+}
+
+/// Carries out an order on an engine's store.
+pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError> {
+    let now = engine.clock().now();
+    match order {
+        Order::Sync { links, full } => ask_for_syncs(engine, links, full).await,
+        Order::Pause { link } => {
+            let id = find(engine, &link).await?;
+            let changed = engine.store().write(move |txn| txn.set_paused(id, true, now)).await?;
+            Ok(done(id, if changed { "paused" } else { "was paused already" }))
+        }
+        Order::Resume { link } => {
+            let id = find(engine, &link).await?;
+            let changed = engine
+                .store()
+                .write(move |txn| Ok(txn.set_paused(id, false, now)? | txn.return_link(id, RemovedBy::Operator, now)?))
+                .await?;
+            Ok(done(id, if changed { "resumed, due now" } else { "was not paused" }))
+        }
+        Order::Remove { link } => {
+            let id = find(engine, &link).await?;
+            engine
+                .store()
+                .write(move |txn| txn.remove_link(id, RemovedBy::Operator, now))
+                .await?;
+            Ok(done(
+                id,
+                "removed; its history stays. It still exists at the aggregator",
+            ))
+        }
+        Order::Add { source, user, link } => add(engine, source, user, link).await,
+        Order::Discover => {
+            let ids: Vec<i64> = engine.sources().map(|source| source.source_id).collect();
+            engine
+                .store()
+                .write(move |txn| ids.iter().try_for_each(|id| txn.bring_discovery_forward(*id, now)))
+                .await?;
+            Ok(Done {
+                links: Vec::new(),
+                message: "listing users and links".to_owned(),
+            })
+        }
+    }
+}
+
+fn done(link_id: i64, word: &str) -> Done {
+    Done {
+        links: vec![link_id],
+        message: format!("link {link_id} {word}"),
+    }
+}
+
+async fn ask_for_syncs(engine: &Engine, links: Vec<String>, full: bool) -> Result<Done, OrderError> {
+    let mut ids = Vec::with_capacity(links.len());
+    for link in &links {
+        ids.push(find(engine, link).await?);
+    }
+    if links.is_empty() {
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "a path is not general over the lifetime"
+        )]
+        let all = engine.store().read(|txn| txn.syncable_links()).await?;
+        ids = all;
+    }
+    let (now, asked) = (engine.clock().now(), ids.clone());
+    engine
+        .store()
+        .write(move |txn| {
+            asked
+                .iter()
+                .try_for_each(|id| txn.ask_for_sync(*id, Cause::Person, full, now))
+        })
+        .await?;
+    let message = format!("{} links are due now", ids.len());
+    Ok(Done { links: ids, message })
+}
+
+/// Our id of a link named by our id or the aggregator's.
+async fn find(engine: &Engine, name: &str) -> Result<i64, OrderError> {
+    let wanted = name.to_owned();
+    let found = engine.store().read(move |txn| txn.find_link(&wanted)).await?;
+    found.ok_or_else(|| OrderError::NoSuchLink(name.to_owned()))
+}
+
+async fn add(engine: &Engine, source: Option<String>, user: String, link: String) -> Result<Done, OrderError> {
+    let mut names: Vec<String> = engine.sources().map(|s| s.name.clone()).collect();
+    names.sort();
+    let wanted = source.or_else(|| (names.len() == 1).then(|| names[0].clone()));
+    let source = engine
+        .sources()
+        .find(|s| Some(&s.name) == wanted.as_ref())
+        .ok_or(OrderError::NoSuchSource(names))?;
+    let context = CallContext::new(Lane::Person);
+    let links = source.aggregator.user_links(&context, &user).await?;
+    let record: Option<LinkRecord> = links.into_iter().find(|l| l.upstream_id == link);
+    let Some(record) = record else {
+        return Err(OrderError::NotShown { link, user });
+    };
+    let (now, source_id) = (engine.clock().now(), source.source_id);
+    let user = UserRecord {
+        upstream_id: user,
+        external_id: None,
+    };
+    let upserted = engine
+        .store()
+        .write(move |txn| txn.put_link(source_id, &NewLink { user, link: record }, now))
+        .await?;
+    Ok(done(
+        upserted.link_id,
+        if upserted.is_new {
+            "added, due now"
+        } else {
+            "was known already"
+        },
+    ))
+}
+
+/// Where the control socket of the store at `store_path` is.
+pub fn socket_path(store_path: &Path) -> PathBuf {
+    let mut path = store_path.as_os_str().to_owned();
+    path.push(".sock");
+    path.into()
+}
+
+#[derive(Clone)]
+struct Control {
+    engine: Arc<Engine>,
+    waker: Waker,
+}
+
+/// Answers orders on the socket beside the store until `stop` is cancelled. The caller holds the store's lock.
+pub async fn serve(engine: Arc<Engine>, waker: Waker, stop: CancellationToken) -> io::Result<()> {
+    let path = socket_path(engine.store().path());
+    // Left behind by a process that was killed; the lock says that nobody else listens.
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path)?;
+    restrict(&path)?;
+    let router = Router::new()
+        .route("/order", post(answer))
+        .with_state(Control { engine, waker });
+    let served = axum::serve(listener, router).with_graceful_shutdown({
+        let stop = stop.clone();
+        async move { stop.cancelled().await }
+    });
+    // A client that never finishes its request would hold a graceful end for ever.
+    tokio::select! {
+        result = served => result?,
+        () = async { stop.cancelled().await; tokio::time::sleep(std::time::Duration::from_secs(1)).await; } => {}
+    }
+    let _ = std::fs::remove_file(&path);
+    Ok(())
+}
+
+fn restrict(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+}
+
+async fn answer(State(control): State<Control>, Json(order): Json<Order>) -> Result<Json<Done>, (StatusCode, String)> {
+    tracing::info!(order = ?order, "order");
+    let result = carry_out(&control.engine, order).await;
+    control.waker.wake();
+    result
+        .map(Json)
+        .map_err(|error| (StatusCode::CONFLICT, error.to_string()))
+}
+
+/// Sends an order to the daemon that runs on the store at `store_path`.
+pub async fn send(store_path: &Path, order: &Order) -> Result<Done, OrderError> {
+    crate::http::install_crypto();
+    let path = socket_path(store_path);
+    let unreachable = |source| OrderError::Unreachable {
+        path: path.clone(),
+        source,
+    };
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .unix_socket(path.clone())
+        .build()
+        .map_err(unreachable)?;
+    let response = client
+        .post("http://passbook/order")
+        .json(order)
+        .send()
+        .await
+        .map_err(unreachable)?;
+    if response.status().is_success() {
+        return response.json().await.map_err(unreachable);
+    }
+    Err(OrderError::Refused(response.text().await.map_err(unreachable)?))
+}

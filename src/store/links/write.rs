@@ -1,0 +1,266 @@
+//! Writing links: what an aggregator says about them, what people ask for, when they are due.
+
+use jiff::Timestamp;
+use rusqlite::{named_params, params};
+
+use super::{NewLink, Phase, RemovedBy, Upserted};
+use crate::model::{Attention, Cause, InstitutionRecord, LinkHealth, UserRecord};
+use crate::secret::{Place, Secret};
+use crate::store::{StoreError, WriteTxn, ms};
+
+impl WriteTxn<'_> {
+    /// Stores a customer and returns our id.
+    pub fn put_user(&self, source_id: i64, user: &UserRecord, now: Timestamp) -> Result<i64, StoreError> {
+        let mut upsert = self.txn.prepare_cached(
+            "INSERT INTO users (source_id, upstream_id, external_id, first_seen_at)
+             VALUES (:source_id, :upstream_id, :external_id, :now)
+             ON CONFLICT (source_id, upstream_id) DO UPDATE SET external_id = excluded.external_id
+                 WHERE excluded.external_id IS NOT NULL AND external_id IS NOT excluded.external_id",
+        )?;
+        upsert.execute(named_params! {
+            ":source_id": source_id, ":upstream_id": user.upstream_id, ":external_id": user.external_id, ":now": ms(now),
+        })?;
+        let mut select = self
+            .txn
+            .prepare_cached("SELECT user_id FROM users WHERE source_id = :source_id AND upstream_id = :upstream_id")?;
+        Ok(select.query_row(
+            named_params! { ":source_id": source_id, ":upstream_id": user.upstream_id },
+            |row| row.get(0),
+        )?)
+    }
+
+    fn put_institution(&self, source_id: i64, institution: &InstitutionRecord) -> Result<i64, StoreError> {
+        let mut upsert = self.txn.prepare_cached(
+            "INSERT INTO institutions (aggregator, upstream_id, name)
+             SELECT aggregator, :upstream_id, :name FROM sources WHERE source_id = :source_id
+             ON CONFLICT (aggregator, upstream_id) DO UPDATE SET name = excluded.name
+                 WHERE excluded.name IS NOT NULL AND name IS NOT excluded.name",
+        )?;
+        upsert.execute(named_params! {
+            ":source_id": source_id, ":upstream_id": institution.upstream_id, ":name": institution.name,
+        })?;
+        let mut select = self.txn.prepare_cached(
+            "SELECT institution_id FROM institutions
+             WHERE upstream_id = :upstream_id AND aggregator = (SELECT aggregator FROM sources WHERE source_id = :source_id)",
+        )?;
+        Ok(select.query_row(
+            named_params! { ":source_id": source_id, ":upstream_id": institution.upstream_id },
+            |row| row.get(0),
+        )?)
+    }
+
+    /// Stores what an aggregator says about a link. A new one is due at once for its backfill.
+    ///
+    /// Shape: an access token that the answer does not carry leaves the stored one alone.
+    pub fn put_link(&self, source_id: i64, new: &NewLink, now: Timestamp) -> Result<Upserted, StoreError> {
+        let user_id = self.put_user(source_id, &new.user, now)?;
+        let institution_id = new
+            .link
+            .institution
+            .as_ref()
+            .map(|i| self.put_institution(source_id, i))
+            .transpose()?;
+        let upstream_id = &new.link.upstream_id;
+        let mut insert = self.txn.prepare_cached(
+            "INSERT INTO links (source_id, user_id, institution_id, upstream_id, due_at, due_cause, first_seen_at)
+             VALUES (:source_id, :user_id, :institution_id, :upstream_id, :now, 'backfill', :now)
+             ON CONFLICT (source_id, upstream_id) DO NOTHING",
+        )?;
+        let is_new = insert.execute(named_params! {
+            ":source_id": source_id, ":user_id": user_id, ":institution_id": institution_id,
+            ":upstream_id": upstream_id, ":now": ms(now),
+        })? == 1;
+        let mut select = self
+            .txn
+            .prepare_cached("SELECT link_id FROM links WHERE source_id = :source_id AND upstream_id = :upstream_id")?;
+        let link_id: i64 = select.query_row(
+            named_params! { ":source_id": source_id, ":upstream_id": upstream_id },
+            |row| row.get(0),
+        )?;
+        if !is_new {
+            let mut update = self.txn.prepare_cached(
+                "UPDATE links SET institution_id = coalesce(:institution_id, institution_id), user_id = :user_id
+                 WHERE link_id = :link_id
+                   AND (institution_id IS NOT coalesce(:institution_id, institution_id) OR user_id <> :user_id)",
+            )?;
+            update.execute(named_params! {
+                ":institution_id": institution_id, ":user_id": user_id, ":link_id": link_id,
+            })?;
+        }
+        if let Some(token) = &new.link.access_token {
+            self.set_access_token(link_id, token)?;
+        }
+        if new.link.is_removed {
+            self.remove_link(link_id, RemovedBy::Aggregator, now)?;
+        } else {
+            self.return_link(link_id, RemovedBy::Aggregator, now)?;
+            self.set_link_health(link_id, &new.link.health, now)?;
+        }
+        Ok(Upserted { link_id, is_new })
+    }
+
+    fn set_access_token(&self, link_id: i64, token: &Secret) -> Result<(), StoreError> {
+        let place = Place {
+            table: "links",
+            column: "access_token_sealed",
+            row_id: link_id,
+        };
+        let sealed_error = |source| StoreError::Sealed {
+            table: "links",
+            column: "access_token_sealed",
+            row_id: link_id,
+            source,
+        };
+        if self
+            .link_state(link_id)?
+            .access_token
+            .is_some_and(|t| t.expose() == token.expose())
+        {
+            return Ok(());
+        }
+        let sealed = self
+            .sealer
+            .seal(place, token.expose().as_bytes())
+            .map_err(sealed_error)?;
+        self.txn.execute(
+            "UPDATE links SET access_token_sealed = ?1 WHERE link_id = ?2",
+            params![sealed, link_id],
+        )?;
+        Ok(())
+    }
+
+    /// Notes what the aggregator says about the connection. A repaired link is due at once.
+    pub fn set_link_health(&self, link_id: i64, health: &LinkHealth, now: Timestamp) -> Result<(), StoreError> {
+        let mut update = self.txn.prepare_cached(
+            "UPDATE links SET
+                 due_at = iif(:attention IS NULL AND attention IS NOT NULL AND phase = 'idle', min(due_at, :now), due_at),
+                 upstream_status = coalesce(:status, upstream_status),
+                 attention_at = CASE WHEN :attention IS NULL THEN NULL
+                                     WHEN attention IS :attention THEN attention_at ELSE :now END,
+                 attention_detail = iif(:attention IS NULL, NULL, coalesce(:status, attention_detail)),
+                 attention = :attention
+             WHERE link_id = :link_id
+               AND (attention IS NOT :attention OR upstream_status IS NOT coalesce(:status, upstream_status))",
+        )?;
+        update.execute(named_params! {
+            ":attention": health.attention.map(Attention::as_str), ":status": health.upstream_status,
+            ":now": ms(now), ":link_id": link_id,
+        })?;
+        Ok(())
+    }
+
+    /// Notes that the link is gone, at the aggregator or by an operator's decision; its history stays.
+    pub fn remove_link(&self, link_id: i64, by: RemovedBy, now: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE links SET removed_at = :now, removed_by = :by, phase = 'idle', sync_id = NULL, hold_until = NULL,
+                    hold_reason = NULL
+             WHERE link_id = :link_id AND removed_at IS NULL",
+            named_params! { ":now": ms(now), ":by": by.as_str(), ":link_id": link_id },
+        )?;
+        Ok(())
+    }
+
+    /// Takes back a removal made by `by`: the aggregator shows the link again, or the operator wants it back.
+    ///
+    /// Shape: whether that changed anything.
+    pub fn return_link(&self, link_id: i64, by: RemovedBy, now: Timestamp) -> Result<bool, StoreError> {
+        let changed = self.txn.execute(
+            "UPDATE links SET removed_at = NULL, removed_by = NULL, due_at = :now, due_cause = 'schedule', wants_full = 1
+             WHERE link_id = :link_id AND removed_by = :by",
+            named_params! { ":now": ms(now), ":by": by.as_str(), ":link_id": link_id },
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Pauses a link, or lets it go on at once.
+    ///
+    /// Shape: whether that changed anything.
+    pub fn set_paused(&self, link_id: i64, paused: bool, now: Timestamp) -> Result<bool, StoreError> {
+        let sql = if paused {
+            "UPDATE links SET paused_at = :now WHERE link_id = :link_id AND paused_at IS NULL"
+        } else {
+            "UPDATE links SET paused_at = NULL, due_at = min(due_at, :now) WHERE link_id = :link_id AND paused_at IS NOT NULL"
+        };
+        Ok(self
+            .txn
+            .execute(sql, named_params! { ":now": ms(now), ":link_id": link_id })?
+            == 1)
+    }
+
+    /// Makes a link due now for `cause`: `person` or `webhook`.
+    ///
+    /// Shape: a running refresh is looked at at once; while a sync is open, another starts when it ends, so that nothing that
+    /// was asked for is taken as answered by what began before. A paused link stays paused.
+    pub fn ask_for_sync(&self, link_id: i64, cause: Cause, full: bool, now: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE links SET due_at = min(due_at, :now), wants_full = max(wants_full, :full),
+                    due_cause = iif(sync_id IS NULL AND due_cause <> 'person', :cause, due_cause),
+                    asked_cause = CASE WHEN sync_id IS NULL THEN NULL WHEN asked_cause = 'person' THEN 'person' ELSE :cause END,
+                    hold_until = NULL, hold_reason = NULL
+             WHERE link_id = :link_id",
+            named_params! { ":now": ms(now), ":cause": cause.as_str(), ":full": full, ":link_id": link_id },
+        )?;
+        Ok(())
+    }
+
+    /// Sets what comes next for a link.
+    pub fn set_next(&self, link_id: i64, phase: Phase, due_at: Timestamp) -> Result<(), StoreError> {
+        let mut update = self
+            .txn
+            .prepare_cached("UPDATE links SET phase = :phase, due_at = :due_at WHERE link_id = :link_id")?;
+        update.execute(named_params! { ":phase": phase.as_str(), ":due_at": ms(due_at), ":link_id": link_id })?;
+        Ok(())
+    }
+
+    /// Moves when a link is next worked on, in whatever phase it is.
+    pub fn set_due_at(&self, link_id: i64, due_at: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE links SET due_at = :due_at WHERE link_id = :link_id",
+            named_params! { ":due_at": ms(due_at), ":link_id": link_id },
+        )?;
+        Ok(())
+    }
+
+    /// Notes that the aggregator refuses refreshes of this link until then.
+    pub fn hold_refresh(&self, link_id: i64, until: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE links SET refresh_hold_until = :until WHERE link_id = :link_id",
+            named_params! { ":until": ms(until), ":link_id": link_id },
+        )?;
+        Ok(())
+    }
+
+    /// Notes that account numbers were read, or cannot be.
+    pub fn numbers_checked(&self, link_id: i64, now: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE links SET numbers_checked_at = :now WHERE link_id = :link_id",
+            named_params! { ":now": ms(now), ":link_id": link_id },
+        )?;
+        Ok(())
+    }
+
+    /// Brings walks of whole histories forward that no schedule could have put off beyond `latest`.
+    pub fn bring_reconciliation_forward(&self, source_id: i64, latest: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE links SET reconcile_due_at = :latest WHERE source_id = :source_id AND reconcile_due_at > :latest",
+            named_params! { ":latest": ms(latest), ":source_id": source_id },
+        )?;
+        Ok(())
+    }
+
+    /// Links that are due later than `latest`: after the clock was set back their instants lie in a future that never
+    /// was.
+    ///
+    /// Shape: (link id, upstream id).
+    pub fn links_due_after(&self, source_id: i64, latest: Timestamp) -> Result<Vec<(i64, String)>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT link_id, upstream_id FROM links
+             WHERE source_id = :source_id AND due_at > :latest AND removed_at IS NULL",
+        )?;
+        let rows = select.query_map(
+            named_params! { ":source_id": source_id, ":latest": ms(latest) },
+            |row| Ok((row.get("link_id")?, row.get("upstream_id")?)),
+        )?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
