@@ -192,19 +192,11 @@ impl Matching<'_> {
     /// External ids that were issued anew as well tell nothing apart either, where as many rows came as went.
     fn by_identity(&mut self) {
         for (mut held, mut gone) in self.identical_groups() {
-            for wants_same_instant in [true, false] {
-                held.retain(|h| {
-                    let incoming = &self.held[*h].record;
-                    let fitting = gone.iter().position(|g| {
-                        let stored = &self.gone[*g].row.record;
-                        external_ids_agree(stored, incoming)
-                            && (!wants_same_instant || stored.transacted_at == incoming.transacted_at)
-                    });
-                    if let Some(at) = fitting {
-                        self.pair(*h, gone.remove(at), AliasRule::Identical);
-                    }
-                    fitting.is_none()
-                });
+            // The choosiest first, so that whatever order rows come in, as many as possible find their place.
+            for fit in [Fit::SameExternalId, Fit::NoneThere, Fit::NoneHere] {
+                for wants_same_instant in [true, false] {
+                    self.pair_identical(&mut held, &mut gone, fit, wants_same_instant);
+                }
             }
             if held.len() == gone.len() {
                 for (h, g) in held.into_iter().zip(gone) {
@@ -214,9 +206,24 @@ impl Matching<'_> {
         }
     }
 
+    /// Pairs what `fit` allows and takes it from both lists.
+    fn pair_identical(&mut self, held: &mut Vec<usize>, gone: &mut Vec<usize>, fit: Fit, wants_same_instant: bool) {
+        held.retain(|h| {
+            let incoming = &self.held[*h].record;
+            let fitting = gone.iter().position(|g| {
+                let stored = &self.gone[*g].row.record;
+                fit.holds(stored, incoming) && (!wants_same_instant || stored.transacted_at == incoming.transacted_at)
+            });
+            if let Some(at) = fitting {
+                self.pair(*h, gone.remove(at), AliasRule::Identical);
+            }
+            fitting.is_none()
+        });
+    }
+
     /// Free rows that are identical but for their ids, each side in the order they happened.
-    fn identical_groups(&self) -> Vec<(Vec<usize>, Vec<usize>)> {
-        let mut groups: BTreeMap<_, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+    fn identical_groups(&self) -> Vec<Sides> {
+        let mut groups: BTreeMap<_, Sides> = BTreeMap::new();
         for h in &self.free_held {
             groups.entry(self.held_identity(*h)).or_default().0.push(*h);
         }
@@ -279,6 +286,27 @@ impl Matching<'_> {
     }
 }
 
+/// How the external ids of two identical rows go together.
+#[derive(Clone, Copy)]
+enum Fit {
+    /// Both have the same.
+    SameExternalId,
+    /// The stored row has none.
+    NoneThere,
+    /// The row that came has none.
+    NoneHere,
+}
+
+impl Fit {
+    fn holds(self, stored: &TransactionRecord, incoming: &TransactionRecord) -> bool {
+        match self {
+            Self::SameExternalId => stored.external_id.is_some() && stored.external_id == incoming.external_id,
+            Self::NoneThere => stored.external_id.is_none() && incoming.external_id.is_some(),
+            Self::NoneHere => incoming.external_id.is_none(),
+        }
+    }
+}
+
 /// What two rows share that nothing but their ids and instants tells apart: account, status, amount, currency, day, text.
 type Identity<'a> = (i64, &'static str, i64, &'a str, jiff::civil::Date, &'a str);
 
@@ -337,3 +365,6 @@ fn words(text: &str) -> HashSet<String> {
         .filter(|word| word != "PENDING" && word != "AUTH" && word != "HOLD")
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

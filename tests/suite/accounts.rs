@@ -186,7 +186,7 @@ async fn the_history_replayed_backwards_gives_every_row_as_it_was_added() {
         if step % 6 == 1 {
             gone.push(link.transactions[step].id);
         }
-        bench.pass(std::time::Duration::from_secs(3 * 3600)).await;
+        bench.pass(std::time::Duration::from_hours(3)).await;
     }
     bench.sync_all(false).await;
     let kinds = bench.rows("SELECT DISTINCT kind FROM transaction_changes ORDER BY 1");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use passbook::sandbox::{Plan, PostStyle};
 
-use crate::harness::Bench;
+use crate::harness::{Bench, assert_same};
 
 /// Latency of every answer: kills at three quarters of it meet requests before and after their answers.
 const LATENCY: Duration = Duration::from_secs(2);
@@ -44,22 +44,8 @@ async fn town_with_news() -> Bench {
             .bank
             .edit_transaction(link.transactions[12].id, Some(-4_321), None);
     }
-    bench.pass(Duration::from_secs(9 * 3600)).await;
+    bench.pass(Duration::from_hours(9)).await;
     bench
-}
-
-/// Fails with the lines that only one of two dumps has.
-fn assert_same(broken: &str, unbroken: &str, case: &str) {
-    let only = |of: &str, not: &str| -> Vec<String> {
-        let lines = of.lines().filter(|line| !not.lines().any(|other| other == *line));
-        lines.map(str::to_owned).collect()
-    };
-    assert!(
-        broken == unbroken,
-        "{case}: {:#?} instead of {:#?}",
-        only(broken, unbroken),
-        only(unbroken, broken)
-    );
 }
 
 async fn finish(bench: &Bench, case: &str) {

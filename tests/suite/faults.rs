@@ -179,7 +179,7 @@ async fn strike(place: Place, fault: &Fault, expected: Outcome) -> Street {
         street.move_on();
         // The schedule comes round; numbers are read once a day.
         bench
-            .pass(Duration::from_secs(if place == Auth { 25 } else { 9 } * 3600))
+            .pass(Duration::from_hours(if place == Auth { 25 } else { 9 }))
             .await;
     }
     bench.bank.fault(fault.clone(), street.scope(place));
@@ -193,7 +193,7 @@ async fn strike(place: Place, fault: &Fault, expected: Outcome) -> Street {
         let state = match expected {
             Failed => "failing",
             Deferred if is_first => "new",
-            _ => "active",
+            Ok | Partial | Deferred | Outcome::Attention => "active",
         };
         assert_eq!(street.of(street.victim, "state"), state, "{case}");
         if expected != Deferred {
@@ -202,14 +202,14 @@ async fn strike(place: Place, fault: &Fault, expected: Outcome) -> Street {
         assert_ne!(street.of(street.bystander, "state"), "failing", "{case}: the neighbour");
     }
     bench.bank.clear_faults();
-    bench.pass(Duration::from_secs(2 * 3600)).await;
+    bench.pass(Duration::from_hours(2)).await;
     bench.run_once().await;
     street.assert_refreshes_booked_once(&case);
     street.assert_nothing_doubled(&case);
     if expected == Partial {
         // Malformed rows are looked at again on schedule; what was seen before it went is decided by a second walk.
         for _ in 0..2 {
-            bench.pass(Duration::from_secs(9 * 3600)).await;
+            bench.pass(Duration::from_hours(9)).await;
             bench.run_once().await;
         }
     }
@@ -304,14 +304,14 @@ async fn a_list_that_moves_once_is_read_again_at_once() {
         let street = Street::new();
         street.bench.run_once().await;
         street.move_on();
-        street.bench.pass(Duration::from_secs(9 * 3600)).await;
+        street.bench.pass(Duration::from_hours(9)).await;
         let is_malformed = matches!(fault, Fault::RowWithoutId | Fault::BadAmount);
         let fault_id = street.bench.bank.fault(fault.clone(), street.scope(SecondPage).once());
         street.bench.run_once().await;
         street.bench.bank.clear_fault(fault_id);
         let expected = if is_malformed { "partial" } else { "ok" };
         assert_eq!(street.outcome(street.victim), expected, "{fault:?}");
-        street.bench.pass(Duration::from_secs(9 * 3600)).await;
+        street.bench.pass(Duration::from_hours(9)).await;
         street.bench.run_once().await;
         street.bench.assert_store_is_truth();
     }
@@ -330,7 +330,7 @@ async fn a_list_that_lies_for_days_still_removes_nothing() {
         let before = street.bench.value("SELECT count(*) FROM v_transactions");
         street.bench.bank.fault(fault.clone(), street.scope(SecondPage));
         for _ in 0..6 {
-            street.bench.pass(Duration::from_secs(9 * 3600)).await;
+            street.bench.pass(Duration::from_hours(9)).await;
             street.bench.run_once().await;
         }
         assert_eq!(
@@ -340,7 +340,7 @@ async fn a_list_that_lies_for_days_still_removes_nothing() {
         );
         assert_eq!(street.outcome(street.victim), "partial", "{fault:?}");
         street.bench.bank.clear_faults();
-        street.bench.pass(Duration::from_secs(9 * 3600)).await;
+        street.bench.pass(Duration::from_hours(9)).await;
         street.bench.run_once().await;
         street.bench.assert_store_is_truth();
         assert_eq!(

@@ -32,7 +32,7 @@ async fn a_sync_without_news_writes_no_transaction_row() {
     });
     bench.run_once().await;
     let before = bench.changes();
-    bench.pass(Duration::from_secs(9 * 3600)).await;
+    bench.pass(Duration::from_hours(9)).await;
     let reports = bench.run_once().await;
     assert_eq!(reports.len(), 3);
     assert!(

@@ -438,6 +438,20 @@ fn text(value: ValueRef<'_>) -> String {
     }
 }
 
+/// Fails with the lines that only one of two dumps has.
+pub(crate) fn assert_same(broken: &str, unbroken: &str, case: &str) {
+    let only = |of: &str, not: &str| -> Vec<String> {
+        let lines = of.lines().filter(|line| !not.lines().any(|other| other == *line));
+        lines.map(str::to_owned).collect()
+    };
+    assert!(
+        broken == unbroken,
+        "{case}: {:#?} instead of {:#?}",
+        only(broken, unbroken),
+        only(unbroken, broken)
+    );
+}
+
 /// The instant in a text.
 pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().expect("an instant")

@@ -71,11 +71,6 @@ impl Home {
         self.sync_as(false).await
     }
 
-    /// Walks the whole history now.
-    pub(crate) async fn sync_full(&self) -> SyncReport {
-        self.sync_as(true).await
-    }
-
     async fn sync_as(&self, full: bool) -> SyncReport {
         let reports = self.bench.sync_all(full).await;
         reports.into_iter().next_back().expect("a sync ended")
@@ -117,7 +112,7 @@ impl Home {
 
     /// Lets hours pass without a daemon.
     pub(crate) async fn hours(&self, hours: u64) {
-        self.bench.pass(Duration::from_secs(hours * 3600)).await;
+        self.bench.pass(Duration::from_hours(hours)).await;
     }
 
     /// The stored rows with a description, oldest first; removed ones too.

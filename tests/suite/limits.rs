@@ -13,7 +13,7 @@ use crate::home::Home;
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 fn hours(hours: u64) -> Duration {
-    Duration::from_secs(hours * 3600)
+    Duration::from_hours(hours)
 }
 
 fn town(source_lines: &str, links: usize) -> (Bench, Vec<LinkId>) {

@@ -7,6 +7,7 @@ mod first;
 mod harness;
 mod home;
 mod limits;
+mod pages;
 mod refusals;
 mod schedule;
 mod store_trouble;

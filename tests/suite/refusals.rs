@@ -9,7 +9,7 @@ use crate::harness::Bench;
 use crate::home::Home;
 
 fn hours(hours: u64) -> Duration {
-    Duration::from_secs(hours * 3600)
+    Duration::from_hours(hours)
 }
 
 /// A store that holds three links, nine hours later.

@@ -12,7 +12,7 @@ use crate::harness::{Bench, at};
 use crate::home::Home;
 
 fn hours(hours: u64) -> Duration {
-    Duration::from_secs(hours * 3600)
+    Duration::from_hours(hours)
 }
 
 async fn town(source_lines: &str, links: usize) -> (Bench, Vec<LinkId>) {
@@ -197,7 +197,7 @@ async fn a_link_that_hangs_meets_its_deadline_and_delays_nobody() {
         bench.bank.fault(Fault::Hang, Scope::link(*link).method("GET"));
     }
     let started = bench.clock.now();
-    bench.run_for(Duration::from_secs(600)).await;
+    bench.run_for(Duration::from_mins(10)).await;
     let late: Vec<Vec<String>> = bench.rows(&format!(
         "SELECT link_id, state FROM v_link_health WHERE last_success_at < {}",
         started.as_millisecond()
@@ -226,9 +226,9 @@ async fn backfills_do_not_starve_the_links_of_every_day() {
         ..Plan::default()
     });
     // At 16:00 the ten old links are due and the new ones are discovered.
-    bench.pass(Duration::from_secs(4 * 3600 + 60)).await;
+    bench.pass(Duration::from_mins(241)).await;
     let started = bench.clock.now();
-    bench.run_for(Duration::from_secs(240)).await;
+    bench.run_for(Duration::from_mins(4)).await;
     let done = bench.value(&format!(
         "SELECT count(*) FROM links WHERE link_id <= 10 AND last_success_at >= {}",
         started.as_millisecond()

@@ -54,14 +54,14 @@ async fn a_full_disk_ends_in_a_clear_error_and_the_work_goes_on_when_there_is_ro
         });
         let pages: u32 = bench.value("PRAGMA page_count").parse().expect("a number");
         bench.store.limit_pages(pages + spare_pages).await.expect("a limit");
-        let error = tokio::time::timeout(Duration::from_secs(3600), bench.try_run_once())
+        let error = tokio::time::timeout(Duration::from_hours(1), bench.try_run_once())
             .await
             .expect("it ends")
             .expect_err("no room");
         assert!(matches!(error, StoreError::Full), "{error:?}");
         assert_eq!(bench.value("PRAGMA integrity_check"), "ok");
         bench.store.limit_pages(1_000_000).await.expect("no limit");
-        bench.pass(Duration::from_secs(3600)).await;
+        bench.pass(Duration::from_hours(1)).await;
         bench.run_once().await;
         bench.assert_store_is_truth();
         bench.assert_verifies().await;
@@ -72,7 +72,7 @@ async fn a_full_disk_ends_in_a_clear_error_and_the_work_goes_on_when_there_is_ro
 async fn a_daemon_on_a_full_disk_rests_between_its_tries() {
     let bench = stored().await;
     bench.bank.clear_request_log();
-    bench.pass(Duration::from_secs(9 * 3600)).await;
+    bench.pass(Duration::from_hours(9)).await;
     bench.bank.settings(|s| s.visible_immediately = true);
     for link in bench.bank.truth().links {
         for _ in 0..200 {
@@ -81,20 +81,20 @@ async fn a_daemon_on_a_full_disk_rests_between_its_tries() {
         }
     }
     bench.store.limit_pages(1).await.expect("a limit");
-    bench.run_for(Duration::from_secs(600)).await;
+    bench.run_for(Duration::from_mins(10)).await;
     let sent = bench.bank.request_log().len();
     assert!(sent < 500, "{sent} requests in ten minutes, and nothing to show for it");
     let doubled = bench.bank.refreshes().iter().map(|r| r.at.len()).max().unwrap_or(0);
     assert!(doubled <= 1, "{doubled} refreshes of one link");
     bench.store.limit_pages(1_000_000).await.expect("no limit");
-    bench.run_for(Duration::from_secs(900)).await;
+    bench.run_for(Duration::from_mins(15)).await;
     bench.assert_store_is_truth();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_locked_by_somebody_else_is_waited_for() {
     let bench = stored().await;
-    bench.pass(Duration::from_secs(9 * 3600)).await;
+    bench.pass(Duration::from_hours(9)).await;
     let other = somebody_else(&bench.path());
     other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
     let error = bench.store.write(|_| Ok(())).await.expect_err("locked");
@@ -149,13 +149,12 @@ async fn a_store_that_is_refused_is_left_as_it_is() {
             .open_at(&path)
             .err()
             .unwrap_or_else(|| panic!("{} opened", path.display()));
-        let word = match error {
-            OpenError::Newer { .. } => "newer",
-            OpenError::Foreign(_) => "foreign",
-            OpenError::Damaged { .. } => "damaged",
-            _ => "another error",
+        let is_expected = match expected {
+            "newer" => matches!(error, OpenError::Newer { .. }),
+            "foreign" => matches!(error, OpenError::Foreign(_)),
+            _ => matches!(error, OpenError::Damaged { .. }),
         };
-        assert_eq!(word, expected, "{}: {error}", path.display());
+        assert!(is_expected, "{}: {error}", path.display());
         assert!(
             fs::read(&path).expect("a file") == before,
             "{} was changed",

@@ -211,11 +211,12 @@ fn balances<'a>(value: &wire::Loose<'a>) -> wire::Balances<'a> {
     let Some(raw) = value.raw() else {
         return wire::Balances::default();
     };
-    if let Ok(balances) = serde_json::from_str(raw) {
-        return balances;
+    if raw.starts_with('[') {
+        // Asked for first: serde also reads a struct from an array, field by field.
+        let list: Vec<wire::Balances<'a>> = serde_json::from_str(raw).unwrap_or_default();
+        return list.into_iter().next().unwrap_or_default();
     }
-    let list: Vec<wire::Balances<'a>> = serde_json::from_str(raw).unwrap_or_default();
-    list.into_iter().next().unwrap_or_default()
+    serde_json::from_str(raw).unwrap_or_default()
 }
 
 /// Source: section 9: keys ACH, RTP, OTHERS (old text misprints RPT), each a list.
@@ -324,3 +325,6 @@ pub(super) fn user(user: &wire::User<'_>) -> UserRecord {
         external_id: user.external_user_id.text(),
     }
 }
+
+#[cfg(test)]
+mod tests;
