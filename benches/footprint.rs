@@ -74,6 +74,7 @@ async fn measure() {
                 "what                                              ",
                 "      figure",
                 "     target",
+                "of target",
                 "      ",
             ],
         );
