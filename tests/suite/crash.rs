@@ -2,23 +2,26 @@
 
 use std::time::Duration;
 
-use passbook::sandbox::{Plan, PostStyle};
+use passbook::sandbox::{Pace, Plan, PostStyle};
 
 use crate::harness::{Bench, assert_same};
 
-/// Latency of every answer: kills at three quarters of it meet requests before and after their answers.
+/// Latency of every answer: kills a third of it apart meet every request before and after its answer.
 const LATENCY: Duration = Duration::from_secs(2);
 
 /// A bank with two customers and several pages each.
 fn town() -> Bench {
-    let bench = Bench::with("page_size = 10\n[schedule]\nspread = \"0s\"");
+    let bench = Bench::with("page_size = 10\nrefresh_poll_first = \"4s\"\n[schedule]\nspread = \"0s\"");
     bench.bank.seed_world(&Plan {
         links: 2,
         transactions_per_link: 26,
         days: 20,
         ..Plan::default()
     });
-    bench.bank.settings(|s| s.latency = LATENCY);
+    bench.bank.settings(|s| {
+        s.latency = LATENCY;
+        s.pace = Pace::instant();
+    });
     bench
 }
 
@@ -67,7 +70,7 @@ async fn a_first_sync_killed_at_any_instant_is_finished_by_the_next_run() {
     unbroken.run_once().await;
     let expected = unbroken.dump();
     for step in 0..40 {
-        let after = LATENCY * 3 / 4 * step + Duration::from_millis(3);
+        let after = LATENCY / 3 * step + Duration::from_millis(3);
         let mut bench = town();
         let was_running = bench.run_and_kill(true, after).await;
         bench.reopen();
@@ -85,7 +88,7 @@ async fn a_sync_with_news_killed_at_any_instant_is_finished_and_its_refresh_not_
     unbroken.run_once().await;
     let expected = unbroken.dump();
     for step in 0..200 {
-        let after = LATENCY * 3 / 4 * step + Duration::from_millis(3);
+        let after = LATENCY / 3 * step + Duration::from_millis(3);
         let mut bench = town_with_news().await;
         let was_running = bench.run_and_kill(true, after).await;
         bench.reopen();

@@ -250,7 +250,7 @@ async fn a_broken_login_costs_one_refresh_and_heals_within_a_schedule() {
     ] {
         let (bench, links) = town("", 3).await;
         bench.bank.break_login(links[1], status);
-        bench.run_for(hours(30)).await;
+        bench.run_for(hours(18)).await;
         let states = bench.rows("SELECT state, attention FROM v_link_health ORDER BY link_id");
         let row = |state: &str, attention: &str| vec![state.to_owned(), attention.to_owned()];
         assert_eq!(
