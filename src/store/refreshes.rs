@@ -182,6 +182,14 @@ impl ReadTxn<'_> {
         }))
     }
 
+    /// Whether a refresh in the ledger has this upstream task id already.
+    pub fn knows_task(&self, link_id: i64, upstream_task_id: &str) -> Result<bool, StoreError> {
+        let mut select = self
+            .txn
+            .prepare_cached("SELECT 1 FROM refreshes WHERE link_id = :link_id AND upstream_task_id = :task")?;
+        Ok(select.exists(named_params! { ":link_id": link_id, ":task": upstream_task_id })?)
+    }
+
     /// The link whose refresh has this upstream task id.
     pub fn link_of_task(&self, upstream_task_id: &str) -> Result<Option<i64>, StoreError> {
         let mut select = self.txn.prepare_cached(
