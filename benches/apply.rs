@@ -42,16 +42,10 @@ const NOW: &str = "2026-03-02T12:00:00Z";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let rows = arguments
-        .iter()
-        .position(|a| a == "--rows")
-        .and_then(|at| arguments.get(at + 1)?.parse().ok())
-        .unwrap_or(ROWS);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let rows =
+        arguments.iter().position(|a| a == "--rows").and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(ROWS);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     if arguments.iter().any(|a| a == "--breakdown") {
         runtime.block_on(breakdown::print());
     } else {
@@ -65,14 +59,7 @@ async fn fill(rows: usize) {
     let mut bare = Bare::open(&dir.path().join("bare.db"), bare::Parts::ALL);
     let table = Table::new(
         "apply: pages of 500 rows into a store that grows (rows/s)",
-        &[
-            "rows stored        ",
-            " passbook",
-            "bare loop",
-            "ratio",
-            "  target",
-            "      ",
-        ],
+        &["rows stored        ", " passbook", "bare loop", "ratio", "  target", "      "],
     );
     let links_per_step = STEP_ROWS / LINK_ROWS;
     let mut totals = (Duration::ZERO, Duration::ZERO);
@@ -90,17 +77,10 @@ async fn fill(rows: usize) {
                 again += ours.apply_link(link, copies, true).await;
             }
         }
-        let (speed, ceiling) = (
-            per_second(STEP_ROWS as u64, took),
-            per_second(STEP_ROWS as u64, bare_took),
-        );
+        let (speed, ceiling) = (per_second(STEP_ROWS as u64, took), per_second(STEP_ROWS as u64, bare_took));
         speeds.push(speed);
         table.row(&line(
-            &format!(
-                "{} to {}",
-                grouped((step * STEP_ROWS) as u64),
-                grouped(((step + 1) * STEP_ROWS) as u64)
-            ),
+            &format!("{} to {}", grouped((step * STEP_ROWS) as u64), grouped(((step + 1) * STEP_ROWS) as u64)),
             speed,
             ceiling,
         ));
@@ -129,10 +109,7 @@ async fn fill(rows: usize) {
         format!("{TARGET_FLAT_PERCENT} %"),
         verdict(flatness >= TARGET_FLAT_PERCENT),
     ]);
-    table.row(&[
-        "the same again".to_owned(),
-        grouped(per_second(STEP_ROWS as u64, again)),
-    ]);
+    table.row(&["the same again".to_owned(), grouped(per_second(STEP_ROWS as u64, again))]);
 }
 
 /// The speed of the middle step; zero without any.
@@ -188,18 +165,12 @@ impl Ours {
     /// Applies a link's pages as one walk does, each in a transaction of its own. Only that is timed.
     pub(crate) async fn apply_link(&self, link: usize, pages: Vec<TransactionPage>, has_history: bool) -> Duration {
         let new = NewLink {
-            user: UserRecord {
-                upstream_id: format!("user-{link}"),
-                external_id: None,
-            },
+            user: UserRecord { upstream_id: format!("user-{link}"), external_id: None },
             link: LinkRecord {
                 upstream_id: format!("link-{link}"),
                 institution: None,
                 access_token: None,
-                health: LinkHealth {
-                    upstream_status: None,
-                    attention: None,
-                },
+                health: LinkHealth { upstream_status: None, attention: None },
                 is_removed: false,
             },
         };
@@ -231,12 +202,6 @@ impl Ours {
 /// A new store, made by the program itself.
 pub(crate) fn open_store(path: &Path) -> Store {
     let key = StoreKey::generate().expect("randomness");
-    Store::open(OpenOptions {
-        path,
-        sealer: Sealer::new(key),
-        keep_raw: true,
-        access: Access::Create,
-        now: now(),
-    })
-    .expect("a new store")
+    Store::open(OpenOptions { path, sealer: Sealer::new(key), keep_raw: true, access: Access::Create, now: now() })
+        .expect("a new store")
 }

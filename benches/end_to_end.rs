@@ -41,11 +41,8 @@ const ROUNDS: usize = 3;
 const TARGET_ROWS_PER_SECOND: u64 = 50_000;
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(measure());
 }
 
@@ -55,11 +52,7 @@ async fn measure() {
         s.request_limit = None;
         s.pace = Pace::instant();
     });
-    bank.seed_world(&Plan {
-        links: LINKS,
-        transactions_per_link: ROWS_PER_LINK,
-        ..Plan::default()
-    });
+    bank.seed_world(&Plan { links: LINKS, transactions_per_link: ROWS_PER_LINK, ..Plan::default() });
     let mut took: [Vec<Duration>; 3] = Default::default();
     for _ in 0..ROUNDS {
         let (whole, without_store) = run(&bank).await;
@@ -71,20 +64,9 @@ async fn measure() {
         rounds.sort();
         per_second(ROWS, rounds[rounds.len() / 2])
     });
-    let title = format!(
-        "end to end: {} rows of {LINKS} links into a new store, median of {ROUNDS} (rows/s)",
-        grouped(ROWS)
-    );
-    let table = Table::new(
-        &title,
-        &[
-            "what                     ",
-            "   rows/s",
-            "passbook / this",
-            "target",
-            "      ",
-        ],
-    );
+    let title =
+        format!("end to end: {} rows of {LINKS} links into a new store, median of {ROUNDS} (rows/s)", grouped(ROWS));
+    let table = Table::new(&title, &["what                     ", "   rows/s", "passbook / this", "target", "      "]);
     table.row(&[
         "passbook".to_owned(),
         grouped(speed),
@@ -93,11 +75,7 @@ async fn measure() {
         verdict(speed >= TARGET_ROWS_PER_SECOND),
     ]);
     for (what, ceiling) in [("fetched and normalized", normalized), ("fetched and dropped", fetched)] {
-        table.row(&[
-            what.to_owned(),
-            grouped(ceiling),
-            format!("{} %", percent(speed, ceiling)),
-        ]);
+        table.row(&[what.to_owned(), grouped(ceiling), format!("{} %", percent(speed, ceiling))]);
     }
 }
 
@@ -117,11 +95,7 @@ async fn run(bank: &Sandbox) -> (Duration, Duration) {
     let watch = async {
         let mut last = (Duration::ZERO, 0);
         while let Some(event) = seen.recv().await {
-            if let Event::Stepped {
-                step: Step::Ended(report),
-                ..
-            } = event
-            {
+            if let Event::Stepped { step: Step::Ended(report), .. } = event {
                 last = (began.elapsed(), last.1 + u64::from(report.counts.rows_added));
             }
         }
@@ -148,18 +122,11 @@ async fn fetch_and_normalize(bank: &Sandbox, engine: &Arc<Engine>, workers: usiz
             let mut rows = 0;
             while let Some(link) = next(&links) {
                 source.aggregator.link(&context, &link).await.expect("a link");
-                source
-                    .aggregator
-                    .accounts(&context, &link, true)
-                    .await
-                    .expect("accounts");
+                source.aggregator.accounts(&context, &link, true).await.expect("accounts");
                 let mut token = None;
                 loop {
                     let window = Window { from: None };
-                    let page = source
-                        .aggregator
-                        .transactions(&context, &link, window, token.as_ref())
-                        .await;
+                    let page = source.aggregator.transactions(&context, &link, window, token.as_ref()).await;
                     let page = page.expect("a page");
                     rows += page.rows.len();
                     token = page.next;

@@ -41,11 +41,8 @@ const PACES: [(&str, u32); 2] = [("at 300 requests a minute", 300), ("without a 
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     match arguments.iter().position(|a| a == "--daemon") {
         Some(at) => runtime.block_on(daemon(&arguments[at + 1..])),
         None => runtime.block_on(measure()),
@@ -58,11 +55,7 @@ async fn measure() {
         s.request_limit = None;
         s.pace = Pace::instant();
     });
-    bank.seed_world(&Plan {
-        links: LINKS,
-        transactions_per_link: ROWS_PER_LINK,
-        ..Plan::default()
-    });
+    bank.seed_world(&Plan { links: LINKS, transactions_per_link: ROWS_PER_LINK, ..Plan::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
@@ -81,12 +74,7 @@ async fn measure() {
         for (name, requests_per_minute) in PACES {
             let keys = Keys::of(&bank);
             let dir = tempfile::tempdir().expect("a directory");
-            let config = setup::config(
-                dir.path(),
-                &keys,
-                &format!("http://{address}"),
-                &lines(requests_per_minute),
-            );
+            let config = setup::config(dir.path(), &keys, &format!("http://{address}"), &lines(requests_per_minute));
             prepare(&bank, &config).await;
             let dir = dir.path().to_owned();
             let report =
@@ -135,28 +123,19 @@ async fn prepare(bank: &Sandbox, config: &Config) {
     let now = clock.now();
     for links in bank.served().links.chunks(500) {
         let links = links.to_vec();
-        store
-            .write(move |txn| links.iter().try_for_each(|link| put(txn, link, now)))
-            .await
-            .expect("the store works");
+        store.write(move |txn| links.iter().try_for_each(|link| put(txn, link, now))).await.expect("the store works");
     }
     store.checkpoint().await.expect("the store works");
 }
 
 fn put(txn: &WriteTxn<'_>, link: &TrueLink, now: jiff::Timestamp) -> Result<(), StoreError> {
     let new = NewLink {
-        user: UserRecord {
-            upstream_id: link.user_upstream_id.clone(),
-            external_id: link.user_external_id.clone(),
-        },
+        user: UserRecord { upstream_id: link.user_upstream_id.clone(), external_id: link.user_external_id.clone() },
         link: LinkRecord {
             upstream_id: link.upstream_id.clone(),
             institution: None,
             access_token: Some(Secret::new(link.access_token.clone())),
-            health: LinkHealth {
-                upstream_status: Some("done".to_owned()),
-                attention: None,
-            },
+            health: LinkHealth { upstream_status: Some("done".to_owned()), attention: None },
             is_removed: false,
         },
     };
@@ -212,9 +191,7 @@ fn child(dir: &Path, keys: &Keys, address: &str, requests_per_minute: u32) -> [u
         .expect("the daemon runs");
     let text = String::from_utf8_lossy(&output.stdout);
     let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    numbers
-        .try_into()
-        .unwrap_or_else(|_| panic!("the daemon said {text:?}"))
+    numbers.try_into().unwrap_or_else(|_| panic!("the daemon said {text:?}"))
 }
 
 /// The child: a daemon for a minute. Prints milliseconds until ready, kB resident then and at the end, the peak, and steps.
@@ -223,20 +200,11 @@ async fn daemon(arguments: &[String]) {
     let [dir, client_id, secret, store_key, address, requests_per_minute] = arguments else {
         panic!("six arguments after --daemon");
     };
-    let keys = Keys {
-        client_id: client_id.clone(),
-        secret: secret.clone(),
-        store_key: store_key.clone(),
-    };
+    let keys = Keys { client_id: client_id.clone(), secret: secret.clone(), store_key: store_key.clone() };
     let requests_per_minute = requests_per_minute.parse().expect("a number");
     let began = Instant::now();
     let clock = Clock::system();
-    let config = setup::config(
-        Path::new(dir),
-        &keys,
-        &format!("http://{address}"),
-        &lines(requests_per_minute),
-    );
+    let config = setup::config(Path::new(dir), &keys, &format!("http://{address}"), &lines(requests_per_minute));
     let store: Store = setup::open_store(&config, &clock);
     let engine = setup::engine(&config, &store, &clock, Transport::network()).await;
     let now = clock.now();
@@ -272,8 +240,5 @@ async fn daemon(arguments: &[String]) {
 fn status_kb(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with(name)).expect("a figure");
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|word| word.parse().ok())
-        .expect("a number")
+    line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("a number")
 }

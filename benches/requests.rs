@@ -37,11 +37,8 @@ fn main() {
 }
 
 fn in_virtual_time(work: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
     runtime.block_on(work);
 }
 
@@ -63,23 +60,11 @@ impl Bench {
         let dir = tempfile::tempdir().expect("a directory");
         let config = setup::config(dir.path(), &Keys::of(&bank), "http://127.0.0.1:1", "");
         let store = setup::open_store(&config, &clock);
-        Self {
-            bank,
-            clock,
-            config,
-            store,
-            _dir: dir,
-        }
+        Self { bank, clock, config, store, _dir: dir }
     }
 
     async fn engine(&self) -> Arc<Engine> {
-        setup::engine(
-            &self.config,
-            &self.store,
-            &self.clock,
-            Transport::in_process(self.bank.router()),
-        )
-        .await
+        setup::engine(&self.config, &self.store, &self.clock, Transport::in_process(self.bank.router())).await
     }
 
     async fn run_once(&self) -> Vec<SyncReport> {
@@ -88,11 +73,7 @@ impl Bench {
         daemon.run(CancellationToken::new()).await.expect("the store works");
         let mut reports = Vec::new();
         while let Some(event) = seen.recv().await {
-            if let Event::Stepped {
-                step: Step::Ended(report),
-                ..
-            } = event
-            {
+            if let Event::Stepped { step: Step::Ended(report), .. } = event {
                 reports.push(report);
             }
         }
@@ -117,10 +98,7 @@ impl Bench {
         log.iter()
             .map(|logged| {
                 let path = logged.path.split('?').next().unwrap_or_default();
-                let words: Vec<&str> = path
-                    .split('/')
-                    .filter(|part| part.len() < 32 && *part != "v1")
-                    .collect();
+                let words: Vec<&str> = path.split('/').filter(|part| part.len() < 32 && *part != "v1").collect();
                 format!("{} {}", logged.method, words.join("/").trim_matches('/'))
             })
             .filter(|line| line != "GET users" && line != "GET links")
@@ -129,11 +107,7 @@ impl Bench {
 }
 
 async fn incremental() {
-    let bench = Bench::new(&Plan {
-        links: 1,
-        transactions_per_link: 200,
-        ..Plan::default()
-    });
+    let bench = Bench::new(&Plan { links: 1, transactions_per_link: 200, ..Plan::default() });
     bench.run_once().await;
     let link_id = 1;
     tokio::time::sleep(Duration::from_hours(9)).await;
@@ -145,11 +119,7 @@ async fn incremental() {
     let engine = bench.engine().await;
     let waiting = engine.advance(link_id).await.expect("the store works");
     assert!(matches!(waiting, Step::Waiting { .. }), "{waiting:?}");
-    let refresh = bench
-        .store
-        .read(move |txn| txn.open_refresh(link_id))
-        .await
-        .expect("the store works");
+    let refresh = bench.store.read(move |txn| txn.open_refresh(link_id)).await.expect("the store works");
     let task = refresh.and_then(|r| r.upstream_task_id).expect("a refresh that runs");
     tokio::time::sleep(Duration::from_mins(1)).await;
     engine.announce_refresh(&task, "done").await.expect("the store works");
@@ -161,13 +131,7 @@ async fn incremental() {
 
     let table = Table::new(
         "requests: a sync of one link without news, a refresh takes the bank 45 s",
-        &[
-            "what                       ",
-            "figure",
-            "target",
-            "      ",
-            "requests                                     ",
-        ],
+        &["what                       ", "figure", "target", "      ", "requests                                     "],
     );
     for (what, requests, target) in [
         ("requests with polling", &polled_requests, TARGET_POLLED),
@@ -183,20 +147,11 @@ async fn incremental() {
         ]);
     }
     let written = polled + announced.counts.rows_changed();
-    table.row(&[
-        "transaction rows written".to_owned(),
-        written.to_string(),
-        "0".to_owned(),
-        verdict(written == 0),
-    ]);
+    table.row(&["transaction rows written".to_owned(), written.to_string(), "0".to_owned(), verdict(written == 0)]);
 }
 
 async fn backlog() {
-    let mut bench = Bench::new(&Plan {
-        links: BACKLOG_LINKS,
-        transactions_per_link: 10,
-        ..Plan::default()
-    });
+    let mut bench = Bench::new(&Plan { links: BACKLOG_LINKS, transactions_per_link: 10, ..Plan::default() });
     let began = bench.clock.now();
     bench.run_for(Duration::from_secs(MINUTES * 60)).await;
     let restarted = bench.clock.now();
@@ -207,25 +162,13 @@ async fn backlog() {
     // The first minute of a process starts with an empty bucket; what it leaves unused is told apart.
     let before = worst_minute(&bench.bank, began, restarted, 1);
     let after = worst_minute(&bench.bank, restarted, ended, 1);
-    let across = requests_between(
-        &bench.bank,
-        restarted
-            .saturating_sub(SignedDuration::from_secs(30))
-            .expect("an instant"),
-    );
-    let worst = bench
-        .bank
-        .worst_window(&bench.bank.truv_secret(), SignedDuration::from_mins(1)) as u64;
+    let across =
+        requests_between(&bench.bank, restarted.saturating_sub(SignedDuration::from_secs(30)).expect("an instant"));
+    let worst = bench.bank.worst_window(&bench.bank.truv_secret(), SignedDuration::from_mins(1)) as u64;
     let throttled = bench.bank.throttled_count() as u64;
     let table = Table::new(
         "requests: a backlog of 3,000 new links against a limit of 300 a minute, restarted after 6 of 12 minutes",
-        &[
-            "what                                ",
-            "figure",
-            "of 300",
-            " target",
-            "      ",
-        ],
+        &["what                                ", "figure", "of 300", " target", "      "],
     );
     for (what, count) in [
         ("fewest in a steady minute", before),
@@ -270,8 +213,5 @@ fn worst_minute(bank: &Sandbox, from: Timestamp, to: Timestamp, skipped: i64) ->
 /// Requests in the minute that starts at `start`.
 fn requests_between(bank: &Sandbox, start: Timestamp) -> u64 {
     let end = start.saturating_add(SignedDuration::from_mins(1)).expect("an instant");
-    bank.request_log()
-        .iter()
-        .filter(|logged| logged.at >= start && logged.at < end)
-        .count() as u64
+    bank.request_log().iter().filter(|logged| logged.at >= start && logged.at < end).count() as u64
 }

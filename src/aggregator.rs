@@ -34,10 +34,7 @@ pub struct CallContext {
 impl CallContext {
     /// A context that has sent nothing so far.
     pub fn new(lane: Lane) -> Self {
-        Self {
-            lane,
-            requests: AtomicU32::new(0),
-        }
+        Self { lane, requests: AtomicU32::new(0) }
     }
 
     /// Requests sent since the last call of this function.
@@ -301,10 +298,7 @@ impl From<HttpError> for CallError {
             HttpError::RateLimited { until, .. } => Self::RateLimited { until },
             HttpError::Refused { status, document, .. } => match status {
                 401 if document.is_structured => Self::Unauthorized(document),
-                403 if document.is_structured => Self::NeedsAttention {
-                    reason: Attention::Access,
-                    document,
-                },
+                403 if document.is_structured => Self::NeedsAttention { reason: Attention::Access, document },
                 404 | 410 if document.is_structured => Self::Gone(document),
                 _ => Self::Rejected { status, document },
             },

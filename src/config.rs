@@ -71,9 +71,7 @@ impl Config {
     /// Errors: [`ConfigErrors`] with every problem found; a person repairs the file.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         let mut config = Self::parse(&read(path)?, path, &SystemSecrets::from_environment())?;
-        config
-            .warnings
-            .extend(common::open_directory_warning(&config.store.path));
+        config.warnings.extend(common::open_directory_warning(&config.store.path));
         Ok(config)
     }
 
@@ -99,23 +97,15 @@ impl Config {
             }
             return Err(report.into_errors(path));
         }
-        let base = std::path::absolute(path)
-            .ok()
-            .and_then(|path| path.parent().map(Path::to_owned));
-        let around = Surroundings {
-            secrets,
-            base: base.unwrap_or_default(),
-        };
+        let base = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned));
+        let around = Surroundings { secrets, base: base.unwrap_or_default() };
         let root = Section::root(&report, document.get_ref(), ROOT_KEYS);
         let config = walk(&root, &around);
         if report.has_problems() {
             return Err(report.into_errors(path));
         }
         match config {
-            Some(config) => Ok(Self {
-                warnings: report.into_warnings(),
-                ..config
-            }),
+            Some(config) => Ok(Self { warnings: report.into_warnings(), ..config }),
             None => Err(report.into_errors(path)),
         }
     }
@@ -133,10 +123,7 @@ fn read(path: &Path) -> Result<String, ConfigErrors> {
 
 /// Every setting there is, as `section.key`, in the order of the documentation.
 pub fn known_keys() -> Vec<String> {
-    SECTION_KEYS
-        .iter()
-        .flat_map(|(section, keys)| keys.iter().map(move |key| format!("{section}.{key}")))
-        .collect()
+    SECTION_KEYS.iter().flat_map(|(section, keys)| keys.iter().map(move |key| format!("{section}.{key}"))).collect()
 }
 
 const ROOT_KEYS: &[&str] = &["store", "log", "schedule", "source"];
@@ -155,22 +142,13 @@ const FUTURE_SECTIONS: &[&str] = &["server"];
 
 fn walk(root: &Section<'_, '_>, around: &Surroundings<'_>) -> Option<Config> {
     root.refuse_unknown(|key| {
-        FUTURE_SECTIONS.contains(&key).then(|| {
-            Wrong::new(
-                format!("[{key}] is not supported by this version"),
-                "remove the section",
-            )
-        })
+        FUTURE_SECTIONS
+            .contains(&key)
+            .then(|| Wrong::new(format!("[{key}] is not supported by this version"), "remove the section"))
     });
     let store = common::read_store(&root.table("store", common::STORE_KEYS), around);
     let log = common::read_log(&root.table("log", common::LOG_KEYS));
     let schedule = common::read_schedule(&root.table("schedule", common::SCHEDULE_KEYS));
     let sources = source::read_sources(root, schedule.as_ref(), around);
-    Some(Config {
-        store: store?,
-        log: log?,
-        schedule: schedule?,
-        sources: sources?,
-        warnings: Vec::new(),
-    })
+    Some(Config { store: store?, log: log?, schedule: schedule?, sources: sources?, warnings: Vec::new() })
 }

@@ -96,13 +96,7 @@ impl Daemon {
     /// A daemon that has not started.
     pub fn new(engine: Arc<Engine>, options: DaemonOptions) -> Self {
         let notifies = engine.sources().map(|_| Arc::new(Notify::new())).collect();
-        Self {
-            engine,
-            options,
-            waker: Waker(Arc::new(notifies)),
-            events: None,
-            busy: Arc::new(AtomicUsize::new(0)),
-        }
+        Self { engine, options, waker: Waker(Arc::new(notifies)), events: None, busy: Arc::new(AtomicUsize::new(0)) }
     }
 
     /// Sends every [`Event`] to `events`.

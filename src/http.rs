@@ -92,16 +92,7 @@ impl Door {
     ///
     /// Errors: `InsecureOrigin` and `NotAnOrigin` (correct the config), `Client` (correct the machine).
     pub fn new(options: DoorOptions) -> Result<Self, DoorError> {
-        let DoorOptions {
-            origin,
-            headers,
-            transport,
-            limiter,
-            dialect,
-            clock,
-            timeouts,
-            seed,
-        } = options;
+        let DoorOptions { origin, headers, transport, limiter, dialect, clock, timeouts, seed } = options;
         options::check_origin(&origin)?;
         let wire = Wire::new(transport, origin.scheme() == "http", timeouts.connect).map_err(DoorError::Client)?;
         let shared = Shared {
@@ -115,10 +106,7 @@ impl Door {
             requests_sent: AtomicU64::new(0),
             throttle_streak: AtomicU32::new(0),
         };
-        Ok(Self {
-            shared: Arc::new(shared),
-            headers: Arc::new(all_sensitive(headers)),
-        })
+        Ok(Self { shared: Arc::new(shared), headers: Arc::new(all_sensitive(headers)) })
     }
 
     /// The same door with one more header, such as a user's token; it shares everything else.
@@ -126,10 +114,7 @@ impl Door {
     pub fn with_header(&self, name: HeaderName, value: HeaderValue) -> Self {
         let mut headers = (*self.headers).clone();
         headers.insert(name, value);
-        Self {
-            shared: Arc::clone(&self.shared),
-            headers: Arc::new(all_sensitive(headers)),
-        }
+        Self { shared: Arc::clone(&self.shared), headers: Arc::new(all_sensitive(headers)) }
     }
 
     /// Reads `path` with `query`.
@@ -153,9 +138,7 @@ impl Door {
         let is_absolute = uri_reference.starts_with('/') || uri_reference.contains("://");
         let resolved = self.shared.origin.join(uri_reference).ok();
         let Some(mut url) = resolved.filter(|url| is_absolute && self.is_own_origin(url)) else {
-            return Err(HttpError::ForeignOrigin {
-                call: call_of(&Method::GET, &self.shared.origin, 0),
-            });
+            return Err(HttpError::ForeignOrigin { call: call_of(&Method::GET, &self.shared.origin, 0) });
         };
         url.set_fragment(None);
         Sending::new(self, Method::GET, url, None, lane).run().await
@@ -168,14 +151,9 @@ impl Door {
     pub async fn post(&self, path: &str, body: &serde_json::Value, lane: Lane) -> Result<Answer, HttpError> {
         let url = self.url_of(&Method::POST, path)?;
         let Ok(body) = serde_json::to_vec(body) else {
-            return Err(HttpError::NotSent {
-                reason: NotSentReason::Body,
-                call: call_of(&Method::POST, &url, 0),
-            });
+            return Err(HttpError::NotSent { reason: NotSentReason::Body, call: call_of(&Method::POST, &url, 0) });
         };
-        Sending::new(self, Method::POST, url, Some(body.into()), lane)
-            .run()
-            .await
+        Sending::new(self, Method::POST, url, Some(body.into()), lane).run().await
     }
 
     /// Deletes `path`, once.
@@ -201,10 +179,7 @@ impl Door {
             path.starts_with('/') && !path.contains(char::is_control) && !path.split(['/', '\\']).any(is_dot_segment);
         let mut url = self.shared.origin.clone();
         if !is_plain {
-            return Err(HttpError::NotSent {
-                reason: NotSentReason::Path,
-                call: call_of(method, &url, 0),
-            });
+            return Err(HttpError::NotSent { reason: NotSentReason::Path, call: call_of(method, &url, 0) });
         }
         let prefix = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{prefix}{path}"));
@@ -228,10 +203,7 @@ impl Door {
     /// The values of the headers, and the words in them: `Bearer` stands before a token.
     fn header_secrets(&self) -> Vec<String> {
         let values = self.headers.values().filter_map(|value| value.to_str().ok());
-        values
-            .flat_map(|value| std::iter::once(value).chain(value.split_whitespace()))
-            .map(str::to_owned)
-            .collect()
+        values.flat_map(|value| std::iter::once(value).chain(value.split_whitespace())).map(str::to_owned).collect()
     }
 
     fn wire(&self) -> &Wire {
@@ -255,11 +227,7 @@ impl Door {
     }
 
     fn random_up_to(&self, most: u64) -> u64 {
-        self.shared
-            .random
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .random_range(0..=most)
+        self.shared.random.lock().unwrap_or_else(PoisonError::into_inner).random_range(0..=most)
     }
 
     /// The throttles in a row before this one; counts it if it `is_new`.
@@ -278,9 +246,7 @@ impl Door {
 
 impl fmt::Debug for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Door")
-            .field("origin", &self.shared.origin.as_str())
-            .finish_non_exhaustive()
+        f.debug_struct("Door").field("origin", &self.shared.origin.as_str()).finish_non_exhaustive()
     }
 }
 

@@ -72,14 +72,8 @@ pub enum Attention {
 
 impl Attention {
     /// Every reason, in the order of the schema.
-    pub const ALL: [Self; 6] = [
-        Self::Login,
-        Self::SecondFactor,
-        Self::AccountLocked,
-        Self::Configuration,
-        Self::Unsupported,
-        Self::Access,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Login, Self::SecondFactor, Self::AccountLocked, Self::Configuration, Self::Unsupported, Self::Access];
 
     /// The word the store keeps.
     pub fn as_str(self) -> &'static str {
@@ -203,9 +197,7 @@ impl Status {
 
     /// Reads the word the store keeps.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Pending, Self::Posted, Self::Future]
-            .into_iter()
-            .find(|s| s.as_str() == word)
+        [Self::Pending, Self::Posted, Self::Future].into_iter().find(|s| s.as_str() == word)
     }
 }
 

@@ -64,31 +64,22 @@ impl Currency {
     /// Errors: every one of [`MoneyError`] but `BadCurrency`; the caller sets the row aside, never rounds.
     pub fn parse_minor(self, text: &str) -> Result<i64, MoneyError> {
         let trimmed = text.trim();
-        let is_plain = !trimmed.is_empty()
-            && trimmed
-                .bytes()
-                .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+'));
+        let is_plain =
+            !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+'));
         if !is_plain {
             return Err(MoneyError::NotDecimal(shorten(text)));
         }
         // A decimal has at most 28 digits; what is a number but has more is too large for us, not malformed.
         let is_long = trimmed.bytes().filter(u8::is_ascii_digit).count() > 28;
-        let decimal = Decimal::from_str_exact(trimmed)
-            .map_err(|_| {
-                if is_long {
-                    MoneyError::TooLarge(shorten(text))
-                } else {
-                    MoneyError::NotDecimal(shorten(text))
-                }
-            })?
-            .normalize();
+        let decimal =
+            Decimal::from_str_exact(trimmed)
+                .map_err(|_| {
+                    if is_long { MoneyError::TooLarge(shorten(text)) } else { MoneyError::NotDecimal(shorten(text)) }
+                })?
+                .normalize();
         let digits = self.minor_digits();
         if decimal.scale() > digits {
-            return Err(MoneyError::TooPrecise {
-                text: shorten(text),
-                currency: self,
-                digits,
-            });
+            return Err(MoneyError::TooPrecise { text: shorten(text), currency: self, digits });
         }
         let factor = 10_i128.pow(digits - decimal.scale());
         i64::try_from(decimal.mantissa() * factor).map_err(|_| MoneyError::TooLarge(shorten(text)))
@@ -114,11 +105,9 @@ impl FromStr for Currency {
     /// Reads a three-letter code in either case.
     fn from_str(text: &str) -> Result<Self, MoneyError> {
         match text.trim().as_bytes() {
-            [a, b, c] if [a, b, c].iter().all(|x| x.is_ascii_alphabetic()) => Ok(Self([
-                a.to_ascii_uppercase(),
-                b.to_ascii_uppercase(),
-                c.to_ascii_uppercase(),
-            ])),
+            [a, b, c] if [a, b, c].iter().all(|x| x.is_ascii_alphabetic()) => {
+                Ok(Self([a.to_ascii_uppercase(), b.to_ascii_uppercase(), c.to_ascii_uppercase()]))
+            }
             _ => Err(MoneyError::BadCurrency(shorten(text))),
         }
     }
@@ -171,9 +160,7 @@ mod tests {
     #[test]
     fn what_is_no_amount_is_refused_and_never_rounded() {
         use MoneyError::{NotDecimal, TooLarge, TooPrecise};
-        for text in [
-            "", "abc", "1,234.56", "1e3", "NaN", "1.2.3", "--1", "$5", "0x10", "1_000", ".",
-        ] {
+        for text in ["", "abc", "1,234.56", "1e3", "NaN", "1.2.3", "--1", "$5", "0x10", "1_000", "."] {
             assert!(matches!(Currency::USD.parse_minor(text), Err(NotDecimal(_))), "{text}");
         }
         assert!(matches!(Currency::USD.parse_minor("0.005"), Err(TooPrecise { .. })));

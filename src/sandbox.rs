@@ -103,9 +103,7 @@ impl Sandbox {
     /// A test that sets the program's clock back gives the sandbox a clock of its own: an aggregator's time runs on.
     pub fn new(clock: Clock, seed: u64) -> Self {
         let state = Mutex::new(State::new(seed, clock.now_ms()));
-        Self {
-            inner: Arc::new(Inner { clock, state }),
-        }
+        Self { inner: Arc::new(Inner { clock, state }) }
     }
 
     /// The HTTP side: Truv under `/v1/`, and `/sandbox/connect` in place of the widget.

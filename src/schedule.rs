@@ -84,18 +84,9 @@ impl Schedule {
         if !nickname && !(5..=6).contains(&found) {
             return Err(ScheduleError::FieldCount { found });
         }
-        let parser = CronParser::builder()
-            .seconds(Seconds::Optional)
-            .year(Year::Disallowed)
-            .build();
-        let cron = parser
-            .parse(&text)
-            .map_err(|source| ScheduleError::Malformed { source })?;
-        let schedule = Self {
-            text,
-            cron,
-            zone: zone.clone(),
-        };
+        let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
+        let cron = parser.parse(&text).map_err(|source| ScheduleError::Malformed { source })?;
+        let schedule = Self { text, cron, zone: zone.clone() };
         let probe = Timestamp::from_str(PROBE_FROM).unwrap_or(Timestamp::UNIX_EPOCH);
         match schedule.next_after(probe) {
             Some(_) => Ok(schedule),
@@ -117,25 +108,18 @@ impl Schedule {
     ///
     /// Shape: whole seconds; `None` only where the calendar ends (after the year 4999).
     pub fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
-        let next = self
-            .cron
-            .find_next_occurrence(&now.to_zoned(self.zone.clone()), false)
-            .ok()?
-            .timestamp();
+        let next = self.cron.find_next_occurrence(&now.to_zoned(self.zone.clone()), false).ok()?.timestamp();
         (next > now).then_some(next)
     }
 
     /// The time between the next two fires after `now`; zero where the calendar ends.
     pub fn interval_after(&self, now: Timestamp) -> Duration {
-        self.next_after(now)
-            .map_or(Duration::ZERO, |fire| self.interval_from(fire))
+        self.next_after(now).map_or(Duration::ZERO, |fire| self.interval_from(fire))
     }
 
     /// How many fires lie in the 24 hours after `now`, counted up to `at_most` and no further.
     pub fn fires_per_day(&self, now: Timestamp, at_most: usize) -> usize {
-        let end = now
-            .saturating_add(SignedDuration::from_hours(24))
-            .unwrap_or(Timestamp::MAX);
+        let end = now.saturating_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
         std::iter::successors(self.next_after(now), |fire| self.next_after(*fire))
             .take_while(|fire| *fire <= end)
             .take(at_most)

@@ -60,10 +60,7 @@ mod tests {
     #[test]
     fn a_secret_shows_itself_only_when_asked() {
         let secret = Secret::new("canary");
-        assert_eq!(
-            format!("{secret:?} {:#?}", Some(&secret)),
-            "[redacted] Some(\n    [redacted],\n)"
-        );
+        assert_eq!(format!("{secret:?} {:#?}", Some(&secret)), "[redacted] Some(\n    [redacted],\n)");
         assert_eq!(secret.expose(), "canary");
     }
 

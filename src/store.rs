@@ -161,12 +161,7 @@ impl Store {
             let mut connection = inner.take_reader()?;
             let result = {
                 let txn = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-                f(&ReadTxn {
-                    txn,
-                    sealer: &inner.sealer,
-                    opens_secrets: inner.opens_secrets,
-                    keep_raw: inner.keep_raw,
-                })
+                f(&ReadTxn { txn, sealer: &inner.sealer, opens_secrets: inner.opens_secrets, keep_raw: inner.keep_raw })
             };
             lock(&inner.readers).push(connection);
             result
@@ -186,9 +181,7 @@ impl Store {
         let inner = Arc::clone(&self.0);
         run_blocking(move || {
             let mut writer = lock(&inner.writer);
-            let connection = writer
-                .as_mut()
-                .ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
+            let connection = writer.as_mut().ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
             let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let txn = WriteTxn(ReadTxn {
                 txn,
@@ -259,9 +252,7 @@ where
     T: Send + 'static,
     F: FnOnce() -> Result<T, StoreError> + Send + 'static,
 {
-    tokio::task::spawn_blocking(f)
-        .await
-        .unwrap_or(Err(StoreError::Panicked))
+    tokio::task::spawn_blocking(f).await.unwrap_or(Err(StoreError::Panicked))
 }
 
 fn ms(at: Timestamp) -> i64 {

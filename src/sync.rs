@@ -169,12 +169,7 @@ impl Engine {
     /// An engine over `store` for `sources`.
     pub fn new(store: Store, clock: Clock, sources: Vec<Arc<Source>>, seed: u64) -> Self {
         let sources = sources.into_iter().map(|source| (source.source_id, source)).collect();
-        Self {
-            store,
-            clock,
-            sources,
-            rng: Mutex::new(StdRng::seed_from_u64(seed)),
-        }
+        Self { store, clock, sources, rng: Mutex::new(StdRng::seed_from_u64(seed)) }
     }
 
     /// The store it works on.
@@ -231,10 +226,7 @@ impl Engine {
 
     /// What a step of a link needs to know; `None` if its source is not configured.
     async fn trip(&self, link_id: i64) -> Result<Option<Trip<'_>>, StoreError> {
-        let (link, cursor) = self
-            .store
-            .read(move |txn| Ok((txn.link_state(link_id)?, txn.cursor(link_id)?)))
-            .await?;
+        let (link, cursor) = self.store.read(move |txn| Ok((txn.link_state(link_id)?, txn.cursor(link_id)?))).await?;
         let Some(source) = self.sources.get(&link.source_id) else {
             return Ok(None);
         };
@@ -283,10 +275,7 @@ impl Trip<'_> {
     async fn open_sync(&mut self) -> Result<(), StoreError> {
         if self.link.sync_id.is_none() {
             let (link_id, cause, is_full, now) = (self.link.link_id, self.cause, self.is_full, self.began);
-            let sync_id = self
-                .store()
-                .write(move |txn| txn.begin_sync(link_id, cause, is_full, now))
-                .await?;
+            let sync_id = self.store().write(move |txn| txn.begin_sync(link_id, cause, is_full, now)).await?;
             self.link.sync_id = Some(sync_id);
             self.sync_id = sync_id;
         }
@@ -295,9 +284,6 @@ impl Trip<'_> {
 
     /// Requests sent since this was last asked, as part of the sync's counts.
     fn requests(&self) -> SyncCounts {
-        SyncCounts {
-            requests: self.context.take_requests(),
-            ..SyncCounts::default()
-        }
+        SyncCounts { requests: self.context.take_requests(), ..SyncCounts::default() }
     }
 }

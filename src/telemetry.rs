@@ -12,14 +12,8 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, fmt};
 
-const QUIET_CRATES: [&str; 6] = [
-    "hyper=warn",
-    "hyper_util=warn",
-    "h2=warn",
-    "rustls=warn",
-    "reqwest=warn",
-    "tokio_cron_scheduler=warn",
-];
+const QUIET_CRATES: [&str; 6] =
+    ["hyper=warn", "hyper_util=warn", "h2=warn", "rustls=warn", "reqwest=warn", "tokio_cron_scheduler=warn"];
 
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +37,7 @@ pub fn init(level: &str, format: LogFormat, under_journald: bool) {
         filter = filter.add_directive(directive);
     }
     // A terminal that went away must not end the process: what cannot be written is lost.
-    let builder = fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .log_internal_errors(false);
+    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     let format = match format {
         LogFormat::Auto if under_journald => LogFormat::Journald,
         LogFormat::Auto if io::stderr().is_terminal() => LogFormat::Text,
@@ -57,10 +48,9 @@ pub fn init(level: &str, format: LogFormat, under_journald: bool) {
     let _ = match format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
         LogFormat::Journald => builder.with_ansi(false).event_format(Journald).try_init(),
-        LogFormat::Auto | LogFormat::Text => builder
-            .with_target(false)
-            .with_ansi(io::stderr().is_terminal())
-            .try_init(),
+        LogFormat::Auto | LogFormat::Text => {
+            builder.with_target(false).with_ansi(io::stderr().is_terminal()).try_init()
+        }
     };
 }
 

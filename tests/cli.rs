@@ -18,21 +18,12 @@ struct Desk {
 
 impl Desk {
     fn new(links: usize) -> Self {
-        let server = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let server =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let bank = server.block_on(async { Sandbox::new(Clock::system(), 3) });
         bank.settings(|s| s.pace = Pace::instant());
-        bank.seed_world(&Plan {
-            links,
-            transactions_per_link: 40,
-            ..Plan::default()
-        });
-        let listener = server
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .expect("a port");
+        bank.seed_world(&Plan { links, transactions_per_link: 40, ..Plan::default() });
+        let listener = server.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("an address");
         let router = bank.router();
         server.handle().block_on(async {
@@ -40,11 +31,7 @@ impl Desk {
             tokio::spawn(async move { axum::serve(listener, router).await });
         });
         let dir = tempfile::tempdir().expect("a directory");
-        let desk = Self {
-            bank,
-            dir,
-            _server: server,
-        };
+        let desk = Self { bank, dir, _server: server };
         let key = desk.bare().arg("keygen").output().expect("runs").stdout;
         desk.secret("store.key", &String::from_utf8(key).expect("text"));
         desk.secret("truv.secret", &desk.bank.truv_secret());
@@ -85,11 +72,7 @@ impl Desk {
 
     fn passbook(&self, arguments: &[&str]) -> Output {
         let mut command = self.bare();
-        command
-            .arg("--config")
-            .arg(self.config())
-            .args(arguments)
-            .stdin(Stdio::null());
+        command.arg("--config").arg(self.config()).args(arguments).stdin(Stdio::null());
         command.output().expect("runs")
     }
 
@@ -108,16 +91,8 @@ impl Desk {
     /// Starts the daemon and waits until its control socket is there.
     fn daemon(&self) -> Daemon {
         let mut command = self.bare();
-        command
-            .arg("--config")
-            .arg(self.config())
-            .arg("run")
-            .stdin(Stdio::null());
-        let child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("starts");
+        command.arg("--config").arg(self.config()).arg("run").stdin(Stdio::null());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
         let socket = self.dir.path().join("passbook.db.sock");
         wait_for("the control socket", || socket.exists());
         Daemon(child)
@@ -132,11 +107,7 @@ struct Daemon(Child);
 
 impl Daemon {
     fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .arg(signal)
-            .arg(self.0.id().to_string())
-            .status()
-            .expect("kill runs");
+        let sent = Command::new("kill").arg(signal).arg(self.0.id().to_string()).status().expect("kill runs");
         assert!(sent.success());
     }
 }
@@ -172,12 +143,7 @@ fn a_stranger_checks_runs_once_and_looks_around() {
     let desk = Desk::new(5);
     assert!(desk.ends_with(0, &["check", "--online"]).contains("ok"));
     let nothing = desk.passbook(&["status"]);
-    assert_eq!(
-        nothing.status.code(),
-        Some(3),
-        "no store yet: {}",
-        text(&nothing.stderr)
-    );
+    assert_eq!(nothing.status.code(), Some(3), "no store yet: {}", text(&nothing.stderr));
     assert!(text(&nothing.stderr).contains("passbook run"));
 
     let said = desk.ends_with(0, &["run", "--once"]);
@@ -187,10 +153,7 @@ fn a_stranger_checks_runs_once_and_looks_around() {
     let status = desk.json(0, &["status", "--json"]);
     assert_eq!(status["sources"][0]["links"]["active"], 5);
     assert_eq!(desk.json(0, &["verify", "--json"])["clean"], true);
-    assert_eq!(
-        desk.json(0, &["links", "list", "--json"]).as_array().map(Vec::len),
-        Some(5)
-    );
+    assert_eq!(desk.json(0, &["links", "list", "--json"]).as_array().map(Vec::len), Some(5));
     let explained = desk.json(0, &["explain", "1", "--json"]);
     assert_eq!(explained["state"], "active");
     let reasons = explained["reasons"].to_string();
@@ -204,24 +167,12 @@ fn sync_without_a_daemon_brings_news_and_says_so() {
     let desk = Desk::new(2);
     desk.ends_with(0, &["run", "--once"]);
     let account = desk.bank.truth().links[0].accounts[0].id;
-    desk.bank.add_transaction(
-        account,
-        NewTransaction::posted(-1_234, "NEW BOOKING").at(desk.bank.now()),
-    );
+    desk.bank.add_transaction(account, NewTransaction::posted(-1_234, "NEW BOOKING").at(desk.bank.now()));
     let link = desk.bank.truth().links[0].upstream_id.clone();
     let results = desk.json(0, &["sync", &link, "--json"]);
-    assert_eq!(
-        (&results[0]["outcome"], &results[0]["rows_added"]),
-        (&Value::from("ok"), &Value::from(1))
-    );
+    assert_eq!((&results[0]["outcome"], &results[0]["rows_added"]), (&Value::from("ok"), &Value::from(1)));
     assert_eq!(results[0]["refreshed"], "done");
-    assert_eq!(
-        query(
-            &desk.store(),
-            "SELECT count(*) FROM v_transactions WHERE description = 'NEW BOOKING'"
-        ),
-        1
-    );
+    assert_eq!(query(&desk.store(), "SELECT count(*) FROM v_transactions WHERE description = 'NEW BOOKING'"), 1);
 }
 
 #[test]
@@ -247,35 +198,19 @@ fn commands_reach_the_running_daemon_and_sigterm_ends_it_in_time() {
     let mut daemon = desk.daemon();
     wait_for("the first syncs", || desk.store().exists() && desk.rows() == 120);
     assert!(desk.ends_with(0, &["links", "pause", "2"]).contains("paused"));
-    assert_eq!(
-        desk.json(0, &["links", "show", "2", "--json"])["link"]["state"],
-        "paused"
-    );
+    assert_eq!(desk.json(0, &["links", "show", "2", "--json"])["link"]["state"], "paused");
     assert!(desk.ends_with(0, &["links", "resume", "2"]).contains("resumed"));
     let results = desk.json(0, &["sync", "1", "3", "--json"]);
-    assert!(
-        results
-            .as_array()
-            .is_some_and(|r| r.iter().all(|r| r["outcome"] == "ok")),
-        "{results}"
-    );
+    assert!(results.as_array().is_some_and(|r| r.iter().all(|r| r["outcome"] == "ok")), "{results}");
     desk.ends_with(1, &["sync", "no-such-link"]);
     let second = desk.passbook(&["run"]);
     assert_eq!(second.status.code(), Some(3), "two daemons on one store are refused");
-    assert!(
-        text(&second.stderr).contains("another passbook"),
-        "{}",
-        text(&second.stderr)
-    );
+    assert!(text(&second.stderr).contains("another passbook"), "{}", text(&second.stderr));
 
     let began = Instant::now();
     daemon.signal("-TERM");
     let status = daemon.0.wait().expect("ends");
-    assert!(
-        status.success() && began.elapsed() < Duration::from_secs(10),
-        "{status} after {:?}",
-        began.elapsed()
-    );
+    assert!(status.success() && began.elapsed() < Duration::from_secs(10), "{status} after {:?}", began.elapsed());
     assert!(!desk.dir.path().join("passbook.db.sock").exists());
     assert_eq!(desk.json(0, &["verify", "--json"])["clean"], true);
 }
@@ -306,18 +241,10 @@ fn links_are_added_and_removed_by_hand() {
     let link = desk.bank.add_link(user, "chase");
     let link = desk.bank.truth().link(link).expect("the link").upstream_id.clone();
     let user = desk.bank.truth().links[1].user_upstream_id.clone();
-    assert!(
-        desk.ends_with(0, &["links", "add", &link, "--user", &user])
-            .contains("added")
-    );
+    assert!(desk.ends_with(0, &["links", "add", &link, "--user", &user]).contains("added"));
     desk.ends_with(1, &["links", "add", "0".repeat(32).as_str(), "--user", &user]);
     desk.ends_with(0, &["links", "remove", &link]);
-    assert_eq!(
-        desk.json(0, &["links", "list", "--state", "removed", "--json"])
-            .as_array()
-            .map(Vec::len),
-        Some(1)
-    );
+    assert_eq!(desk.json(0, &["links", "list", "--state", "removed", "--json"]).as_array().map(Vec::len), Some(1));
     assert!(desk.ends_with(0, &["links", "resume", &link]).contains("resumed"));
 }
 
@@ -328,26 +255,15 @@ fn what_is_wrong_has_its_exit_code_and_its_cure() {
     let wrong = desk.passbook(&["check"]);
     let said = text(&wrong.stderr);
     assert_eq!(wrong.status.code(), Some(2), "{said}");
-    assert!(
-        said.contains("overlap") && said.contains("base_url") && said.contains("https"),
-        "{said}"
-    );
+    assert!(said.contains("overlap") && said.contains("base_url") && said.contains("https"), "{said}");
     assert_eq!(desk.passbook(&["no-such-verb"]).status.code(), Some(2));
 
     desk.write_config("http://127.0.0.1:9", "");
-    assert_eq!(
-        desk.passbook(&["check", "--online"]).status.code(),
-        Some(1),
-        "nobody listens there"
-    );
+    assert_eq!(desk.passbook(&["check", "--online"]).status.code(), Some(1), "nobody listens there");
     std::fs::write(desk.store(), b"not a store").expect("writes");
     let refused = desk.passbook(&["run", "--once"]);
     assert_eq!(refused.status.code(), Some(3), "{}", text(&refused.stderr));
-    assert_eq!(
-        std::fs::read(desk.store()).expect("reads"),
-        b"not a store",
-        "left as it was"
-    );
+    assert_eq!(std::fs::read(desk.store()).expect("reads"), b"not a store", "left as it was");
 }
 
 #[test]
@@ -357,17 +273,11 @@ fn a_wrong_secret_is_named_and_no_link_is_blamed() {
     desk.bank.revoke_secret(&desk.bank.truv_secret());
     let failed = desk.passbook(&["check", "--online"]);
     assert_eq!(failed.status.code(), Some(1));
-    assert!(
-        text(&failed.stdout).contains("access_secret"),
-        "{}",
-        text(&failed.stdout)
-    );
+    assert!(text(&failed.stdout).contains("access_secret"), "{}", text(&failed.stdout));
     assert!(!text(&failed.stdout).contains(&desk.bank.truv_secret()));
     desk.passbook(&["sync", "1"]);
     let health = desk.json(0, &["links", "list", "--json"]);
-    let failing = health
-        .as_array()
-        .map_or(0, |l| l.iter().filter(|l| l["state"] == "failing").count());
+    let failing = health.as_array().map_or(0, |l| l.iter().filter(|l| l["state"] == "failing").count());
     assert!(failing <= 1, "{health}");
 }
 
@@ -375,11 +285,7 @@ fn a_wrong_secret_is_named_and_no_link_is_blamed() {
 fn no_secret_reaches_a_log_an_answer_or_the_file() {
     let desk = Desk::new(3);
     let config = std::fs::read_to_string(desk.config()).expect("reads");
-    std::fs::write(
-        desk.config(),
-        format!("[log]\nlevel = \"trace\"\nformat = \"json\"\n{config}"),
-    )
-    .expect("writes");
+    std::fs::write(desk.config(), format!("[log]\nlevel = \"trace\"\nformat = \"json\"\n{config}")).expect("writes");
     let mut said = String::new();
     let verbs: [&[&str]; 7] = [
         &["check", "--online"],
@@ -395,29 +301,16 @@ fn no_secret_reaches_a_log_an_answer_or_the_file() {
         said.push_str(&text(&output.stdout));
         said.push_str(&text(&output.stderr));
     }
-    assert!(
-        said.contains("\"sync\"") && said.contains("http.status"),
-        "the logs are there"
-    );
+    assert!(said.contains("\"sync\"") && said.contains("http.status"), "the logs are there");
     let mut files = Vec::new();
     for file in ["passbook.db", "passbook.db-wal", "passbook.db.lock"] {
         files.extend(std::fs::read(desk.dir.path().join(file)).unwrap_or_default());
     }
     let files = String::from_utf8_lossy(&files).into_owned();
-    assert!(
-        query(
-            &desk.store(),
-            "SELECT count(*) FROM account_numbers WHERE account_number_sealed IS NOT NULL"
-        ) > 0
-    );
+    assert!(query(&desk.store(), "SELECT count(*) FROM account_numbers WHERE account_number_sealed IS NOT NULL") > 0);
     let world = desk.bank.truth();
     let mut secrets = vec![desk.bank.truv_secret()];
-    secrets.push(
-        std::fs::read_to_string(desk.dir.path().join("store.key"))
-            .expect("reads")
-            .trim()
-            .to_owned(),
-    );
+    secrets.push(std::fs::read_to_string(desk.dir.path().join("store.key")).expect("reads").trim().to_owned());
     for link in &world.links {
         secrets.push(link.access_token.clone());
         secrets.extend(link.accounts.iter().map(|account| account.number.clone()));
@@ -427,10 +320,7 @@ fn no_secret_reaches_a_log_an_answer_or_the_file() {
         assert!(!said.contains(&secret), "said");
         assert!(!files.contains(&secret), "stored in clear");
     }
-    let descriptions = world
-        .links
-        .iter()
-        .flat_map(|link| link.transactions.iter().map(|t| &t.description));
+    let descriptions = world.links.iter().flat_map(|link| link.transactions.iter().map(|t| &t.description));
     for description in descriptions.filter(|text| text.len() >= 12) {
         assert!(!said.contains(description.as_str()), "{description:?} was said");
         assert!(files.contains(description.as_str()), "the analysts' columns are there");
@@ -443,13 +333,7 @@ fn whoever_may_read_the_store_may_ask_about_it_without_its_secrets() {
     desk.ends_with(0, &["run", "--once"]);
     std::fs::remove_file(desk.dir.path().join("store.key")).expect("removes");
     std::fs::remove_file(desk.dir.path().join("truv.secret")).expect("removes");
-    for verb in [
-        &["status"][..],
-        &["explain", "1"],
-        &["links", "list"],
-        &["links", "show", "1"],
-        &["verify"],
-    ] {
+    for verb in [&["status"][..], &["explain", "1"], &["links", "list"], &["links", "show", "1"], &["verify"]] {
         desk.ends_with(0, verb);
     }
     desk.ends_with(2, &["sync", "1"]);

@@ -20,11 +20,7 @@ struct Secrets(HashMap<&'static str, String>);
 
 impl Secrets {
     fn get(&self, name: &str) -> Result<Zeroizing<String>, SecretReadError> {
-        self.0
-            .get(name)
-            .cloned()
-            .map(Zeroizing::new)
-            .ok_or(SecretReadError::NotFound)
+        self.0.get(name).cloned().map(Zeroizing::new).ok_or(SecretReadError::NotFound)
     }
 }
 
@@ -237,17 +233,9 @@ fn no_toml() -> Vec<Mistake> {
 
 #[test]
 fn every_kind_of_mistake_is_placed_and_explained() {
-    let mistakes = [
-        structure(),
-        keys(),
-        types_and_bounds(),
-        durations(),
-        words(),
-        combinations(),
-        references(),
-        no_toml(),
-    ]
-    .concat();
+    let mistakes =
+        [structure(), keys(), types_and_bounds(), durations(), words(), combinations(), references(), no_toml()]
+            .concat();
     let mut wrong = String::new();
     for (text, line, column, key, reason, hint) in mistakes {
         let found = problems(&text);
@@ -258,10 +246,7 @@ fn every_kind_of_mistake_is_placed_and_explained() {
         };
         // Only the empty file has several mistakes at once.
         if found.iter().find(expected).is_none() || (found.len() != 1 && !text.is_empty()) {
-            let _ = writeln!(
-                wrong,
-                "\n{line}:{column} {key} {reason} … {hint}\nfound {found:#?}\nin\n{text}"
-            );
+            let _ = writeln!(wrong, "\n{line}:{column} {key} {reason} … {hint}\nfound {found:#?}\nin\n{text}");
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
@@ -289,11 +274,7 @@ overlap = 14
 colour = "red"
 "#;
     let errors = parse(text).expect_err("mistakes");
-    let found: Vec<_> = errors
-        .problems
-        .iter()
-        .map(|problem| (problem.line, problem.key.as_str()))
-        .collect();
+    let found: Vec<_> = errors.problems.iter().map(|problem| (problem.line, problem.key.as_str())).collect();
     let expected = [
         (2, "store.key"),
         (3, "store.path"),
@@ -344,14 +325,8 @@ fn no_message_holds_a_secret() {
             instead(&format!("{{ credential = \"{secret}")),
             instead("{ credential = \"two-lines\" }"),
             whole.replace("access_secret = ", "access_secret "),
-            whole.replace(
-                "access_secret = { credential = \"truv-secret\" }",
-                &format!("access_secret \"{secret}\""),
-            ),
-            whole.replace(
-                "access_secret = { credential = \"truv-secret\" }",
-                &format!("acess_secret = \"{secret}\""),
-            ),
+            whole.replace("access_secret = { credential = \"truv-secret\" }", &format!("access_secret \"{secret}\"")),
+            whole.replace("access_secret = { credential = \"truv-secret\" }", &format!("acess_secret = \"{secret}\"")),
             whole.replace("access_secret = { credential = \"truv-secret\" }", secret),
             whole.replace("{ credential = \"store-key\" }", &format!("\"{secret}\"")),
             whole.replace("{ credential = \"store-key\" }", "{ credential = \"no-key\" }"),
@@ -367,11 +342,7 @@ fn no_message_holds_a_secret() {
             let _ = writeln!(shown, "{errors}\n{errors:?}");
         }
     }
-    let _ = writeln!(
-        shown,
-        "{:?}",
-        problems(&whole.replace(reference, &format!("{{ credential = \"{token}\" }}")))
-    );
+    let _ = writeln!(shown, "{:?}", problems(&whole.replace(reference, &format!("{{ credential = \"{token}\" }}"))));
     let _ = writeln!(shown, "{:#?}", parse(&whole).expect("valid"));
     for secret in ["c4n4ry", "0123456789abcdef", "pbk1_A"] {
         let leak = shown.lines().find(|line| line.contains(secret));
@@ -384,46 +355,22 @@ fn defaults_are_those_of_the_code() {
     let config = parse(&with("", "")).expect("valid");
     assert_eq!(config.store.path, Path::new(common::DEFAULT_STORE_PATH));
     assert!(config.store.keep_raw);
-    assert_eq!(
-        (config.log.level.as_str(), config.log.format),
-        ("info", LogFormat::Auto)
-    );
-    assert_eq!(
-        (config.schedule.timezone_name.as_str(), config.schedule.workers),
-        ("UTC", 8)
-    );
+    assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Auto));
+    assert_eq!((config.schedule.timezone_name.as_str(), config.schedule.workers), ("UTC", 8));
     assert_eq!(config.schedule.sync_deadline, Duration::from_mins(15));
     assert_eq!(config.schedule.spread, Duration::from_mins(30));
-    let [source] = config.sources.as_slice() else {
-        panic!("one source")
-    };
+    let [source] = config.sources.as_slice() else { panic!("one source") };
     assert_eq!(source.base_url.as_str(), "https://prod.truv.com/");
     assert_eq!(source.sync_schedule.as_str(), source::DEFAULT_SYNC_SCHEDULE);
     assert_eq!(source.discover_schedule.as_str(), source::DEFAULT_DISCOVER_SCHEDULE);
     assert_eq!(source.reconcile_schedule.as_str(), source::DEFAULT_RECONCILE_SCHEDULE);
     assert_eq!(source.backfill_share, 50);
     let AggregatorConfig::Truv(truv) = &source.aggregator;
-    assert_eq!(
-        (truv.client_id.as_str(), truv.access_secret.expose()),
-        ("the-id", CANARY)
-    );
-    assert_eq!(
-        (
-            truv.requests_per_minute,
-            truv.refreshes_per_day,
-            truv.refreshes_per_month
-        ),
-        (300, 3, None)
-    );
+    assert_eq!((truv.client_id.as_str(), truv.access_secret.expose()), ("the-id", CANARY));
+    assert_eq!((truv.requests_per_minute, truv.refreshes_per_day, truv.refreshes_per_month), (300, 3, None));
     assert_eq!((truv.refresh_reserve, truv.page_size), (1, 500));
     assert_eq!(
-        [
-            truv.refresh_poll_first,
-            truv.refresh_poll_max,
-            truv.refresh_timeout,
-            truv.overlap
-        ]
-        .map(|d| d.as_secs()),
+        [truv.refresh_poll_first, truv.refresh_poll_max, truv.refresh_timeout, truv.overlap].map(|d| d.as_secs()),
         [20, 120, 1200, 14 * 86_400]
     );
     assert_eq!(config.warnings, []);
@@ -438,22 +385,14 @@ fn settings_are_taken_over() {
         "{text}\n[schedule]\ntimezone = \"Europe/Berlin\"\n[log]\nlevel = \"warn,passbook=trace\"\nformat = \"json\""
     );
     let config = parse(&text).expect("valid");
-    assert_eq!(
-        config.store.path,
-        Path::new("/etc/passbook/data/p.db"),
-        "relative to the file"
-    );
+    assert_eq!(config.store.path, Path::new("/etc/passbook/data/p.db"), "relative to the file");
     assert_eq!(config.log.format, LogFormat::Json);
     let source = &config.sources[0];
     assert_eq!(source.sync_schedule.zone(), &config.schedule.timezone);
     assert_eq!(source.sync_schedule.zone().iana_name(), Some("Europe/Berlin"));
     let AggregatorConfig::Truv(truv) = &source.aggregator;
     assert_eq!(truv.client_id, "the-id");
-    assert_eq!(
-        (truv.refreshes_per_day, truv.refresh_reserve),
-        (1, 0),
-        "nothing to keep back from one"
-    );
+    assert_eq!((truv.refreshes_per_day, truv.refresh_reserve), (1, 0), "nothing to keep back from one");
     assert_eq!(truv.refreshes_per_month, Some(5000));
     assert_eq!(truv.overlap, Duration::from_hours(36));
 }
@@ -475,34 +414,17 @@ fn a_secret_may_come_from_a_credential_a_file_or_the_environment() {
 #[test]
 fn what_is_doubtful_is_a_warning_with_its_place() {
     for (line, key, reason) in [
-        (
-            "sync_schedule = \"0 */4 * * *\"",
-            "source.sync_schedule",
-            "more syncs a day than refreshes (3)",
-        ),
-        (
-            "sync_schedule = \"*/5 * * * *\"",
-            "source.sync_schedule",
-            "more than 24 syncs a day",
-        ),
-        (
-            "requests_per_minute = 301",
-            "source.requests_per_minute",
-            "Truv documents 300",
-        ),
+        ("sync_schedule = \"0 */4 * * *\"", "source.sync_schedule", "more syncs a day than refreshes (3)"),
+        ("sync_schedule = \"*/5 * * * *\"", "source.sync_schedule", "more than 24 syncs a day"),
+        ("requests_per_minute = 301", "source.requests_per_minute", "Truv documents 300"),
         ("refreshes_per_day = 4", "source.refreshes_per_day", "Truv documents 3"),
     ] {
         let warnings = parse(&with("", line)).expect(line).warnings;
-        let [warning] = warnings.as_slice() else {
-            panic!("{line}: {warnings:?}")
-        };
+        let [warning] = warnings.as_slice() else { panic!("{line}: {warnings:?}") };
         assert_eq!((warning.line, warning.key.as_str()), (10, key));
         assert!(warning.reason.contains(reason) && warning.value.is_some(), "{warning}");
     }
-    for line in [
-        "sync_schedule = \"0 */4 * * *\"\nrefreshes_per_day = 0",
-        "sync_schedule = \"0 6 * * *\"",
-    ] {
+    for line in ["sync_schedule = \"0 */4 * * *\"\nrefreshes_per_day = 0", "sync_schedule = \"0 6 * * *\""] {
         assert_eq!(parse(&with("", line)).expect(line).warnings, [], "{line}");
     }
 }
@@ -510,9 +432,7 @@ fn what_is_doubtful_is_a_warning_with_its_place() {
 #[test]
 fn two_sources_with_different_secrets_stand_side_by_side() {
     let one = with("", "");
-    let two = one[one.find("[[").expect("source")..]
-        .replace("truv-prod", "b")
-        .replace("truv-secret", "other-secret");
+    let two = one[one.find("[[").expect("source")..].replace("truv-prod", "b").replace("truv-secret", "other-secret");
     assert_eq!(parse(&format!("{one}{two}")).expect("valid").sources.len(), 2);
 }
 
@@ -526,26 +446,15 @@ mod on_disk {
     fn the_example_loads_with_a_credentials_directory() {
         let directory = tempfile::tempdir().expect("directory");
         let key = StoreKey::generate().expect("randomness");
-        fs::write(
-            directory.path().join("store-key"),
-            format!("{}\n", key.to_text().as_str()),
-        )
-        .expect("written");
+        fs::write(directory.path().join("store-key"), format!("{}\n", key.to_text().as_str())).expect("written");
         fs::write(directory.path().join("truv-secret"), CANARY).expect("written");
-        let secrets = SystemSecrets {
-            credentials_directory: Some(directory.path().to_owned()),
-        };
+        let secrets = SystemSecrets { credentials_directory: Some(directory.path().to_owned()) };
         let config = Config::parse(EXAMPLE, Path::new("config.example.toml"), &secrets).expect("valid");
         assert_eq!(config.store.key, key);
         assert_eq!(config.warnings, []);
         let without = Config::parse(EXAMPLE, Path::new("config.example.toml"), &SystemSecrets::default());
         let errors = without.expect_err("no credentials");
-        assert!(
-            errors
-                .problems
-                .iter()
-                .all(|problem| problem.reason.contains("$CREDENTIALS_DIRECTORY is not set"))
-        );
+        assert!(errors.problems.iter().all(|problem| problem.reason.contains("$CREDENTIALS_DIRECTORY is not set")));
     }
 
     #[test]
@@ -564,9 +473,7 @@ mod on_disk {
         for mode in [0o640, 0o604, 0o644, 0o610, 0o602] {
             fs::set_permissions(&secret, Permissions::from_mode(mode)).expect("set");
             let errors = Config::load(&file).expect_err("refused");
-            let [problem] = errors.problems.as_slice() else {
-                panic!("{errors}")
-            };
+            let [problem] = errors.problems.as_slice() else { panic!("{errors}") };
             assert_eq!((problem.line, problem.key.as_str()), (9, "source.access_secret"));
             assert!(problem.reason.contains(&format!("mode {mode:04o}")), "{problem}");
             assert_eq!(problem.hint, format!("chmod 600 {}", secret.display()));
@@ -580,9 +487,7 @@ mod on_disk {
     #[test]
     fn what_is_no_secret_file_is_refused() {
         let directory = tempfile::tempdir().expect("directory");
-        let secrets = SystemSecrets {
-            credentials_directory: Some(directory.path().to_owned()),
-        };
+        let secrets = SystemSecrets { credentials_directory: Some(directory.path().to_owned()) };
         fs::create_dir(directory.path().join("inner")).expect("made");
         fs::write(directory.path().join("binary"), [0xff, 0xfe]).expect("written");
         fs::write(directory.path().join("long"), "x".repeat(64 * 1024 + 1)).expect("written");
@@ -599,38 +504,23 @@ mod on_disk {
         }
         assert_eq!(secrets.variable("PASSBOOK_TEST_UNSET"), Err(SecretReadError::NotFound));
         assert_eq!(secrets.variable("A=B"), Err(SecretReadError::BadName));
-        assert_eq!(
-            SystemSecrets::default().credential("x"),
-            Err(SecretReadError::NoCredentialsDirectory)
-        );
+        assert_eq!(SystemSecrets::default().credential("x"), Err(SecretReadError::NoCredentialsDirectory));
     }
 
     #[test]
     fn a_missing_file_is_one_problem() {
         let errors = Config::load(Path::new("/nowhere/passbook.toml")).expect_err("missing");
         let shown = errors.to_string();
-        assert!(
-            shown.starts_with("/nowhere/passbook.toml: the file cannot be read: "),
-            "{shown}"
-        );
-        assert!(
-            shown.contains("--config FILE") && shown.ends_with("\n1 problem"),
-            "{shown}"
-        );
+        assert!(shown.starts_with("/nowhere/passbook.toml: the file cannot be read: "), "{shown}");
+        assert!(shown.contains("--config FILE") && shown.ends_with("\n1 problem"), "{shown}");
     }
 }
 
 /// The example with the options that stand at their defaults switched on.
 fn example_in_full() -> String {
-    let is_option = |line: &str| {
-        line.strip_prefix('#')
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
-    };
-    EXAMPLE
-        .lines()
-        .map(|line| if is_option(line) { &line[1..] } else { line })
-        .collect::<Vec<_>>()
-        .join("\n")
+    let is_option =
+        |line: &str| line.strip_prefix('#').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
+    EXAMPLE.lines().map(|line| if is_option(line) { &line[1..] } else { line }).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -640,10 +530,7 @@ fn the_example_shows_every_option_at_its_default() {
     let full = example_in_full();
     assert_eq!(load(&full), load(EXAMPLE), "defaults stated are those of the code");
 
-    let document: toml::Table = full
-        .replace("# refreshes_per_month", "refreshes_per_month")
-        .parse()
-        .expect("valid");
+    let document: toml::Table = full.replace("# refreshes_per_month", "refreshes_per_month").parse().expect("valid");
     for key in known_keys() {
         let (section, name) = key.split_once('.').expect("a path");
         let found = &document[section];
@@ -666,41 +553,15 @@ fn the_example_states_the_bounds_of_the_code() {
                 seconds("h", 3600, common::MAX_SYNC_DEADLINE)
             ),
         ),
-        (
-            "spread",
-            format!(
-                "{} to {}",
-                seconds("s", 1, common::MIN_SPREAD),
-                seconds("h", 3600, common::MAX_SPREAD)
-            ),
-        ),
-        (
-            "backfill_share",
-            numbers(source::MIN_BACKFILL_SHARE, source::MAX_BACKFILL_SHARE),
-        ),
-        (
-            "requests_per_minute",
-            numbers(truv::MIN_REQUESTS_PER_MINUTE, truv::MAX_REQUESTS_PER_MINUTE),
-        ),
-        (
-            "refreshes_per_day",
-            numbers(truv::MIN_REFRESHES_PER_DAY, truv::MAX_REFRESHES_PER_DAY),
-        ),
-        (
-            " refreshes_per_month",
-            numbers(truv::MIN_REFRESHES_PER_MONTH, truv::MAX_REFRESHES_PER_MONTH),
-        ),
-        (
-            "refresh_reserve",
-            numbers(truv::MIN_REFRESH_RESERVE, truv::MAX_REFRESH_RESERVE),
-        ),
+        ("spread", format!("{} to {}", seconds("s", 1, common::MIN_SPREAD), seconds("h", 3600, common::MAX_SPREAD))),
+        ("backfill_share", numbers(source::MIN_BACKFILL_SHARE, source::MAX_BACKFILL_SHARE)),
+        ("requests_per_minute", numbers(truv::MIN_REQUESTS_PER_MINUTE, truv::MAX_REQUESTS_PER_MINUTE)),
+        ("refreshes_per_day", numbers(truv::MIN_REFRESHES_PER_DAY, truv::MAX_REFRESHES_PER_DAY)),
+        (" refreshes_per_month", numbers(truv::MIN_REFRESHES_PER_MONTH, truv::MAX_REFRESHES_PER_MONTH)),
+        ("refresh_reserve", numbers(truv::MIN_REFRESH_RESERVE, truv::MAX_REFRESH_RESERVE)),
         (
             "refresh_poll_first",
-            format!(
-                "{} to {}",
-                seconds("s", 1, truv::MIN_REFRESH_POLL),
-                seconds("h", 3600, truv::MAX_REFRESH_POLL)
-            ),
+            format!("{} to {}", seconds("s", 1, truv::MIN_REFRESH_POLL), seconds("h", 3600, truv::MAX_REFRESH_POLL)),
         ),
         (
             "refresh_poll_first",
@@ -712,21 +573,13 @@ fn the_example_states_the_bounds_of_the_code() {
         ),
         (
             "overlap",
-            format!(
-                "{} to {}",
-                seconds("d", 86_400, truv::MIN_OVERLAP),
-                seconds("d", 86_400, truv::MAX_OVERLAP)
-            ),
+            format!("{} to {}", seconds("d", 86_400, truv::MIN_OVERLAP), seconds("d", 86_400, truv::MAX_OVERLAP)),
         ),
         ("page_size", numbers(truv::MIN_PAGE_SIZE, truv::MAX_PAGE_SIZE)),
     ] {
         // The paragraph that ends in the option's own line.
         let at = EXAMPLE.find(&format!("\n#{key} = ")).unwrap_or_else(|| panic!("{key}"));
-        let paragraph = EXAMPLE[..at]
-            .rsplit("\n\n")
-            .next()
-            .expect("a paragraph")
-            .replace("\n# ", " ");
+        let paragraph = EXAMPLE[..at].rsplit("\n\n").next().expect("a paragraph").replace("\n# ", " ");
         assert!(paragraph.contains(&bounds), "{key}: {bounds} is not in: {paragraph}");
     }
 }

@@ -30,17 +30,10 @@ const CLIENT_SECRET: &str = "canary-header";
 const QUERY_SECRET: &str = "canary-query";
 const BODY_SECRET: &str = "canary-body";
 
-const DIALECT: Dialect = Dialect {
-    read_error: ErrorDocument::read,
-    is_quota: says_refresh_limit,
-};
+const DIALECT: Dialect = Dialect { read_error: ErrorDocument::read, is_quota: says_refresh_limit };
 
 fn says_refresh_limit(status: u16, document: &ErrorDocument) -> bool {
-    status == 429
-        && document
-            .message
-            .as_deref()
-            .is_some_and(|text| text.starts_with("Refresh limit"))
+    status == 429 && document.message.as_deref().is_some_and(|text| text.starts_with("Refresh limit"))
 }
 
 fn start() -> Timestamp {
@@ -48,16 +41,8 @@ fn start() -> Timestamp {
 }
 
 fn limiter(clock: &Clock) -> RequestLimiter {
-    let quota = Quota {
-        requests: 6000,
-        window: Duration::from_mins(1),
-    };
-    RequestLimiter::new(
-        quota,
-        DEFAULT_MARGIN_PERCENT,
-        DEFAULT_BACKFILL_SHARE_PERCENT,
-        clock.clone(),
-    )
+    let quota = Quota { requests: 6000, window: Duration::from_mins(1) };
+    RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, DEFAULT_BACKFILL_SHARE_PERCENT, clock.clone())
 }
 
 fn door_to(origin: &str, transport: Transport, clock: Clock, timeouts: Timeouts) -> Door {
@@ -88,11 +73,7 @@ enum Reply {
 }
 
 fn json_reply(status: u16, body: &str) -> Reply {
-    Reply::Whole(
-        status,
-        vec![("content-type", "application/json; charset=utf-8".to_owned())],
-        body.to_owned().into(),
-    )
+    Reply::Whole(status, vec![("content-type", "application/json; charset=utf-8".to_owned())], body.to_owned().into())
 }
 
 fn ok() -> Reply {
@@ -120,72 +101,43 @@ struct Stand {
 
 impl Stand {
     fn new(script: impl IntoIterator<Item = Reply>) -> Self {
-        Self {
-            script: Arc::new(Mutex::new(script.into_iter().collect())),
-            seen: Arc::default(),
-        }
+        Self { script: Arc::new(Mutex::new(script.into_iter().collect())), seen: Arc::default() }
     }
 
     fn door(&self) -> Door {
         let router = Router::new().fallback(serve).with_state(self.clone());
         let clock = Clock::virtual_at(start());
-        door_to(
-            "https://bank.test",
-            Transport::in_process(router),
-            clock,
-            Timeouts::default(),
-        )
+        door_to("https://bank.test", Transport::in_process(router), clock, Timeouts::default())
     }
 
     fn targets(&self) -> Vec<String> {
-        self.seen
-            .lock()
-            .expect("not poisoned")
-            .iter()
-            .map(|(_, target, _)| target.clone())
-            .collect()
+        self.seen.lock().expect("not poisoned").iter().map(|(_, target, _)| target.clone()).collect()
     }
 
     /// Seconds between the first request and each.
     fn seconds(&self) -> Vec<u64> {
         let seen = self.seen.lock().expect("not poisoned");
-        seen.iter()
-            .map(|(at, ..)| at.duration_since(seen[0].0).as_secs())
-            .collect()
+        seen.iter().map(|(at, ..)| at.duration_since(seen[0].0).as_secs()).collect()
     }
 }
 
 async fn serve(State(stand): State<Stand>, request: Request) -> Response {
     let target = format!("{} {}", request.method(), request.uri());
-    stand
-        .seen
-        .lock()
-        .expect("not poisoned")
-        .push((Instant::now(), target, request.headers().clone()));
+    stand.seen.lock().expect("not poisoned").push((Instant::now(), target, request.headers().clone()));
     let reply = {
         let mut script = stand.script.lock().expect("not poisoned");
-        if script.len() > 1 {
-            script.pop_front()
-        } else {
-            script.front().cloned()
-        }
+        if script.len() > 1 { script.pop_front() } else { script.front().cloned() }
     };
     let chunk = |text: &'static str| Ok(Bytes::from_static(text.as_bytes()));
     match reply.expect("a script") {
         Reply::Whole(status, headers, body) => {
-            let builder = headers
-                .iter()
-                .fold(Response::builder().status(status), |b, (name, value)| {
-                    b.header(*name, value)
-                });
+            let builder =
+                headers.iter().fold(Response::builder().status(status), |b, (name, value)| b.header(*name, value));
             builder.body(Body::from(body)).expect("a response")
         }
         Reply::CutBody(status) => {
             let broken = futures_util::stream::iter([chunk("{\"half\":"), Err(std::io::Error::other("reset"))]);
-            Response::builder()
-                .status(status)
-                .body(Body::from_stream(broken))
-                .expect("a response")
+            Response::builder().status(status).body(Body::from_stream(broken)).expect("a response")
         }
         Reply::Endless => {
             let megabyte = Bytes::from(vec![b' '; 1024 * 1024]);
@@ -198,29 +150,15 @@ async fn serve(State(stand): State<Stand>, request: Request) -> Response {
 }
 
 async fn echo(status: u16, request: Request) -> Response {
-    let headers: Vec<String> = request
-        .headers()
-        .values()
-        .map(|v| v.to_str().expect("text").to_owned())
-        .collect();
-    let query = request
-        .uri()
-        .query()
-        .unwrap_or_default()
-        .split('=')
-        .next_back()
-        .unwrap_or_default()
-        .to_owned();
+    let headers: Vec<String> = request.headers().values().map(|v| v.to_str().expect("text").to_owned()).collect();
+    let query = request.uri().query().unwrap_or_default().split('=').next_back().unwrap_or_default().to_owned();
     let body = axum::body::to_bytes(request.into_body(), 1024).await.expect("a body");
     let body = String::from_utf8(body.to_vec()).expect("text");
     let heard = format!("{headers:?} {query} {body} \u{1b}[2J");
     let invalid = json!([{"field": query, "message": heard}]);
     let error = json!({"code": query, "message": heard, "extra": {"invalid-params": invalid}});
     let answer = json!({"error": error, "request_id": "r-9"}).to_string();
-    Response::builder()
-        .status(status)
-        .body(Body::from(answer))
-        .expect("a response")
+    Response::builder().status(status).body(Body::from(answer)).expect("a response")
 }
 
 async fn get(stand: &Stand) -> Result<Answer, HttpError> {
@@ -228,31 +166,18 @@ async fn get(stand: &Stand) -> Result<Answer, HttpError> {
 }
 
 async fn post(stand: &Stand) -> Result<Answer, HttpError> {
-    stand
-        .door()
-        .post(
-            "/v1/refresh/tasks/",
-            &json!({"access_token": BODY_SECRET}),
-            Lane::Scheduled,
-        )
-        .await
+    stand.door().post("/v1/refresh/tasks/", &json!({"access_token": BODY_SECRET}), Lane::Scheduled).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_carries_body_attempts_and_request_id_and_the_request_its_headers() {
     let stand = Stand::new([Reply::Whole(
         200,
-        vec![
-            ("content-type", "application/json".into()),
-            ("x-request-id", "req-1\u{7f}".replace('\u{7f}', "")),
-        ],
+        vec![("content-type", "application/json".into()), ("x-request-id", "req-1\u{7f}".replace('\u{7f}', ""))],
         "{}".into(),
     )]);
     let door = stand.door();
-    let answer = door
-        .get("/v1/links/", &[("page", "2"), ("q", "a b&c")], Lane::Person)
-        .await
-        .expect("an answer");
+    let answer = door.get("/v1/links/", &[("page", "2"), ("q", "a b&c")], Lane::Person).await.expect("an answer");
     assert_eq!((answer.status, &answer.body[..], answer.attempts), (200, &b"{}"[..], 1));
     assert_eq!(answer.request_id.as_deref(), Some("req-1"));
     assert_eq!(door.requests_sent(), 1);
@@ -283,17 +208,10 @@ async fn a_throttle_is_waited_out_in_every_form() {
         let stand = Stand::new([reply.clone(), ok()]);
         let answer = get(&stand).await.expect("an answer after the wait");
         assert_eq!(answer.attempts, 2);
-        assert!(
-            (seconds..=seconds + 2).contains(&stand.seconds()[1]),
-            "{:?} for {seconds}",
-            stand.seconds()
-        );
+        assert!((seconds..=seconds + 2).contains(&stand.seconds()[1]), "{:?} for {seconds}", stand.seconds());
 
         let stand = Stand::new([reply, ok()]);
-        assert_eq!(
-            post(&stand).await.expect("a throttled POST was not executed").attempts,
-            2
-        );
+        assert_eq!(post(&stand).await.expect("a throttled POST was not executed").attempts, 2);
     }
 }
 
@@ -303,34 +221,17 @@ async fn a_long_throttle_is_handed_back_with_its_end_and_then_nothing_is_sent() 
         let stand = Stand::new([throttle_with(retry_after), ok()]);
         let door = stand.door();
         let before = start();
-        let error = door
-            .get("/v1/links/", &[], Lane::Scheduled)
-            .await
-            .expect_err("deferred");
-        let HttpError::RateLimited { until, .. } = &error else {
-            panic!("{error}")
-        };
+        let error = door.get("/v1/links/", &[], Lane::Scheduled).await.expect_err("deferred");
+        let HttpError::RateLimited { until, .. } = &error else { panic!("{error}") };
         let wait = until.duration_since(before).unsigned_abs();
-        assert!(
-            wait >= hold && wait < hold + Duration::from_secs(1),
-            "{wait:?} for {retry_after}"
-        );
-        let again = door
-            .post("/v1/users/", &json!({}), Lane::Person)
-            .await
-            .expect_err("held");
+        assert!(wait >= hold && wait < hold + Duration::from_secs(1), "{wait:?} for {retry_after}");
+        let again = door.post("/v1/users/", &json!({}), Lane::Person).await.expect_err("held");
         assert!(
             matches!(again, HttpError::RateLimited { until: same, .. } if same.duration_since(*until).abs().as_millis() < 100)
         );
         assert_eq!((again.attempts(), stand.targets().len()), (0, 1));
         tokio::time::sleep(hold).await;
-        assert_eq!(
-            door.get("/v1/links/", &[], Lane::Scheduled)
-                .await
-                .expect("lifted")
-                .attempts,
-            1
-        );
+        assert_eq!(door.get("/v1/links/", &[], Lane::Scheduled).await.expect("lifted").attempts, 1);
     }
 }
 
@@ -338,22 +239,13 @@ async fn a_long_throttle_is_handed_back_with_its_end_and_then_nothing_is_sent() 
 async fn an_endless_throttle_ends_the_call_and_grows_from_call_to_call() {
     let stand = Stand::new([page(429, "text/plain", "")]);
     let door = stand.door();
-    let error = door
-        .get("/v1/links/", &[], Lane::Scheduled)
-        .await
-        .expect_err("deferred");
+    let error = door.get("/v1/links/", &[], Lane::Scheduled).await.expect_err("deferred");
     assert!(matches!(error, HttpError::RateLimited { .. }));
     assert_eq!(error.attempts(), 3);
     let seconds = stand.seconds();
-    assert!(
-        (6..8).contains(&seconds[1]) && (22..25).contains(&seconds[2]),
-        "{seconds:?}"
-    );
+    assert!((6..8).contains(&seconds[1]) && (22..25).contains(&seconds[2]), "{seconds:?}");
     assert!(door.limiter().held_for().expect("held") > Duration::from_secs(30));
-    assert_eq!(
-        door.limiter().drain_usage().iter().map(|u| u.rate_limited).sum::<u32>(),
-        3
-    );
+    assert_eq!(door.limiter().drain_usage().iter().map(|u| u.rate_limited).sum::<u32>(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -361,10 +253,7 @@ async fn a_used_up_quota_is_refused_and_slows_nobody() {
     let body = r#"{"error":{"message":"Refresh limit for the access_token exceeded"}}"#;
     let stand = Stand::new([json_reply(429, body)]);
     let door = stand.door();
-    let error = door
-        .post("/v1/refresh/tasks/", &json!({}), Lane::Scheduled)
-        .await
-        .expect_err("refused");
+    let error = door.post("/v1/refresh/tasks/", &json!({}), Lane::Scheduled).await.expect_err("refused");
     assert!(matches!(&error, HttpError::Refused { status: 429, .. }), "{error}");
     assert_eq!((door.limiter().held_for(), error.attempts()), (None, 1));
 }
@@ -374,20 +263,9 @@ async fn a_refusal_keeps_the_document_and_is_not_tried_again() {
     for status in [400, 401, 403, 404, 410, 415] {
         let stand = Stand::new([json_reply(status, r#"{"detail":"Not Found.","request_id":"r-1"}"#)]);
         let error = get(&stand).await.expect_err("refused");
-        let HttpError::Refused {
-            status: seen, document, ..
-        } = &error
-        else {
-            panic!("{error}")
-        };
-        assert_eq!(
-            (*seen, document.message.as_deref(), document.is_structured),
-            (status, Some("Not Found."), true)
-        );
-        assert_eq!(
-            error.to_string(),
-            format!("GET /v1/links/: refused with {status}: Not Found. (request r-1)")
-        );
+        let HttpError::Refused { status: seen, document, .. } = &error else { panic!("{error}") };
+        assert_eq!((*seen, document.message.as_deref(), document.is_structured), (status, Some("Not Found."), true));
+        assert_eq!(error.to_string(), format!("GET /v1/links/: refused with {status}: Not Found. (request r-1)"));
         assert_eq!(stand.targets().len(), 1);
     }
 }
@@ -397,10 +275,7 @@ fn faults() -> Vec<(Reply, TransientCause)> {
     vec![
         (json_reply(500, "{}"), TransientCause::Status(500)),
         (json_reply(408, "{}"), TransientCause::Status(408)),
-        (
-            page(502, "text/html", "<html>Bad Gateway</html>"),
-            TransientCause::Status(502),
-        ),
+        (page(502, "text/html", "<html>Bad Gateway</html>"), TransientCause::Status(502)),
         (page(200, "text/html", "<html>Log in</html>"), TransientCause::NotJson),
         (page(200, "text/plain", "{}"), TransientCause::NotJson),
         (json_reply(200, ""), TransientCause::Empty),
@@ -419,13 +294,8 @@ async fn a_get_gets_over_every_fault_and_names_the_one_that_stays() {
 
         let stand = Stand::new([reply]);
         let door = stand.door();
-        let error = door
-            .get("/v1/links/", &[], Lane::Scheduled)
-            .await
-            .expect_err("it stays");
-        let HttpError::Transient { cause, .. } = &error else {
-            panic!("{error}")
-        };
+        let error = door.get("/v1/links/", &[], Lane::Scheduled).await.expect_err("it stays");
+        let HttpError::Transient { cause, .. } = &error else { panic!("{error}") };
         assert_eq!((cause, error.attempts(), stand.targets().len()), (&expected, 3, 3));
         assert_eq!(door.limiter().drain_usage().iter().map(|u| u.failed).sum::<u32>(), 3);
         assert_eq!(door.limiter().held_for(), None);
@@ -437,25 +307,14 @@ async fn a_post_or_delete_with_a_fault_is_sent_once_and_its_outcome_is_unknown()
     for (reply, expected) in faults() {
         let stand = Stand::new([reply, ok()]);
         let error = post(&stand).await.expect_err("unknown");
-        assert!(
-            matches!(&error, HttpError::OutcomeUnknown { cause, .. } if *cause == expected),
-            "{error}"
-        );
+        assert!(matches!(&error, HttpError::OutcomeUnknown { cause, .. } if *cause == expected), "{error}");
         assert_eq!((error.attempts(), stand.targets().len()), (1, 1));
     }
     let stand = Stand::new([Reply::Hang, ok()]);
-    let error = stand
-        .door()
-        .delete("/v1/links/1/", Lane::Person)
-        .await
-        .expect_err("unknown");
+    let error = stand.door().delete("/v1/links/1/", Lane::Person).await.expect_err("unknown");
     assert!(matches!(error, HttpError::OutcomeUnknown { .. }));
     let stand = Stand::new([page(204, "text/plain", "")]);
-    let gone = stand
-        .door()
-        .delete("/v1/links/1/", Lane::Person)
-        .await
-        .expect("deleted");
+    let gone = stand.door().delete("/v1/links/1/", Lane::Person).await.expect("deleted");
     assert_eq!((gone.status, gone.body.len()), (204, 0));
 }
 
@@ -467,43 +326,19 @@ async fn a_maintenance_hint_delays_the_next_attempt_or_is_handed_back() {
     assert_eq!(stand.seconds()[1], 40);
     let stand = Stand::new([busy("3600"), ok()]);
     let error = get(&stand).await.expect_err("later");
-    assert!(
-        matches!(error, HttpError::Transient { retry_at: Some(at), .. } if at > start()),
-        "{error}"
-    );
+    assert!(matches!(error, HttpError::Transient { retry_at: Some(at), .. } if at > start()), "{error}");
     assert_eq!(stand.targets().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_beyond_the_cap_is_refused_announced_or_not() {
-    for reply in [
-        page(200, "application/json", vec![b' '; 40 * 1024 * 1024]),
-        Reply::Endless,
-    ] {
+    for reply in [page(200, "application/json", vec![b' '; 40 * 1024 * 1024]), Reply::Endless] {
         let stand = Stand::new([reply.clone()]);
         let error = get(&stand).await.expect_err("too large");
-        assert!(
-            matches!(
-                error,
-                HttpError::TooLarge {
-                    cap_bytes: MAX_BODY_BYTES,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, HttpError::TooLarge { cap_bytes: MAX_BODY_BYTES, .. }), "{error}");
         assert_eq!(stand.targets().len(), 1);
         let error = post(&Stand::new([reply])).await.expect_err("unknown");
-        assert!(
-            matches!(
-                error,
-                HttpError::OutcomeUnknown {
-                    cause: TransientCause::TooLarge,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, HttpError::OutcomeUnknown { cause: TransientCause::TooLarge, .. }), "{error}");
     }
 }
 
@@ -514,45 +349,26 @@ async fn a_get_follows_one_redirect_within_the_origin_with_its_headers() {
             let stand = Stand::new([redirect(status, location), ok()]);
             assert_eq!(get(&stand).await.expect("followed").attempts, 2);
             assert_eq!(stand.targets()[1], "GET /v1/links/x/");
-            assert_eq!(
-                stand.seen.lock().expect("not poisoned")[1].2["x-access-secret"],
-                CLIENT_SECRET
-            );
+            assert_eq!(stand.seen.lock().expect("not poisoned")[1].2["x-access-secret"], CLIENT_SECRET);
         }
     }
     let stand = Stand::new([redirect(301, "/again")]);
     let error = get(&stand).await.expect_err("a loop");
-    assert!(
-        matches!(
-            error,
-            HttpError::Transient {
-                cause: TransientCause::Status(301),
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, HttpError::Transient { cause: TransientCause::Status(301), .. }), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_redirect_elsewhere_or_of_a_post_is_not_followed() {
-    for location in [
-        "https://evil.test/",
-        "http://bank.test/",
-        "https://bank.test:444/",
-        "//evil.test/",
-        "https://u@bank.test/",
-    ] {
+    for location in
+        ["https://evil.test/", "http://bank.test/", "https://bank.test:444/", "//evil.test/", "https://u@bank.test/"]
+    {
         let stand = Stand::new([redirect(302, location), ok()]);
         let error = get(&stand).await.expect_err("foreign");
         assert!(matches!(error, HttpError::ForeignOrigin { .. }), "{location}: {error}");
         assert_eq!(stand.targets().len(), 1);
     }
     let stand = Stand::new([redirect(308, "/v1/refresh/tasks"), ok()]);
-    assert!(matches!(
-        post(&stand).await,
-        Err(HttpError::Refused { status: 308, .. })
-    ));
+    assert!(matches!(post(&stand).await, Err(HttpError::Refused { status: 308, .. })));
     let stand = Stand::new([redirect(303, "/v1/refresh/tasks"), ok()]);
     assert!(matches!(post(&stand).await, Err(HttpError::OutcomeUnknown { .. })));
     assert_eq!(stand.targets().len(), 1);
@@ -562,11 +378,9 @@ async fn a_redirect_elsewhere_or_of_a_post_is_not_followed() {
 async fn only_references_within_the_origin_are_followed() {
     let stand = Stand::new([ok()]);
     let door = stand.door();
-    for good in [
-        "/v3/items?after=MzIx",
-        "https://bank.test/v3/items?after=MzIx",
-        "https://BANK.test:443/v3/items?after=MzIx#x",
-    ] {
+    for good in
+        ["/v3/items?after=MzIx", "https://bank.test/v3/items?after=MzIx", "https://BANK.test:443/v3/items?after=MzIx#x"]
+    {
         door.get_following(good, Lane::Scheduled).await.expect("followed");
     }
     assert_eq!(stand.targets(), ["GET /v3/items?after=MzIx"; 3]);
@@ -596,22 +410,12 @@ async fn only_references_within_the_origin_are_followed() {
 async fn an_odd_path_is_not_sent() {
     let stand = Stand::new([ok()]);
     let door = stand.door();
-    for bad in [
-        "v1/links",
-        "",
-        "/v1/links/../users/",
-        "/v1/./x",
-        "/v1/%2E./x",
-        "/v1/.\t./x",
-        "/v1\\..\\x",
-    ] {
+    for bad in ["v1/links", "", "/v1/links/../users/", "/v1/./x", "/v1/%2E./x", "/v1/.\t./x", "/v1\\..\\x"] {
         let error = door.get(bad, &[], Lane::Scheduled).await.expect_err("not sent");
         assert!(matches!(error, HttpError::NotSent { .. }), "{bad}: {error}");
     }
     assert_eq!(stand.targets().len(), 0);
-    door.get("//evil.test/?q#f", &[], Lane::Scheduled)
-        .await
-        .expect("an answer");
+    door.get("//evil.test/?q#f", &[], Lane::Scheduled).await.expect("an answer");
     assert_eq!(stand.targets(), ["GET //evil.test/%3Fq%23f"]);
 }
 
@@ -620,14 +424,7 @@ async fn every_attempt_passes_the_limiter() {
     let stand = Stand::new([json_reply(500, "{}"), redirect(301, "/b"), json_reply(500, "{}"), ok()]);
     let door = stand.door();
     let answer = door.get("/v1/links/", &[], Lane::Scheduled).await.expect("an answer");
-    assert_eq!(
-        (
-            answer.attempts,
-            door.requests_sent(),
-            door.limiter().state().admitted_in_window
-        ),
-        (4, 4, 4)
-    );
+    assert_eq!((answer.attempts, door.requests_sent(), door.limiter().state().admitted_in_window), (4, 4, 4));
 }
 
 #[tokio::test(start_paused = true)]
@@ -637,11 +434,7 @@ async fn a_seed_makes_the_waits_repeat() {
         let stand = Stand::new([json_reply(500, "{}")]);
         get(&stand).await.expect_err("it stays");
         let seen = stand.seen.lock().expect("not poisoned");
-        runs.push(
-            seen.iter()
-                .map(|(at, ..)| at.duration_since(seen[0].0))
-                .collect::<Vec<_>>(),
-        );
+        runs.push(seen.iter().map(|(at, ..)| at.duration_since(seen[0].0)).collect::<Vec<_>>());
     }
     assert_eq!(runs[0], runs[1]);
 }
@@ -697,29 +490,14 @@ async fn no_secret_reaches_log_error_or_debug() {
         let outcome = door.get("/v1/links/abc/", &query, Lane::Scheduled).await;
         write!(shown, "{door:?} {outcome:?} {:?}", door.limiter()).expect("written");
         shown += &outcome.map_or_else(|error| error.to_string(), |answer| format!("{answer:?}"));
-        let outcome = door
-            .post(
-                "/v1/links/abc/",
-                &json!({"a": [{"token": BODY_SECRET}]}),
-                Lane::Scheduled,
-            )
-            .await;
+        let outcome = door.post("/v1/links/abc/", &json!({"a": [{"token": BODY_SECRET}]}), Lane::Scheduled).await;
         write!(shown, "{outcome:?}").expect("written");
         shown += &outcome.map_or_else(|error| error.to_string(), |answer| format!("{answer:?}"));
-        let outcome = door
-            .get_following(&format!("/v1/links/abc/?page={QUERY_SECRET}"), Lane::Scheduled)
-            .await;
+        let outcome = door.get_following(&format!("/v1/links/abc/?page={QUERY_SECRET}"), Lane::Scheduled).await;
         write!(shown, "{outcome:?}").expect("written");
     }
     let log = log.text();
-    for expected in [
-        "http.method",
-        "http.path",
-        "http.status=400",
-        "attempt=1",
-        "duration_ms",
-        "/v1/links/abc/",
-    ] {
+    for expected in ["http.method", "http.path", "http.status=400", "attempt=1", "duration_ms", "/v1/links/abc/"] {
         assert!(log.contains(expected), "{expected} is missing from {log}");
     }
     for (place, text) in [("log", &log), ("errors", &shown)] {

@@ -13,10 +13,7 @@ const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// What the loop does, and in which schema.
 #[derive(Clone, Copy)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent switches, each named by what it is"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, each named by what it is")]
 pub(crate) struct Parts {
     /// `raw` as JSONB; otherwise NULL.
     pub(crate) raw: bool,
@@ -34,14 +31,8 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// The ceiling.
-    pub(crate) const ALL: Self = Self {
-        raw: true,
-        day_checks: true,
-        day_index: true,
-        full: true,
-        find: false,
-        change: false,
-    };
+    pub(crate) const ALL: Self =
+        Self { raw: true, day_checks: true, day_index: true, full: true, find: false, change: false };
 }
 
 /// A store that is filled by nothing but the loop.
@@ -52,10 +43,7 @@ pub(crate) struct Bare {
 }
 
 impl Bare {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the ceiling is measured beside the store, not through it"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the ceiling is measured beside the store, not through it")]
     pub(crate) fn open(path: &Path, parts: Parts) -> Self {
         let connection = Connection::open(path).expect("a file");
         let mut schema = SCHEMA.to_owned();
@@ -65,18 +53,11 @@ impl Bare {
             }
         }
         if !parts.day_index {
-            schema = without(
-                &schema,
-                "CREATE INDEX transactions_by_day ON transactions (account_id, transacted_on);",
-            );
+            schema = without(&schema, "CREATE INDEX transactions_by_day ON transactions (account_id, transacted_on);");
         }
-        connection
-            .execute_batch(&format!("PRAGMA page_size = 8192; {schema}"))
-            .expect("the schema");
+        connection.execute_batch(&format!("PRAGMA page_size = 8192; {schema}")).expect("the schema");
         let synchronous = if parts.full { "FULL" } else { "NORMAL" };
-        connection
-            .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
-            .expect("WAL");
+        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("WAL");
         // As src/store/open.rs configures its writer.
         connection
             .execute_batch(&format!(
@@ -88,11 +69,7 @@ impl Bare {
                  INSERT INTO users (user_id, source_id, upstream_id, first_seen_at) VALUES (1, 1, 'user', 0);"
             ))
             .expect("the pragmas");
-        Self {
-            connection,
-            parts,
-            next_change_id: 1,
-        }
+        Self { connection, parts, next_change_id: 1 }
     }
 
     /// Writes a link's pages, each in a transaction of its own. Only that is timed.
@@ -128,9 +105,7 @@ impl Bare {
         account_ids: &[(String, i64)],
         page: &TransactionPage,
     ) -> rusqlite::Result<()> {
-        let txn = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let txn = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
             let mut upsert = txn.prepare_cached(
                 "INSERT INTO transactions (link_id, account_id, upstream_id, external_id, status, amount_minor, memo_minor,

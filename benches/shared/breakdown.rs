@@ -14,66 +14,14 @@ const ROUNDS: usize = 3;
 pub(crate) async fn print() {
     let variants: [(&str, Parts); 9] = [
         ("bare loop", Parts::ALL),
-        (
-            "less jsonb(raw)",
-            Parts {
-                raw: false,
-                ..Parts::ALL
-            },
-        ),
-        (
-            "less CHECKs on days",
-            Parts {
-                day_checks: false,
-                ..Parts::ALL
-            },
-        ),
-        (
-            "less index by day",
-            Parts {
-                day_index: false,
-                ..Parts::ALL
-            },
-        ),
-        (
-            "synchronous = NORMAL",
-            Parts {
-                full: false,
-                ..Parts::ALL
-            },
-        ),
-        (
-            "less all four",
-            Parts {
-                raw: false,
-                day_checks: false,
-                day_index: false,
-                full: false,
-                ..Parts::ALL
-            },
-        ),
-        (
-            "and a look before",
-            Parts {
-                find: true,
-                ..Parts::ALL
-            },
-        ),
-        (
-            "and a change row",
-            Parts {
-                change: true,
-                ..Parts::ALL
-            },
-        ),
-        (
-            "and both",
-            Parts {
-                find: true,
-                change: true,
-                ..Parts::ALL
-            },
-        ),
+        ("less jsonb(raw)", Parts { raw: false, ..Parts::ALL }),
+        ("less CHECKs on days", Parts { day_checks: false, ..Parts::ALL }),
+        ("less index by day", Parts { day_index: false, ..Parts::ALL }),
+        ("synchronous = NORMAL", Parts { full: false, ..Parts::ALL }),
+        ("less all four", Parts { raw: false, day_checks: false, day_index: false, full: false, ..Parts::ALL }),
+        ("and a look before", Parts { find: true, ..Parts::ALL }),
+        ("and a change row", Parts { change: true, ..Parts::ALL }),
+        ("and both", Parts { find: true, change: true, ..Parts::ALL }),
     ];
     let mut took: Vec<Vec<Duration>> = vec![Vec::new(); variants.len() + 1];
     for _ in 0..ROUNDS {
@@ -89,11 +37,7 @@ pub(crate) async fn print() {
     let speeds: Vec<u64> = took.iter_mut().map(|rounds| median_speed(rounds)).collect();
     let names = variants.iter().map(|v| v.0).chain(["passbook"]);
     for (name, speed) in names.zip(&speeds) {
-        table.row(&[
-            name.to_owned(),
-            grouped(*speed),
-            format!("{} %", percent(*speed, speeds[0])),
-        ]);
+        table.row(&[name.to_owned(), grouped(*speed), format!("{} %", percent(*speed, speeds[0]))]);
     }
 }
 
@@ -105,9 +49,7 @@ fn median_speed(rounds: &mut [Duration]) -> u64 {
 fn bare_round(parts: Parts) -> Duration {
     let dir = tempfile::tempdir().expect("a directory");
     let mut bare = Bare::open(&dir.path().join("bare.db"), parts);
-    (0..STEP_ROWS / LINK_ROWS)
-        .map(|link| bare.fill_link(link, &pages_of_link(link, now())))
-        .sum()
+    (0..STEP_ROWS / LINK_ROWS).map(|link| bare.fill_link(link, &pages_of_link(link, now()))).sum()
 }
 
 async fn our_round() -> Duration {

@@ -20,42 +20,12 @@ const ROW_STEP_SECONDS: i64 = 15_000;
 const PENDING_ROWS: usize = 6;
 
 const MERCHANTS: [(&str, &str, &str, &str); 6] = [
-    (
-        "Blue Bottle Coffee",
-        "POS PURCHASE BLUE BOTTLE COFFEE #0412 OAKLAND CA",
-        "Food and Drink > Coffee",
-        "5814",
-    ),
-    (
-        "Trader Joe's",
-        "TRADER JOE'S #552 QPS SEATTLE WA CARD 4411",
-        "Shops > Groceries",
-        "5411",
-    ),
-    (
-        "Shell",
-        "SHELL OIL 57444183309 PORTLAND OR",
-        "Travel > Gas Stations",
-        "5541",
-    ),
-    (
-        "Netflix",
-        "NETFLIX.COM 866-579-7172 CA RECURRING",
-        "Service > Subscription",
-        "4899",
-    ),
-    (
-        "City Power and Light",
-        "CITY POWER AND LIGHT WEB PMT 00172934",
-        "Service > Utilities",
-        "4900",
-    ),
-    (
-        "Corner Pharmacy",
-        "CORNER PHARMACY 1189 DENVER CO",
-        "Healthcare > Pharmacies",
-        "5912",
-    ),
+    ("Blue Bottle Coffee", "POS PURCHASE BLUE BOTTLE COFFEE #0412 OAKLAND CA", "Food and Drink > Coffee", "5814"),
+    ("Trader Joe's", "TRADER JOE'S #552 QPS SEATTLE WA CARD 4411", "Shops > Groceries", "5411"),
+    ("Shell", "SHELL OIL 57444183309 PORTLAND OR", "Travel > Gas Stations", "5541"),
+    ("Netflix", "NETFLIX.COM 866-579-7172 CA RECURRING", "Service > Subscription", "4899"),
+    ("City Power and Light", "CITY POWER AND LIGHT WEB PMT 00172934", "Service > Utilities", "4900"),
+    ("Corner Pharmacy", "CORNER PHARMACY 1189 DENVER CO", "Healthcare > Pharmacies", "5912"),
 ];
 
 /// One link's accounts and its whole history, newest first, page by page.
@@ -66,9 +36,7 @@ pub(crate) fn pages_of_link(link: usize, now: Timestamp) -> Vec<TransactionPage>
     (0..PAGES_PER_LINK)
         .map(|page| TransactionPage {
             accounts: accounts.clone(),
-            rows: (page * PAGE_ROWS..(page + 1) * PAGE_ROWS)
-                .map(|nth| row(&mut rng, &accounts, nth, now))
-                .collect(),
+            rows: (page * PAGE_ROWS..(page + 1) * PAGE_ROWS).map(|nth| row(&mut rng, &accounts, nth, now)).collect(),
             rejected: Vec::new(),
             total: u64::try_from(total).ok(),
             next: None,
@@ -113,11 +81,7 @@ fn row(rng: &mut StdRng, accounts: &[AccountRecord], nth: usize, now: Timestamp)
     let transacted_at = now.saturating_sub(age).unwrap_or(now);
     let transacted_on = transacted_at.to_zoned(TimeZone::UTC).date();
     let is_posted = nth >= PENDING_ROWS;
-    let posted_at = is_posted.then(|| {
-        transacted_at
-            .saturating_add(SignedDuration::from_hours(20))
-            .unwrap_or(now)
-    });
+    let posted_at = is_posted.then(|| transacted_at.saturating_add(SignedDuration::from_hours(20)).unwrap_or(now));
     let word = if is_posted { "POSTED" } else { "PENDING" };
     let cents: i64 = rng.random_range(100..20_000);
     let upstream_id = hex_id(rng);

@@ -75,12 +75,7 @@ pub(crate) fn open_store(config: &Config, clock: &Clock) -> Store {
 
 /// An engine on a store, as a process that has just started has one.
 pub(crate) async fn engine(config: &Config, store: &Store, clock: &Clock, transport: Transport) -> Arc<Engine> {
-    let options = BuildOptions {
-        store: store.clone(),
-        clock: clock.clone(),
-        transport,
-        seed: 11,
-    };
+    let options = BuildOptions { store: store.clone(), clock: clock.clone(), transport, seed: 11 };
     Arc::new(daemon::build(config, options).await.expect("an engine"))
 }
 

@@ -10,9 +10,7 @@ impl Table {
     /// Prints the title and the heads of the columns; a column is as wide as its head, padded by the caller where need be.
     pub(crate) fn new(title: &str, heads: &[&str]) -> Self {
         println!("\n{title}");
-        let table = Self {
-            widths: heads.iter().map(|head| head.chars().count()).collect(),
-        };
+        let table = Self { widths: heads.iter().map(|head| head.chars().count()).collect() };
         table.row(&heads.iter().map(|head| (*head).trim().to_owned()).collect::<Vec<_>>());
         table
     }

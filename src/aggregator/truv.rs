@@ -51,10 +51,7 @@ pub fn is_development_secret(secret: &str) -> bool {
 /// The two headers that every request carries; `None` if the credentials hold characters no header can.
 pub fn headers(client_id: &str, access_secret: &Secret) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
-    for (name, value) in [
-        ("x-access-client-id", client_id),
-        ("x-access-secret", access_secret.expose()),
-    ] {
+    for (name, value) in [("x-access-client-id", client_id), ("x-access-secret", access_secret.expose())] {
         let mut value = HeaderValue::from_str(value).ok()?;
         value.set_sensitive(true);
         headers.insert(HeaderName::from_static(name), value);
@@ -64,35 +61,22 @@ pub fn headers(client_id: &str, access_secret: &Secret) -> Option<HeaderMap> {
 
 /// How Truv writes errors, and which 429 is no request throttle.
 pub fn dialect() -> Dialect {
-    Dialect {
-        read_error: ErrorDocument::read,
-        is_quota,
-    }
+    Dialect { read_error: ErrorDocument::read, is_quota }
 }
 
 /// Source: section 2: the refresh limit answers 429 with this text, whatever its code.
 fn is_quota(_status: u16, document: &ErrorDocument) -> bool {
-    document
-        .message
-        .as_deref()
-        .is_some_and(|m| m.to_ascii_lowercase().contains("refresh limit"))
+    document.message.as_deref().is_some_and(|m| m.to_ascii_lowercase().contains("refresh limit"))
 }
 
 impl Truv {
     /// A credential that speaks through `door`.
     pub fn new(door: Door, page_size: u32, is_development: bool) -> Self {
-        Self(Arc::new(Inner {
-            door,
-            page_size: page_size.to_string(),
-            is_development,
-        }))
+        Self(Arc::new(Inner { door, page_size: page_size.to_string(), is_development }))
     }
 
     pub(super) fn refresh_terms(&self) -> RefreshTerms {
-        RefreshTerms {
-            price_unit: "verification",
-            lifetime_cap: self.0.is_development.then_some(DEVELOPMENT_TASKS),
-        }
+        RefreshTerms { price_unit: "verification", lifetime_cap: self.0.is_development.then_some(DEVELOPMENT_TASKS) }
     }
 
     async fn get(&self, context: &CallContext, path: &str, query: &[(&str, &str)]) -> Result<Answer, HttpError> {
@@ -100,9 +84,7 @@ impl Truv {
     }
 
     pub(super) async fn check(&self, context: &CallContext) -> Result<(), CallError> {
-        let answer = self
-            .get(context, "/v1/users/", &[("page_size", "1"), ("list_links", "false")])
-            .await?;
+        let answer = self.get(context, "/v1/users/", &[("page_size", "1"), ("list_links", "false")]).await?;
         parse::<wire::List<'_>>("the list of users", &answer)?;
         Ok(())
     }
@@ -112,28 +94,15 @@ impl Truv {
         let query = [("page", page), ("page_size", LIST_PAGE_SIZE), ("list_links", "true")];
         let answer = self.get(context, "/v1/users/", &query).await?;
         let list: wire::List<'_> = parse("the list of users", &answer)?;
-        let users = list
-            .results
-            .iter()
-            .map(|raw| listed_user(raw))
-            .collect::<Result<_, _>>()?;
-        Ok(UserPage {
-            users,
-            next: next_page(&list.next, page),
-        })
+        let users = list.results.iter().map(|raw| listed_user(raw)).collect::<Result<_, _>>()?;
+        Ok(UserPage { users, next: next_page(&list.next, page) })
     }
 
     pub(super) async fn user_links(&self, context: &CallContext, user: &str) -> Result<Vec<LinkRecord>, CallError> {
         let mut links = Vec::new();
-        self.list(
-            context,
-            "/v1/links/",
-            &[("user_id", user)],
-            "the links of a user",
-            |raw| {
-                links.extend(normalize::link(raw));
-            },
-        )
+        self.list(context, "/v1/links/", &[("user_id", user)], "the links of a user", |raw| {
+            links.extend(normalize::link(raw));
+        })
         .await?;
         Ok(links)
     }
@@ -163,10 +132,7 @@ impl Truv {
                 None => return Ok(()),
             }
         }
-        Err(CallError::Malformed {
-            what,
-            reason: format!("more than {MAX_LIST_PAGES} pages"),
-        })
+        Err(CallError::Malformed { what, reason: format!("more than {MAX_LIST_PAGES} pages") })
     }
 
     pub(super) async fn link(&self, context: &CallContext, link: &str) -> Result<Option<LinkRecord>, CallError> {
@@ -177,10 +143,7 @@ impl Truv {
 
     pub(super) async fn start_refresh(&self, context: &CallContext, token: &Secret) -> Result<String, CallError> {
         let body = json!({ "access_token": token.expose(), "product_type": PRODUCT });
-        let answer = counted(
-            context,
-            self.0.door.post("/v1/refresh/tasks/", &body, context.lane).await,
-        );
+        let answer = counted(context, self.0.door.post("/v1/refresh/tasks/", &body, context.lane).await);
         let answer = answer.map_err(|error| {
             // A 403 here may be the cap of a development key: whether the link may be read, the pull will tell.
             if let HttpError::Refused { status, document, .. } = &error
@@ -219,24 +182,17 @@ impl Truv {
     ) -> Result<Option<String>, CallError> {
         let earliest = sent_at.saturating_sub(CLOCK_SKEW).unwrap_or(sent_at);
         let mut newest: Option<(Timestamp, String)> = None;
-        self.list(
-            context,
-            "/v1/tasks/",
-            &[("user_id", user)],
-            "the list of tasks",
-            |raw| {
-                let Ok(task) = serde_json::from_str::<wire::Task<'_>>(raw.get()) else {
-                    return;
-                };
-                let created_at = task.created_at.text().and_then(|t| t.parse::<Timestamp>().ok());
-                if let Some(at) =
-                    created_at.filter(|at| *at >= earliest && task.link_id.text().as_deref() == Some(link))
-                    && newest.as_ref().is_none_or(|(newest_at, _)| at > *newest_at)
-                {
-                    newest = Some((at, task.id));
-                }
-            },
-        )
+        self.list(context, "/v1/tasks/", &[("user_id", user)], "the list of tasks", |raw| {
+            let Ok(task) = serde_json::from_str::<wire::Task<'_>>(raw.get()) else {
+                return;
+            };
+            let created_at = task.created_at.text().and_then(|t| t.parse::<Timestamp>().ok());
+            if let Some(at) = created_at.filter(|at| *at >= earliest && task.link_id.text().as_deref() == Some(link))
+                && newest.as_ref().is_none_or(|(newest_at, _)| at > *newest_at)
+            {
+                newest = Some((at, task.id));
+            }
+        })
         .await?;
         Ok(newest.map(|(_, id)| id))
     }
@@ -254,15 +210,9 @@ impl Truv {
             let auth: wire::Auth<'_> = parse("account numbers", &answer)?;
             accounts.extend(auth.accounts.iter().filter_map(|raw| normalize::account(raw)));
         } else {
-            self.list(
-                context,
-                &format!("/v1/links/{link}/balances/"),
-                &[],
-                "balances",
-                |raw| {
-                    accounts.extend(normalize::account(raw));
-                },
-            )
+            self.list(context, &format!("/v1/links/{link}/balances/"), &[], "balances", |raw| {
+                accounts.extend(normalize::account(raw));
+            })
             .await?;
         }
         Ok(accounts)
@@ -282,21 +232,14 @@ impl Truv {
         if let Some(from) = &from {
             query.push(("transacted_at_from", from));
         }
-        let answer = match self
-            .get(context, &format!("/v1/links/{link}/transactions/"), &query)
-            .await
-        {
+        let answer = match self.get(context, &format!("/v1/links/{link}/transactions/"), &query).await {
             // The list shrank below the page asked for; the count tells that the walk is not complete.
             Err(HttpError::Refused { status: 404, .. }) if number != "1" => return Ok(TransactionPage::default()),
             answer => answer?,
         };
         let parsed: wire::TransactionsPage<'_> = parse("transactions", &answer)?;
         let mut page = TransactionPage {
-            accounts: parsed
-                .accounts
-                .iter()
-                .filter_map(|raw| normalize::account(raw))
-                .collect(),
+            accounts: parsed.accounts.iter().filter_map(|raw| normalize::account(raw)).collect(),
             rows: Vec::with_capacity(parsed.transactions.len()),
             rejected: Vec::new(),
             total: parsed.count.text().and_then(|count| count.parse().ok()),
@@ -316,28 +259,18 @@ impl Truv {
 pub(super) fn progress(status: Option<String>) -> RefreshProgress {
     match status.as_deref() {
         Some("done") => RefreshProgress::Done,
-        Some(word) if normalize::is_terminal(word) => RefreshProgress::Failed {
-            health: normalize::health(status),
-        },
+        Some(word) if normalize::is_terminal(word) => RefreshProgress::Failed { health: normalize::health(status) },
         _ => RefreshProgress::Running { status },
     }
 }
 
 fn listed_user(raw: &RawValue) -> Result<ListedUser, CallError> {
-    let user: wire::User<'_> = serde_json::from_str(raw.get()).map_err(|e| CallError::Malformed {
-        what: "the list of users",
-        reason: e.to_string(),
-    })?;
+    let user: wire::User<'_> = serde_json::from_str(raw.get())
+        .map_err(|e| CallError::Malformed { what: "the list of users", reason: e.to_string() })?;
     let links = user.links.as_ref().map(|links| {
-        links
-            .iter()
-            .filter_map(|raw| Some((normalize::link(raw)?, normalize::token_suffix(raw))))
-            .collect()
+        links.iter().filter_map(|raw| Some((normalize::link(raw)?, normalize::token_suffix(raw)))).collect()
     });
-    Ok(ListedUser {
-        user: normalize::user(&user),
-        links,
-    })
+    Ok(ListedUser { user: normalize::user(&user), links })
 }
 
 /// The page after `page`, if the answer has a next one. Its address is not followed, only taken as a yes.
@@ -350,10 +283,7 @@ fn next_page(next: &wire::Loose<'_>, page: &str) -> Option<PageToken> {
 }
 
 fn parse<'a, T: Deserialize<'a>>(what: &'static str, answer: &'a Answer) -> Result<T, CallError> {
-    serde_json::from_slice(&answer.body).map_err(|e| CallError::Malformed {
-        what,
-        reason: e.to_string(),
-    })
+    serde_json::from_slice(&answer.body).map_err(|e| CallError::Malformed { what, reason: e.to_string() })
 }
 
 fn counted(context: &CallContext, result: Result<Answer, HttpError>) -> Result<Answer, HttpError> {

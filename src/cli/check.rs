@@ -57,11 +57,7 @@ pub(super) async fn check(config: &Path, arguments: Arguments) -> anyhow::Result
     let now = context.clock.now();
     let mut sources = Vec::new();
     for source in &context.config.sources {
-        let online = if arguments.online {
-            Some(try_online(&context, source).await)
-        } else {
-            None
-        };
+        let online = if arguments.online { Some(try_online(&context, source).await) } else { None };
         sources.push(describe(source, now, &context, online));
     }
     let store = &context.config.store.path;
@@ -72,10 +68,7 @@ pub(super) async fn check(config: &Path, arguments: Arguments) -> anyhow::Result
         warnings: context.config.warnings.iter().map(ToString::to_string).collect(),
         sources,
     };
-    let is_good = report
-        .sources
-        .iter()
-        .all(|s| s.online.as_ref().is_none_or(|online| online.ok));
+    let is_good = report.sources.iter().all(|s| s.online.as_ref().is_none_or(|online| online.ok));
     if arguments.json {
         output::print_json(&report)?;
     } else {
@@ -104,17 +97,11 @@ fn describe(source: &SourceConfig, now: Timestamp, context: &Context, online: Op
 async fn try_online(context: &Context, source: &SourceConfig) -> Online {
     let made = daemon::aggregator_of(source, Transport::network(), context.clock.clone(), rand::random());
     let result = match made {
-        Ok((aggregator, _)) => aggregator
-            .check(&CallContext::new(Lane::Person))
-            .await
-            .map_err(|e| e.to_string()),
+        Ok((aggregator, _)) => aggregator.check(&CallContext::new(Lane::Person)).await.map_err(|e| e.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match result {
-        Ok(()) => Online {
-            ok: true,
-            message: "the credential works".to_owned(),
-        },
+        Ok(()) => Online { ok: true, message: "the credential works".to_owned() },
         Err(message) => Online { ok: false, message },
     }
 }
@@ -125,11 +112,7 @@ fn text(report: &Report) -> String {
         out.push_str(&format!("{}: warning: {warning}\n", report.config));
     }
     out.push_str(&format!("{} is good\n", report.config));
-    let presence = if report.store_exists {
-        "exists"
-    } else {
-        "will be created by `passbook run`"
-    };
+    let presence = if report.store_exists { "exists" } else { "will be created by `passbook run`" };
     out.push_str(&format!("store {} {presence}\n", report.store));
     let rows = report.sources.iter().map(|s| {
         vec![
@@ -140,25 +123,13 @@ fn text(report: &Report) -> String {
             s.refreshes_per_day.to_string(),
             s.requests_per_minute.to_string(),
             s.next_sync_at.clone().unwrap_or_default(),
-            s.online.as_ref().map_or_else(String::new, |o| {
-                if o.ok {
-                    output::state("ok")
-                } else {
-                    output::alarming(&o.message)
-                }
-            }),
+            s.online
+                .as_ref()
+                .map_or_else(String::new, |o| if o.ok { output::state("ok") } else { output::alarming(&o.message) }),
         ]
     });
-    let header = [
-        "source",
-        "aggregator",
-        "base url",
-        "syncs",
-        "refreshes/link/day",
-        "requests/min",
-        "next sync from",
-        "online",
-    ];
+    let header =
+        ["source", "aggregator", "base url", "syncs", "refreshes/link/day", "requests/min", "next sync from", "online"];
     out.push_str(&output::table(&header, &[4, 5], rows.collect()));
     out
 }

@@ -45,11 +45,7 @@ impl Context {
 
     /// A context over a configuration and a transport of the caller's.
     pub(super) fn new(config: Config, transport: Transport) -> Self {
-        Self {
-            config,
-            clock: Clock::system(),
-            transport,
-        }
+        Self { config, clock: Clock::system(), transport }
     }
 
     /// Opens the store.
@@ -68,33 +64,20 @@ impl Context {
     pub(super) async fn take_store(&self, verb: &str) -> anyhow::Result<Local> {
         let lock = StoreLock::take(&self.config.store.path, verb)?;
         let store = self.open(Access::Create)?;
-        let options = BuildOptions {
-            store,
-            clock: self.clock.clone(),
-            transport: self.transport.clone(),
-            seed: rand::random(),
-        };
-        Ok(Local {
-            engine: Arc::new(daemon::build(&self.config, options).await?),
-            _lock: lock,
-        })
+        let options =
+            BuildOptions { store, clock: self.clock.clone(), transport: self.transport.clone(), seed: rand::random() };
+        Ok(Local { engine: Arc::new(daemon::build(&self.config, options).await?), _lock: lock })
     }
 
     /// Has an order carried out: by the running daemon, or here if there is none.
     pub(super) async fn order(&self, verb: &str, order: Order) -> anyhow::Result<CarriedOut> {
         let path = &self.config.store.path;
         if StoreLock::holder(path).is_some() && control::socket_path(path).exists() {
-            return Ok(CarriedOut {
-                done: control::send(path, &order).await?,
-                local: None,
-            });
+            return Ok(CarriedOut { done: control::send(path, &order).await?, local: None });
         }
         let local = self.take_store(verb).await?;
         let done = control::carry_out(&local.engine, order).await?;
-        Ok(CarriedOut {
-            done,
-            local: Some(local),
-        })
+        Ok(CarriedOut { done, local: Some(local) })
     }
 
     /// How the daemon works under this configuration.
@@ -115,10 +98,7 @@ impl Context {
 }
 
 /// Whether systemd's journal reads our standard error.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "systemd says so in the environment; it is no setting"
-)]
+#[expect(clippy::disallowed_methods, reason = "systemd says so in the environment; it is no setting")]
 pub(super) fn is_under_journald() -> bool {
     std::env::var_os("JOURNAL_STREAM").is_some()
 }

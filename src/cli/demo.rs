@@ -86,17 +86,9 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<Exit> {
         settings.request_limit = None;
         settings.refresh_limit = None;
         settings.visible_immediately = true;
-        settings.pace = Pace {
-            full_parse: Duration::from_secs(1),
-            ..Pace::instant()
-        };
+        settings.pace = Pace { full_parse: Duration::from_secs(1), ..Pace::instant() };
     });
-    fill(
-        &bank,
-        arguments.dataset.as_deref(),
-        arguments.links,
-        arguments.transactions,
-    )?;
+    fill(&bank, arguments.dataset.as_deref(), arguments.links, arguments.transactions)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let base_url = format!("http://{}", listener.local_addr()?);
     let config_path = prepare(&bank, &base_url)?;
@@ -139,11 +131,7 @@ fn prepare(bank: &Sandbox, base_url: &str) -> anyhow::Result<PathBuf> {
 
 fn secret_file(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = fs::File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(path)?;
     writeln!(file, "{text}")?;
     Ok(())
 }
@@ -165,10 +153,7 @@ fn config_text(bank: &Sandbox, base_url: &str) -> String {
 }
 
 async fn show_result(tally: &Tally, store: &Store, took: Duration) -> anyhow::Result<()> {
-    #[expect(
-        clippy::redundant_closure_for_method_calls,
-        reason = "a path is not general over the lifetime"
-    )]
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general over the lifetime")]
     let count = store.read(|txn| txn.transaction_count()).await?;
     let requests = u64::from(tally.counts.requests + tally.discovery_requests);
     let mut text = format!(
@@ -211,11 +196,7 @@ fn what_to_look_at(config: &Path, once: bool) -> String {
         "\n{}\n{next}\n  sqlite3 {DIRECTORY}/passbook.db \"SELECT * FROM v_transactions LIMIT 3\"\n  {passbook} status\n  \
          {passbook} explain 1\n  {passbook} verify\n",
         output::bold("Look around"),
-    ) + &if once {
-        String::new()
-    } else {
-        format!("  {passbook} sync 1\nctrl-c ends it.\n\n")
-    }
+    ) + &if once { String::new() } else { format!("  {passbook} sync 1\nctrl-c ends it.\n\n") }
 }
 
 /// How a person calls this program from here.

@@ -34,11 +34,7 @@ struct Reason {
 
 impl Reason {
     fn new(what: impl Into<String>, until: Option<Timestamp>, remedy: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            until,
-            remedy: remedy.into(),
-        }
+        Self { what: what.into(), until, remedy: remedy.into() }
     }
 }
 
@@ -74,19 +70,10 @@ pub(super) async fn explain(config: &Path, arguments: Arguments) -> anyhow::Resu
         })
         .await?;
     let Some((detail, source, used, syncs)) = found else {
-        anyhow::bail!(
-            "no link {:?} in the store; `passbook links list` shows them",
-            arguments.link
-        );
+        anyhow::bail!("no link {:?} in the store; `passbook links list` shows them", arguments.link);
     };
     let policy = policy_of(&context, &detail.source);
-    let mut reasons = reasons(
-        &detail,
-        source.as_ref(),
-        policy.is_some(),
-        context.daemon().is_some(),
-        now,
-    );
+    let mut reasons = reasons(&detail, source.as_ref(), policy.is_some(), context.daemon().is_some(), now);
     if let Some(policy) = policy
         && let Err(held) = refreshes::decide(&policy, &used, false, detail.state.refresh_hold_until, now)
     {
@@ -133,18 +120,11 @@ fn reasons(
         reasons.push(Reason::new(
             "the link was removed; its history stays",
             None,
-            format!(
-                "if an operator removed it here: passbook links resume {}",
-                state.link_id
-            ),
+            format!("if an operator removed it here: passbook links resume {}", state.link_id),
         ));
     }
     if state.paused_at.is_some() {
-        reasons.push(Reason::new(
-            "an operator paused it",
-            None,
-            format!("passbook links resume {}", state.link_id),
-        ));
+        reasons.push(Reason::new("an operator paused it", None, format!("passbook links resume {}", state.link_id)));
     }
     if !is_configured {
         reasons.push(Reason::new(
@@ -154,10 +134,8 @@ fn reasons(
         ));
     }
     if let Some(attention) = state.attention {
-        let said = detail
-            .attention_detail
-            .as_ref()
-            .map_or_else(String::new, |d| format!(" (the aggregator says {d:?})"));
+        let said =
+            detail.attention_detail.as_ref().map_or_else(String::new, |d| format!(" (the aggregator says {d:?})"));
         reasons.push(Reason::new(
             format!("only a person can repair it: {attention}{said}"),
             None,
@@ -165,26 +143,14 @@ fn reasons(
         ));
     }
     if !daemon_runs {
-        reasons.push(Reason::new(
-            "no daemon is running",
-            None,
-            "start it: systemctl start passbook, or passbook run",
-        ));
+        reasons.push(Reason::new("no daemon is running", None, "start it: systemctl start passbook, or passbook run"));
     }
     if let Some(until) = source.and_then(|s| s.hold_until).filter(|until| *until > now) {
-        reasons.push(Reason::new(
-            "the aggregator holds the whole source",
-            Some(until),
-            "nothing: it lifts by itself",
-        ));
+        reasons.push(Reason::new("the aggregator holds the whole source", Some(until), "nothing: it lifts by itself"));
     }
     if let Some(until) = detail.hold_until.filter(|until| *until > now) {
         let reason = detail.hold_reason.clone().unwrap_or_else(|| "a limit".to_owned());
-        reasons.push(Reason::new(
-            format!("{reason} postponed its sync"),
-            Some(until),
-            "nothing: it goes on by itself",
-        ));
+        reasons.push(Reason::new(format!("{reason} postponed its sync"), Some(until), "nothing: it goes on by itself"));
     }
     if state.consecutive_failures > 0 {
         let error = detail.last_error.clone().unwrap_or_default();
@@ -232,27 +198,17 @@ fn text(detail: &LinkDetail, reasons: &[Reason], syncs: &[SyncRow], context: &Co
         || "never".to_owned(),
         |at| format!("{} ({})", output::instant(at, zone), output::relative(at, now)),
     );
-    let attempt = detail
-        .last_attempt_at
-        .map_or_else(|| "never".to_owned(), |at| output::relative(at, now));
+    let attempt = detail.last_attempt_at.map_or_else(|| "never".to_owned(), |at| output::relative(at, now));
     out.push_str(&format!("  last success {success}, last attempt {attempt}\n\n"));
     for reason in reasons {
         out.push_str(&format!("• {}\n", reason.what));
         if let Some(until) = reason.until {
-            out.push_str(&format!(
-                "    {} ({})\n",
-                output::instant(until, zone),
-                output::relative(until, now)
-            ));
+            out.push_str(&format!("    {} ({})\n", output::instant(until, zone), output::relative(until, now)));
         }
         if !reason.remedy.is_empty() {
             out.push_str(&format!("    → {}\n", reason.remedy));
         }
     }
-    out.push_str(&format!(
-        "\n{}\n{}",
-        output::bold("Latest syncs"),
-        syncs_table(syncs, zone)
-    ));
+    out.push_str(&format!("\n{}\n{}", output::bold("Latest syncs"), syncs_table(syncs, zone)));
     out
 }

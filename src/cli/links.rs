@@ -74,9 +74,7 @@ pub(super) async fn links(config: &Path, verb: Verb) -> anyhow::Result<Exit> {
 async fn list(context: &Context, state: Option<String>, json: bool) -> anyhow::Result<Exit> {
     let store = context.open(Access::ReadOnly)?;
     let now = context.clock.now();
-    let links = store
-        .read(move |txn| txn.link_health(state.as_deref(), usize::MAX))
-        .await?;
+    let links = store.read(move |txn| txn.link_health(state.as_deref(), usize::MAX)).await?;
     if json {
         output::print_json(&links.into_iter().map(LinkJson::from).collect::<Vec<_>>())?;
     } else {
@@ -93,24 +91,13 @@ fn list_text(links: &[HealthRow], now: Timestamp) -> String {
             h.user.clone(),
             h.institution.clone().unwrap_or_default(),
             output::state(&h.state),
-            h.last_success_at
-                .map_or_else(|| "never".to_owned(), |at| output::relative(at, now)),
+            h.last_success_at.map_or_else(|| "never".to_owned(), |at| output::relative(at, now)),
             output::relative(h.due_at, now),
             h.refreshes_left.to_string(),
             h.attention.clone().or_else(|| h.last_error.clone()).unwrap_or_default(),
         ]
     });
-    let header = [
-        "link",
-        "source",
-        "user",
-        "institution",
-        "state",
-        "last success",
-        "due",
-        "refreshes left",
-        "",
-    ];
+    let header = ["link", "source", "user", "institution", "state", "last success", "due", "refreshes left", ""];
     let table = output::table(&header, &[0, 7], rows.collect());
     format!("{table}{}\n", output::counted(links.len() as u64, "link"))
 }
@@ -124,11 +111,7 @@ async fn show(context: &Context, name: &str, json: bool) -> anyhow::Result<Exit>
                 return Ok(None);
             };
             let accounts = txn.account_summaries(link_id)?;
-            Ok(Some((
-                txn.health_of(link_id)?,
-                accounts,
-                txn.latest_syncs(link_id, 10)?,
-            )))
+            Ok(Some((txn.health_of(link_id)?, accounts, txn.latest_syncs(link_id, 10)?)))
         })
         .await?;
     let Some((health, accounts, syncs)) = found else {
@@ -157,11 +140,7 @@ async fn show(context: &Context, name: &str, json: bool) -> anyhow::Result<Exit>
 }
 
 fn named(columns: &[String], row: &[String]) -> serde_json::Value {
-    columns
-        .iter()
-        .zip(row)
-        .map(|(name, value)| (name.clone(), serde_json::Value::from(value.clone())))
-        .collect()
+    columns.iter().zip(row).map(|(name, value)| (name.clone(), serde_json::Value::from(value.clone()))).collect()
 }
 
 fn sync_json(s: &SyncRow) -> serde_json::Value {
@@ -187,8 +166,6 @@ pub(super) fn syncs_table(syncs: &[SyncRow], zone: &jiff::tz::TimeZone) -> Strin
             s.error.clone().unwrap_or_default(),
         ]
     });
-    let header = [
-        "started", "cause", "outcome", "rows", "new", "changed", "requests", "refresh", "",
-    ];
+    let header = ["started", "cause", "outcome", "rows", "new", "changed", "requests", "refresh", ""];
     output::table(&header, &[3, 4, 5, 6], rows.collect())
 }

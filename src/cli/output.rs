@@ -27,9 +27,7 @@ pub(super) fn print_json<T: Serialize>(value: &T) -> anyhow::Result<()> {
 /// Shape: the columns in `right` hold numbers and are aligned to the right.
 pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table
-        .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().map(|name| bold(name)));
     for row in rows {
         table.add_row(row);
@@ -69,20 +67,12 @@ pub(super) fn dim(text: &str) -> String {
 }
 
 fn styled(code: &str, text: &str) -> String {
-    if io::stdout().is_terminal() {
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
-    } else {
-        text.to_owned()
-    }
+    if io::stdout().is_terminal() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
 /// The local time of day, for lines that follow each other.
 pub(super) fn time_of_day() -> String {
-    crate::clock::Clock::system()
-        .now()
-        .to_zoned(TimeZone::system())
-        .strftime("%H:%M:%S")
-        .to_string()
+    crate::clock::Clock::system().now().to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string()
 }
 
 /// An instant for a person, in the configured zone.
@@ -115,11 +105,7 @@ pub(super) fn duration(seconds: i64) -> String {
 }
 
 fn with_rest(amount: i64, unit: &str, rest: i64, rest_unit: &str) -> String {
-    if rest == 0 {
-        format!("{amount} {unit}")
-    } else {
-        format!("{amount} {unit} {rest} {rest_unit}")
-    }
+    if rest == 0 { format!("{amount} {unit}") } else { format!("{amount} {unit} {rest} {rest_unit}") }
 }
 
 /// A count with separators: `12,345`.
@@ -146,13 +132,7 @@ mod tests {
 
     #[test]
     fn durations_show_their_two_largest_units() {
-        let cases = [
-            (5, "5 s"),
-            (60, "1 min"),
-            (61, "1 min 1 s"),
-            (3 * 3600 + 59, "3 h"),
-            (90_000, "1 d 1 h"),
-        ];
+        let cases = [(5, "5 s"), (60, "1 min"), (61, "1 min 1 s"), (3 * 3600 + 59, "3 h"), (90_000, "1 d 1 h")];
         for (seconds, text) in cases {
             assert_eq!(duration(seconds), text);
         }

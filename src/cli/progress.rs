@@ -34,10 +34,7 @@ impl Tally {
         match event {
             Event::Discovered { found: Some(found), .. } => self.discovery_requests += found.requests,
             Event::Discovered { found: None, .. } => self.discovery_failed = true,
-            Event::Stepped {
-                step: Step::Ended(report),
-                ..
-            } => {
+            Event::Stepped { step: Step::Ended(report), .. } => {
                 self.syncs += 1;
                 self.counts.add(&report.counts);
                 *match report.outcome {
@@ -66,11 +63,7 @@ impl Tally {
             .filter(|(number, _)| *number > 0)
             .map(|(number, word)| format!("{} {}", output::count(*number), output::state(word)))
             .collect();
-        if words.is_empty() {
-            "nothing was due".to_owned()
-        } else {
-            words.join(", ")
-        }
+        if words.is_empty() { "nothing was due".to_owned() } else { words.join(", ") }
     }
 }
 
@@ -96,11 +89,7 @@ pub(super) async fn watch(mut events: mpsc::UnboundedReceiver<Event>, total: u64
         bar.set_position(tally.syncs);
         bar.set_message(format!("{} rows", output::count(u64::from(tally.counts.rows_seen))));
         if bar.is_hidden() && last_line.elapsed() >= LINE_EVERY {
-            eprintln!(
-                "{} links, {} rows",
-                tally.syncs,
-                output::count(u64::from(tally.counts.rows_seen))
-            );
+            eprintln!("{} links, {} rows", tally.syncs, output::count(u64::from(tally.counts.rows_seen)));
             last_line = Instant::now();
         }
     }

@@ -29,11 +29,7 @@ pub(super) async fn run(config: &Path, arguments: Arguments) -> anyhow::Result<E
     let log = &context.config.log;
     // A progress bar and lines of log do not share a terminal well; what is worth a warning is shown all the same.
     let shows_bar = arguments.once && std::io::stderr().is_terminal();
-    telemetry::init(
-        if shows_bar { "warn" } else { &log.level },
-        log.format,
-        is_under_journald(),
-    );
+    telemetry::init(if shows_bar { "warn" } else { &log.level }, log.format, is_under_journald());
     for warning in &context.config.warnings {
         tracing::warn!("{}: {warning}", config.display());
     }
@@ -76,11 +72,7 @@ pub(super) async fn once(context: &Context, local: &Local, stop: CancellationTok
     let mut due = 0;
     for source in local.engine.sources() {
         let source_id = source.source_id;
-        due += local
-            .engine
-            .store()
-            .read(move |txn| txn.unfinished_links(source_id, Due::now(now)))
-            .await?;
+        due += local.engine.store().read(move |txn| txn.unfinished_links(source_id, Due::now(now))).await?;
     }
     let daemon = Daemon::new(Arc::clone(&local.engine), context.daemon_options(true)).watched_by(events);
     let (result, tally) = tokio::join!(daemon.run(stop), progress::watch(watched, due));
@@ -113,10 +105,7 @@ pub(super) async fn serve(
         version = env!("CARGO_PKG_VERSION"), store = %context.config.store.path.display(),
         sources = context.config.sources.len(), "ready"
     );
-    systemd::ready(&format!(
-        "syncing {}",
-        output::counted(context.config.sources.len() as u64, "source")
-    ));
+    systemd::ready(&format!("syncing {}", output::counted(context.config.sources.len() as u64, "source")));
     let result = daemon.run(stop.clone()).await;
     stop.cancel();
     systemd::stopping();
@@ -151,10 +140,7 @@ pub(super) fn stop_on_signals() -> anyhow::Result<CancellationToken> {
     let token = stop.clone();
     // In a terminal a hang-up means that the person is gone; a service is not in one.
     let is_in_terminal = std::io::stderr().is_terminal();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "listens as long as the process lives; ends with the runtime"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "listens as long as the process lives; ends with the runtime")]
     tokio::spawn(async move {
         loop {
             tokio::select! {

@@ -37,21 +37,13 @@ pub(super) struct Arguments {
 
 pub(super) async fn sandbox(arguments: Arguments) -> anyhow::Result<Exit> {
     let bank = Sandbox::new(Clock::system(), arguments.seed);
-    fill(
-        &bank,
-        arguments.dataset.as_deref(),
-        arguments.links,
-        arguments.transactions,
-    )?;
+    fill(&bank, arguments.dataset.as_deref(), arguments.links, arguments.transactions)?;
     if !arguments.still {
         bank.live(LivingPlan::default());
     }
-    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {}; choose another address with --listen",
-            arguments.listen
-        )
-    })?;
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; choose another address with --listen", arguments.listen))?;
     let address = listener.local_addr()?;
     output::print(&format!(
         "A made-up bank answers as Truv on http://{address}, limits included, until ctrl-c.\n\n\
@@ -83,11 +75,7 @@ pub(super) fn fill(
             );
         }
         None => {
-            bank.seed_world(&Plan {
-                links,
-                transactions_per_link: transactions,
-                ..Plan::default()
-            });
+            bank.seed_world(&Plan { links, transactions_per_link: transactions, ..Plan::default() });
         }
     }
     Ok(())

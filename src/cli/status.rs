@@ -104,18 +104,10 @@ pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Resul
     let (sources, attention, failing) = store
         .read(move |txn| {
             let sources = txn.source_reports(now, month_began(now))?;
-            Ok((
-                sources,
-                txn.link_health(Some("attention"), limit)?,
-                txn.link_health(Some("failing"), limit)?,
-            ))
+            Ok((sources, txn.link_health(Some("attention"), limit)?, txn.link_health(Some("failing"), limit)?))
         })
         .await?;
-    let exit = if attention.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Attention
-    };
+    let exit = if attention.is_empty() { Exit::Done } else { Exit::Attention };
     let daemon = context.daemon();
     if arguments.json {
         output::print_json(&Report {
@@ -129,11 +121,7 @@ pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Resul
     }
     let mut text = match &daemon {
         Some(holder) => output::dim(&format!("{} · working on it: {holder}\n", store.path().display())),
-        None => format!(
-            "{} · {}\n",
-            store.path().display(),
-            output::alarming("no daemon is running")
-        ),
+        None => format!("{} · {}\n", store.path().display(), output::alarming("no daemon is running")),
     };
     for source in &sources {
         text.push('\n');
@@ -173,26 +161,17 @@ fn source_json(s: SourceReport) -> SourceJson {
 
 fn source_text(s: &SourceReport, now: Timestamp, context: &Context) -> String {
     let ago = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| output::relative(at, now));
-    let failed = s
-        .discover_error
-        .as_ref()
-        .map_or_else(String::new, |e| output::alarming(&format!(" · {e}")));
+    let failed = s.discover_error.as_ref().map_or_else(String::new, |e| output::alarming(&format!(" · {e}")));
     let is_discovery_due = s.discover_due_at <= now;
-    let next_discovery = if is_discovery_due {
-        "due or running now".to_owned()
-    } else {
-        output::relative(s.discover_due_at, now)
-    };
+    let next_discovery =
+        if is_discovery_due { "due or running now".to_owned() } else { output::relative(s.discover_due_at, now) };
     let mut lines = vec![
         ("links", links_text(s)),
         ("freshness", freshness_text(s, now)),
         ("due now", output::counted(s.due_now, "link")),
         ("requests", requests_text(s, now)),
         ("refreshes", refreshes_text(s, now)),
-        (
-            "discovery",
-            format!("last {} · next {}{failed}", ago(s.discovered_at), next_discovery),
-        ),
+        ("discovery", format!("last {} · next {}{failed}", ago(s.discovered_at), next_discovery)),
     ];
     if s.rejected_rows > 0 {
         let rows = output::counted(s.rejected_rows, "malformed row");
@@ -200,11 +179,7 @@ fn source_text(s: &SourceReport, now: Timestamp, context: &Context) -> String {
     }
     let configured = context.config.sources.iter().find(|c| c.name == s.name);
     let place = configured.map_or_else(|| "no longer configured".to_owned(), |c| c.base_url.to_string());
-    let mut text = format!(
-        "{}  {}\n",
-        output::bold(&s.name),
-        output::dim(&format!("{} · {place}", s.aggregator))
-    );
+    let mut text = format!("{}  {}\n", output::bold(&s.name), output::dim(&format!("{} · {place}", s.aggregator)));
     for (label, value) in lines {
         text.push_str(&format!("  {label:<10} {value}\n"));
     }
@@ -215,11 +190,7 @@ fn source_text(s: &SourceReport, now: Timestamp, context: &Context) -> String {
 fn freshness_text(s: &SourceReport, now: Timestamp) -> String {
     match (s.newest_success_at, s.oldest_success_at) {
         (Some(newest), Some(oldest)) => {
-            format!(
-                "last success {} · stalest link {}",
-                output::relative(newest, now),
-                output::relative(oldest, now)
-            )
+            format!("last success {} · stalest link {}", output::relative(newest, now), output::relative(oldest, now))
         }
         (Some(newest), None) => format!("last success {}", output::relative(newest, now)),
         (None, _) => "no link has been synced yet".to_owned(),
@@ -229,19 +200,9 @@ fn freshness_text(s: &SourceReport, now: Timestamp) -> String {
 fn links_text(s: &SourceReport) -> String {
     let links: Vec<String> = ["active", "attention", "failing", "new", "paused", "removed"]
         .iter()
-        .filter_map(|word| {
-            Some(format!(
-                "{} {}",
-                output::count(*s.links_by_state.get(*word)?),
-                output::state(word)
-            ))
-        })
+        .filter_map(|word| Some(format!("{} {}", output::count(*s.links_by_state.get(*word)?), output::state(word))))
         .collect();
-    if links.is_empty() {
-        "none yet".to_owned()
-    } else {
-        links.join(" · ")
-    }
+    if links.is_empty() { "none yet".to_owned() } else { links.join(" · ") }
 }
 
 /// What is used of the request limit, what is left, and when a hold ends.
@@ -264,12 +225,10 @@ fn requests_text(s: &SourceReport, now: Timestamp) -> String {
 
 /// What is used of the refresh limits, what is left, and when the next one frees.
 fn refreshes_text(s: &SourceReport, now: Timestamp) -> String {
-    let cap = s
-        .refreshes_per_month
-        .map_or_else(String::new, |cap| format!(" of {}", output::count(cap)));
-    let frees = s.next_refresh_frees_at.map_or_else(String::new, |at| {
-        format!(", the next frees {}", output::relative(at, now))
-    });
+    let cap = s.refreshes_per_month.map_or_else(String::new, |cap| format!(" of {}", output::count(cap)));
+    let frees = s
+        .next_refresh_frees_at
+        .map_or_else(String::new, |at| format!(", the next frees {}", output::relative(at, now)));
     format!(
         "{} in the last 24 h · {}{cap} this month · {} may be refreshed on schedule now{frees}",
         output::count(s.refreshes_last_day),
@@ -280,17 +239,10 @@ fn refreshes_text(s: &SourceReport, now: Timestamp) -> String {
 
 fn attention_text(links: &[HealthRow], now: Timestamp) -> String {
     if links.is_empty() {
-        return format!(
-            "\n{}\n",
-            output::state("no link needs a person").replace("no link", "No link")
-        );
+        return format!("\n{}\n", output::state("no link needs a person").replace("no link", "No link"));
     }
     let rows = links.iter().take(LISTED).map(|h| {
-        let advice = h
-            .attention
-            .as_deref()
-            .and_then(Attention::from_word)
-            .map_or("", Attention::advice);
+        let advice = h.attention.as_deref().and_then(Attention::from_word).map_or("", Attention::advice);
         vec![
             h.link_id.to_string(),
             h.user.clone(),
@@ -300,16 +252,8 @@ fn attention_text(links: &[HealthRow], now: Timestamp) -> String {
             advice.to_owned(),
         ]
     });
-    let table = output::table(
-        &["link", "user", "institution", "why", "since", "what to do"],
-        &[0],
-        rows.collect(),
-    );
-    format!(
-        "\n{}\n{table}{}",
-        output::bold("Needs a person"),
-        more(links.len(), "attention")
-    )
+    let table = output::table(&["link", "user", "institution", "why", "since", "what to do"], &[0], rows.collect());
+    format!("\n{}\n{table}{}", output::bold("Needs a person"), more(links.len(), "attention"))
 }
 
 fn failing_text(links: &[HealthRow], now: Timestamp) -> String {
@@ -328,17 +272,9 @@ fn failing_text(links: &[HealthRow], now: Timestamp) -> String {
     });
     let header = ["link", "user", "institution", "failures", "tried again", "last error"];
     let table = output::table(&header, &[0, 3], rows.collect());
-    format!(
-        "\n{}\n{table}{}",
-        output::bold("Failing, tried again by itself"),
-        more(links.len(), "failing")
-    )
+    format!("\n{}\n{table}{}", output::bold("Failing, tried again by itself"), more(links.len(), "failing"))
 }
 
 fn more(number: usize, state: &str) -> String {
-    if number > LISTED {
-        format!("and more: passbook links list --state {state}\n")
-    } else {
-        String::new()
-    }
+    if number > LISTED { format!("and more: passbook links list --state {state}\n") } else { String::new() }
 }

@@ -54,18 +54,11 @@ pub(super) async fn sync(config: &Path, arguments: Arguments) -> anyhow::Result<
     let stop = stop_on_signals()?;
     let reader = context.open(Access::ReadOnly)?;
     let before = latest_ids(&reader).await?;
-    let order = Order::Sync {
-        links: arguments.links,
-        full: arguments.full,
-    };
+    let order = Order::Sync { links: arguments.links, full: arguments.full };
     let carried_out = context.order("sync", order).await?;
     let links = carried_out.done.links;
     if arguments.no_wait {
-        let note = if carried_out.local.is_some() {
-            "; no daemon is running, they wait for the next one"
-        } else {
-            ""
-        };
+        let note = if carried_out.local.is_some() { "; no daemon is running, they wait for the next one" } else { "" };
         output::print(&format!("{}{note}\n", carried_out.done.message))?;
         return Ok(Exit::Done);
     }
@@ -138,10 +131,7 @@ async fn to_the_end(engine: &Arc<Engine>, link_id: i64, deadline: Duration) -> R
 }
 
 /// The id of each link's latest sync.
-#[expect(
-    clippy::redundant_closure_for_method_calls,
-    reason = "a path is not general over the lifetime"
-)]
+#[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general over the lifetime")]
 async fn latest_ids(store: &Store) -> Result<HashMap<i64, i64>, StoreError> {
     store.read(|txn| txn.latest_sync_ids()).await
 }
@@ -201,9 +191,7 @@ fn report(links: &[i64], ended: &HashMap<i64, SyncRow>, finished: bool, json: bo
 fn result_of(link_id: i64, sync: Option<&SyncRow>) -> LinkResult {
     LinkResult {
         link_id,
-        outcome: sync
-            .and_then(|s| s.outcome.clone())
-            .unwrap_or_else(|| "not synced".to_owned()),
+        outcome: sync.and_then(|s| s.outcome.clone()).unwrap_or_else(|| "not synced".to_owned()),
         refreshed: sync.and_then(|s| s.refreshed.clone()),
         requests: sync.map_or(0, |s| s.requests),
         rows_seen: sync.map_or(0, |s| s.rows_seen),

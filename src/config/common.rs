@@ -111,11 +111,7 @@ pub(super) fn read_store(section: &Section<'_, '_>, around: &Surroundings<'_>) -
         }
     });
     let keep_raw = section.or_default("keep_raw", DEFAULT_KEEP_RAW, boolean);
-    Some(StoreConfig {
-        path: path?,
-        key: key?,
-        keep_raw: keep_raw?,
-    })
+    Some(StoreConfig { path: path?, key: key?, keep_raw: keep_raw? })
 }
 
 pub(super) fn read_log(section: &Section<'_, '_>) -> Option<LogConfig> {
@@ -131,33 +127,21 @@ pub(super) fn read_log(section: &Section<'_, '_>) -> Option<LogConfig> {
         ("journald", LogFormat::Journald),
     ];
     let format = section.or_default("format", DEFAULT_LOG_FORMAT, |value| choice(value, &formats));
-    Some(LogConfig {
-        level: level?,
-        format: format?,
-    })
+    Some(LogConfig { level: level?, format: format? })
 }
 
 pub(super) fn read_schedule(section: &Section<'_, '_>) -> Option<ScheduleConfig> {
     let zone = section.or_default("timezone", (TimeZone::UTC, DEFAULT_TIMEZONE.to_owned()), |value| {
         let name = text(value, "Europe/Berlin")?;
-        TimeZone::get(name)
-            .map(|zone| (zone, name.to_owned()))
-            .map_err(|_| unknown_zone(name))
+        TimeZone::get(name).map(|zone| (zone, name.to_owned())).map_err(|_| unknown_zone(name))
     });
-    let workers = section.or_default("workers", DEFAULT_WORKERS, |value| {
-        integer(value, MIN_WORKERS..=MAX_WORKERS, "syncs at once")
-    });
+    let workers = section
+        .or_default("workers", DEFAULT_WORKERS, |value| integer(value, MIN_WORKERS..=MAX_WORKERS, "syncs at once"));
     let sync_deadline = section.or_default("sync_deadline", DEFAULT_SYNC_DEADLINE, |value| {
-        duration(
-            value,
-            MIN_SYNC_DEADLINE..=MAX_SYNC_DEADLINE,
-            DEFAULT_SYNC_DEADLINE,
-            "the time one sync may work",
-        )
+        duration(value, MIN_SYNC_DEADLINE..=MAX_SYNC_DEADLINE, DEFAULT_SYNC_DEADLINE, "the time one sync may work")
     });
-    let spread = section.or_default("spread", DEFAULT_SPREAD, |value| {
-        duration(value, MIN_SPREAD..=MAX_SPREAD, DEFAULT_SPREAD, "")
-    });
+    let spread = section
+        .or_default("spread", DEFAULT_SPREAD, |value| duration(value, MIN_SPREAD..=MAX_SPREAD, DEFAULT_SPREAD, ""));
     let (timezone, timezone_name) = zone?;
     Some(ScheduleConfig {
         timezone,
@@ -172,26 +156,17 @@ pub(super) fn read_schedule(section: &Section<'_, '_>) -> Option<ScheduleConfig>
 fn check_level(level: &str) -> Result<(), Wrong> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let hint = "write off, error, warn, info, debug or trace, or directives such as \"info,passbook=debug\"";
-    for directive in level
-        .split(',')
-        .map(str::trim)
-        .filter(|directive| !directive.contains(['=', '[']))
-    {
+    for directive in level.split(',').map(str::trim).filter(|directive| !directive.contains(['=', '['])) {
         if !LEVELS.contains(&directive.to_lowercase().as_str()) {
             let hint = nearest(directive, LEVELS).map_or(hint.to_owned(), |near| format!("did you mean {near:?}?"));
             return Err(Wrong::new("not a log level", hint));
         }
     }
-    EnvFilter::try_new(level)
-        .map(|_| ())
-        .map_err(|_| Wrong::new("not a log filter", hint))
+    EnvFilter::try_new(level).map(|_| ()).map_err(|_| Wrong::new("not a log filter", hint))
 }
 
 fn unknown_zone(name: &str) -> Wrong {
-    let zones: Vec<String> = jiff::tz::db()
-        .available()
-        .map(|zone| zone.as_str().to_owned())
-        .collect();
+    let zones: Vec<String> = jiff::tz::db().available().map(|zone| zone.as_str().to_owned()).collect();
     let hint = nearest(name, zones.iter().map(String::as_str)).map_or_else(
         || "write an IANA name such as \"Europe/Berlin\" or \"UTC\"".to_owned(),
         |near| format!("did you mean {near:?}?"),
@@ -205,10 +180,7 @@ pub(super) fn open_directory_warning(store: &Path) -> Option<Problem> {
     let mode = std::fs::metadata(directory).ok()?.permissions().mode() & 0o7777;
     let open = mode & 0o007 != 0;
     open.then(|| {
-        let reason = format!(
-            "others can enter its directory {} (mode {mode:04o})",
-            directory.display()
-        );
+        let reason = format!("others can enter its directory {} (mode {mode:04o})", directory.display());
         let hint = format!("chmod o= {}, and add readers to the group", directory.display());
         Problem::whole_file("store.path".to_owned(), Wrong::new(reason, hint))
     })

@@ -41,11 +41,7 @@ impl fmt::Display for Problem {
             (None, false) => write!(f, "{}: ", self.key)?,
         }
         f.write_str(&self.reason)?;
-        if self.hint.is_empty() {
-            Ok(())
-        } else {
-            write!(f, "; {}", self.hint)
-        }
+        if self.hint.is_empty() { Ok(()) } else { write!(f, "; {}", self.hint) }
     }
 }
 
@@ -76,24 +72,14 @@ impl std::error::Error for ConfigErrors {}
 
 impl ConfigErrors {
     pub(super) fn whole_file(file: &Path, wrong: Wrong) -> Self {
-        Self {
-            file: file.to_owned(),
-            problems: vec![Problem::whole_file(String::new(), wrong)],
-        }
+        Self { file: file.to_owned(), problems: vec![Problem::whole_file(String::new(), wrong)] }
     }
 }
 
 impl Problem {
     /// A problem that has no place in the file.
     pub(super) fn whole_file(key: String, wrong: Wrong) -> Self {
-        Self {
-            line: 0,
-            column: 0,
-            key,
-            value: None,
-            reason: wrong.reason,
-            hint: wrong.hint,
-        }
+        Self { line: 0, column: 0, key, value: None, reason: wrong.reason, hint: wrong.hint }
     }
 }
 
@@ -106,10 +92,7 @@ pub(super) struct Wrong {
 
 impl Wrong {
     pub(super) fn new(reason: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            hint: hint.into(),
-        }
+        Self { reason: reason.into(), hint: hint.into() }
     }
 }
 
@@ -122,11 +105,7 @@ pub(super) struct Report<'t> {
 
 impl<'t> Report<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self {
-            text,
-            problems: RefCell::default(),
-            warnings: RefCell::default(),
-        }
+        Self { text, problems: RefCell::default(), warnings: RefCell::default() }
     }
 
     /// Takes down a problem at the byte `at`.
@@ -158,10 +137,7 @@ impl<'t> Report<'t> {
     }
 
     pub(super) fn into_errors(self, file: &Path) -> ConfigErrors {
-        ConfigErrors {
-            file: file.to_owned(),
-            problems: in_order(self.problems),
-        }
+        ConfigErrors { file: file.to_owned(), problems: in_order(self.problems) }
     }
 
     pub(super) fn into_warnings(self) -> Vec<Problem> {
@@ -171,22 +147,13 @@ impl<'t> Report<'t> {
     fn place(&self, at: usize, key: String, value: Option<String>, wrong: Wrong) -> Problem {
         let line_start = self.line_start(at);
         let column = self.before(at)[line_start..].chars().count() + 1;
-        Problem {
-            line: self.line_of(at),
-            column,
-            key,
-            value,
-            reason: wrong.reason,
-            hint: wrong.hint,
-        }
+        Problem { line: self.line_of(at), column, key, value, reason: wrong.reason, hint: wrong.hint }
     }
 
     /// The setting whose line holds the byte `at`, if it begins with the name of one that exists.
     fn key_near(&self, at: usize) -> String {
         let line = &self.text[self.line_start(at)..];
-        let end = line
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .unwrap_or(line.len());
+        let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(line.len());
         let known = SECTION_KEYS.iter().any(|(_, keys)| keys.contains(&&line[..end]));
         if known { line[..end].to_owned() } else { String::new() }
     }

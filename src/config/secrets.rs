@@ -100,18 +100,13 @@ pub struct SystemSecrets {
 impl SystemSecrets {
     /// As the environment says.
     pub fn from_environment() -> Self {
-        Self {
-            credentials_directory: environment("CREDENTIALS_DIRECTORY").map(PathBuf::from),
-        }
+        Self { credentials_directory: environment("CREDENTIALS_DIRECTORY").map(PathBuf::from) }
     }
 }
 
 impl SecretStore for SystemSecrets {
     fn credential(&self, name: &str) -> Result<Zeroizing<String>, SecretReadError> {
-        let directory = self
-            .credentials_directory
-            .as_ref()
-            .ok_or(SecretReadError::NoCredentialsDirectory)?;
+        let directory = self.credentials_directory.as_ref().ok_or(SecretReadError::NoCredentialsDirectory)?;
         if name.contains(['/', '\0']) || matches!(name, "" | "." | "..") {
             return Err(SecretReadError::BadName);
         }
@@ -128,10 +123,7 @@ impl SecretStore for SystemSecrets {
             return Err(SecretReadError::BadName);
         }
         let value = environment(name).ok_or(SecretReadError::NotFound)?;
-        value
-            .into_string()
-            .map(Zeroizing::new)
-            .map_err(|_| SecretReadError::NotText)
+        value.into_string().map(Zeroizing::new).map_err(|_| SecretReadError::NotText)
     }
 }
 
@@ -143,11 +135,7 @@ fn environment(name: &str) -> Option<OsString> {
 fn read_secret_file(path: &Path, only_private: bool) -> Result<Zeroizing<String>, SecretReadError> {
     let refused = |error: std::io::Error| {
         let kind = error.kind();
-        if kind == ErrorKind::NotFound {
-            SecretReadError::NotFound
-        } else {
-            SecretReadError::Unreadable { kind }
-        }
+        if kind == ErrorKind::NotFound { SecretReadError::NotFound } else { SecretReadError::Unreadable { kind } }
     };
     // Asked before opening, because opening a pipe would wait for its other end.
     if !std::fs::metadata(path).map_err(refused)?.is_file() {
@@ -159,9 +147,7 @@ fn read_secret_file(path: &Path, only_private: bool) -> Result<Zeroizing<String>
         return Err(SecretReadError::OthersCanRead { mode });
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(MAX_SECRET_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(refused)?;
+    file.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes).map_err(refused)?;
     if bytes.len() as u64 > MAX_SECRET_BYTES {
         return Err(SecretReadError::TooLong);
     }
@@ -201,9 +187,7 @@ pub(super) fn read_text_or_reference(
         return resolve(section, key, value, around).map(|secret| secret.expose().to_owned());
     }
     section.required(key, &format!("{key} = {example:?}"), |value| {
-        let text = value
-            .as_str()
-            .ok_or_else(|| wrong_kind(value, "text or a reference", HOW_TO_REFER))?;
+        let text = value.as_str().ok_or_else(|| wrong_kind(value, "text or a reference", HOW_TO_REFER))?;
         sound(text).map(str::to_owned)
     })
 }
@@ -225,10 +209,7 @@ fn resolve(
         None
     };
     let Some(text) = name.get_ref().as_str() else {
-        return refuse(Wrong::new(
-            format!("it refers to {}, and text is needed", kind(name.get_ref())),
-            HOW_TO_REFER,
-        ));
+        return refuse(Wrong::new(format!("it refers to {}, and text is needed", kind(name.get_ref())), HOW_TO_REFER));
     };
     let source: &str = source.get_ref();
     let path = around.base.join(text);
@@ -244,10 +225,7 @@ fn resolve(
     };
     let place = place(source, text, &path);
     match found {
-        Err(error) => refuse(Wrong::new(
-            format!("{place}: {error}"),
-            hint(&error, source, text, &path),
-        )),
+        Err(error) => refuse(Wrong::new(format!("{place}: {error}"), hint(&error, source, text, &path))),
         Ok(secret) => match sound(secret.trim_end_matches(['\n', '\r'])) {
             Ok(secret) => Some(Secret::new(secret)),
             Err(wrong) => refuse(Wrong::new(format!("{place}: {}", wrong.reason), wrong.hint)),

@@ -28,39 +28,19 @@ pub(super) struct Section<'r, 't> {
 impl<'r, 't> Section<'r, 't> {
     /// The file itself.
     pub(super) fn root(report: &'r Report<'t>, table: &'r DeTable<'t>, keys: &'static [&'static str]) -> Self {
-        Self {
-            report,
-            name: "",
-            at: 0,
-            table: Some(table),
-            keys,
-        }
+        Self { report, name: "", at: 0, table: Some(table), keys }
     }
 
     /// The table `[name]` in this one, with unknown keys refused.
     pub(super) fn table(&self, name: &'static str, keys: &'static [&'static str]) -> Self {
-        let missing = Section {
-            report: self.report,
-            name,
-            at: 0,
-            table: None,
-            keys,
-        };
+        let missing = Section { report: self.report, name, at: 0, table: None, keys };
         let Some(value) = self.value(name) else { return missing };
         let Some(table) = value.get_ref().as_table() else {
             let reason = format!("it is {}, and a table is needed", kind(value.get_ref()));
-            self.wrong_here(
-                name,
-                value,
-                Wrong::new(reason, format!("write [{name}] on a line of its own")),
-            );
+            self.wrong_here(name, value, Wrong::new(reason, format!("write [{name}] on a line of its own")));
             return missing;
         };
-        let section = Section {
-            at: value.span().start,
-            table: Some(table),
-            ..missing
-        };
+        let section = Section { at: value.span().start, table: Some(table), ..missing };
         section.refuse_unknown(|_| None);
         section
     }
@@ -73,19 +53,9 @@ impl<'r, 't> Section<'r, 't> {
         let Some(value) = self.value(name) else {
             return Some(Vec::new());
         };
-        let section = |at, table| Section {
-            report: self.report,
-            name,
-            at,
-            table: Some(table),
-            keys,
-        };
+        let section = |at, table| Section { report: self.report, name, at, table: Some(table), keys };
         let each = |value: &'r Value<'t>| Some(section(value.span().start, value.get_ref().as_table()?));
-        if let Some(found) = value
-            .get_ref()
-            .as_array()
-            .and_then(|array| array.iter().map(each).collect())
-        {
+        if let Some(found) = value.get_ref().as_array().and_then(|array| array.iter().map(each).collect()) {
             return Some(found);
         }
         let reason = format!("it is {}, and a list of tables is needed", kind(value.get_ref()));
@@ -100,8 +70,7 @@ impl<'r, 't> Section<'r, 't> {
             let name: &str = key.get_ref();
             if !self.keys.contains(&name) {
                 let wrong = special(name).unwrap_or_else(|| self.unknown(name));
-                self.report
-                    .add(key.span().start, self.path(&shown_name(name)), None, wrong);
+                self.report.add(key.span().start, self.path(&shown_name(name)), None, wrong);
             }
         }
     }
@@ -154,10 +123,7 @@ impl<'r, 't> Section<'r, 't> {
     /// The value of a setting, if it is there.
     pub(super) fn value(&self, key: &'static str) -> Option<&'r Value<'t>> {
         debug_assert!(self.keys.contains(&key), "{key} is read but not known");
-        self.table?
-            .iter()
-            .find(|(name, _)| name.get_ref() == key)
-            .map(|(_, value)| value)
+        self.table?.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
     }
 
     /// Reports that a setting is missing.
@@ -194,41 +160,25 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     fn place_of(&self, key: &'static str) -> (usize, Option<String>) {
-        self.value(key)
-            .map_or((self.at, None), |value| (value.span().start, shown(value.get_ref())))
+        self.value(key).map_or((self.at, None), |value| (value.span().start, shown(value.get_ref())))
     }
 
     fn wrong_here(&self, key: &str, value: &Value<'t>, wrong: Wrong) {
-        self.report
-            .add(value.span().start, self.path(key), shown(value.get_ref()), wrong);
+        self.report.add(value.span().start, self.path(key), shown(value.get_ref()), wrong);
     }
 
     fn path(&self, key: &str) -> String {
-        if self.name.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.name)
-        }
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
     fn unknown(&self, name: &str) -> Wrong {
-        let what = if self.name.is_empty() {
-            "unknown section"
-        } else {
-            "unknown key"
-        };
+        let what = if self.name.is_empty() { "unknown section" } else { "unknown key" };
         if let Some(near) = nearest(name, self.keys.iter().copied()) {
             return Wrong::new(what, format!("did you mean {near}?"));
         }
-        let home = SECTION_KEYS
-            .iter()
-            .find(|(section, keys)| *section != self.name && keys.contains(&name));
+        let home = SECTION_KEYS.iter().find(|(section, keys)| *section != self.name && keys.contains(&name));
         if let Some((section, _)) = home {
-            let header = if *section == "source" {
-                "[[source]]".to_owned()
-            } else {
-                format!("[{section}]")
-            };
+            let header = if *section == "source" { "[[source]]".to_owned() } else { format!("[{section}]") };
             return Wrong::new(what, format!("{name} belongs in {header}"));
         }
         Wrong::new(what, format!("known here: {}", self.keys.join(", ")))

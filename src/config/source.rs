@@ -38,15 +38,8 @@ const MANY_SYNCS_PER_DAY: usize = 24;
 /// A Monday. Any week serves to count the fires of a schedule; a fixed one keeps loading independent of the clock.
 const WEEK_FROM_S: i64 = 1_767_571_200;
 
-pub(super) const SOURCE_KEYS: &[&str] = &[
-    "name",
-    "aggregator",
-    "base_url",
-    "sync_schedule",
-    "discover_schedule",
-    "reconcile_schedule",
-    "backfill_share",
-];
+pub(super) const SOURCE_KEYS: &[&str] =
+    &["name", "aggregator", "base_url", "sync_schedule", "discover_schedule", "reconcile_schedule", "backfill_share"];
 
 /// A source's own keys and those of Truv.
 const ALL_TRUV_KEYS: &[&str] = &{
@@ -54,11 +47,7 @@ const ALL_TRUV_KEYS: &[&str] = &{
     let mut at = 0;
     while at < all.len() {
         let common = at < SOURCE_KEYS.len();
-        all[at] = if common {
-            SOURCE_KEYS[at]
-        } else {
-            truv::TRUV_KEYS[at - SOURCE_KEYS.len()]
-        };
+        all[at] = if common { SOURCE_KEYS[at] } else { truv::TRUV_KEYS[at - SOURCE_KEYS.len()] };
         at += 1;
     }
     all
@@ -111,18 +100,12 @@ pub(super) fn read_sources(
 ) -> Option<Vec<SourceConfig>> {
     let sections = root.tables("source", ALL_TRUV_KEYS)?;
     if sections.is_empty() {
-        root.missing(
-            "source",
-            "[[source]] at least once, with name, aggregator, client_id and access_secret",
-        );
+        root.missing("source", "[[source]] at least once, with name, aggregator, client_id and access_secret");
         return None;
     }
     // A wrong zone has been reported; the expressions are still worth reading.
     let zone = schedule.map_or(TimeZone::UTC, |schedule| schedule.timezone.clone());
-    let read: Vec<_> = sections
-        .iter()
-        .map(|section| read_source(section, &zone, around))
-        .collect();
+    let read: Vec<_> = sections.iter().map(|section| read_source(section, &zone, around)).collect();
     refuse_same_names(&sections);
     refuse_same_credentials(&sections, &read);
     read.into_iter().collect()
@@ -145,11 +128,7 @@ fn read_source(section: &Section<'_, '_>, zone: &TimeZone, around: &Surroundings
     let discover_schedule = cron("discover_schedule", DEFAULT_DISCOVER_SCHEDULE);
     let reconcile_schedule = cron("reconcile_schedule", DEFAULT_RECONCILE_SCHEDULE);
     let backfill_share = section.or_default("backfill_share", DEFAULT_BACKFILL_SHARE, |value| {
-        integer(
-            value,
-            MIN_BACKFILL_SHARE..=MAX_BACKFILL_SHARE,
-            "percent of the request budget",
-        )
+        integer(value, MIN_BACKFILL_SHARE..=MAX_BACKFILL_SHARE, "percent of the request budget")
     });
     let aggregator = match aggregator? {
         Aggregator::Truv => truv::read_truv(section, around).map(AggregatorConfig::Truv),
@@ -188,10 +167,7 @@ fn read_name(value: &DeValue<'_>) -> Result<String, Wrong> {
 
 fn read_aggregator(value: &DeValue<'_>) -> Result<Aggregator, Wrong> {
     if value.as_str() == Some("bridge") {
-        return Err(Wrong::new(
-            "not supported by this version, which knows \"truv\"",
-            "write \"truv\"",
-        ));
+        return Err(Wrong::new("not supported by this version, which knows \"truv\"", "write \"truv\""));
     }
     choice(value, &[("truv", Aggregator::Truv)])
 }
@@ -230,17 +206,11 @@ fn read_cron(value: &DeValue<'_>, zone: &TimeZone) -> Result<Schedule, Wrong> {
 }
 
 fn refuse_same_names(sections: &[Section<'_, '_>]) {
-    let name_of = |section: &Section<'_, '_>| {
-        section
-            .value("name")
-            .and_then(|name| name.get_ref().as_str().map(str::to_owned))
-    };
+    let name_of =
+        |section: &Section<'_, '_>| section.value("name").and_then(|name| name.get_ref().as_str().map(str::to_owned));
     for (at, section) in sections.iter().enumerate() {
         let Some(name) = name_of(section) else { continue };
-        if let Some(first) = sections[..at]
-            .iter()
-            .find(|other| name_of(other).as_ref() == Some(&name))
-        {
+        if let Some(first) = sections[..at].iter().find(|other| name_of(other).as_ref() == Some(&name)) {
             let reason = format!("the source in line {} has this name already", first.line_of("name"));
             section.wrong("name", Wrong::new(reason, "give each source a name of its own"));
         }
@@ -252,18 +222,14 @@ fn refuse_same_credentials(sections: &[Section<'_, '_>], read: &[Option<SourceCo
     for (at, (section, source)) in sections.iter().zip(read).enumerate() {
         let Some(source) = source else { continue };
         let first = sections.iter().zip(read).take(at).find(|(_, other)| {
-            other
-                .as_ref()
-                .is_some_and(|other| other.aggregator.has_same_credential(&source.aggregator))
+            other.as_ref().is_some_and(|other| other.aggregator.has_same_credential(&source.aggregator))
         });
         if let Some((first, _)) = first {
             let line = first.line_of("client_id");
             let reason =
                 format!("the source in line {line} has the same credential, and limits belong to a credential");
-            section.wrong(
-                "client_id",
-                Wrong::new(reason, "keep one of the two sources, or give each its own credential"),
-            );
+            section
+                .wrong("client_id", Wrong::new(reason, "keep one of the two sources, or give each its own credential"));
         }
     }
 }
@@ -283,16 +249,10 @@ fn warn_of_many_syncs(section: &Section<'_, '_>, sync: &Schedule, aggregator: &A
     let refreshes = usize::try_from(truv.refreshes_per_day).unwrap_or(usize::MAX);
     if fires_on_busiest_day(sync, MANY_SYNCS_PER_DAY + 1) > MANY_SYNCS_PER_DAY {
         let reason = format!("more than {MANY_SYNCS_PER_DAY} syncs a day, each of which reads the overlap again");
-        section.warn(
-            "sync_schedule",
-            Wrong::new(reason, "sync less often unless that is meant"),
-        );
+        section.warn("sync_schedule", Wrong::new(reason, "sync less often unless that is meant"));
     } else if refreshes > 0 && fires_on_busiest_day(sync, refreshes.saturating_add(1)) > refreshes {
         let reason = format!("more syncs a day than refreshes ({refreshes}): some will find nothing new");
-        section.warn(
-            "sync_schedule",
-            Wrong::new(reason, "sync less often unless that is meant"),
-        );
+        section.warn("sync_schedule", Wrong::new(reason, "sync less often unless that is meant"));
     }
 }
 

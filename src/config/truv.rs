@@ -139,13 +139,8 @@ pub(super) fn read_truv(section: &Section<'_, '_>, around: &Surroundings<'_>) ->
     let (poll_min, poll_max) = (MIN_REFRESH_POLL, MAX_REFRESH_POLL);
     let refresh_poll_first = span("refresh_poll_first", DEFAULT_REFRESH_POLL_FIRST, poll_min, poll_max, "");
     let refresh_poll_max = span("refresh_poll_max", DEFAULT_REFRESH_POLL_MAX, poll_min, poll_max, "");
-    let refresh_timeout = span(
-        "refresh_timeout",
-        DEFAULT_REFRESH_TIMEOUT,
-        MIN_REFRESH_TIMEOUT,
-        MAX_REFRESH_TIMEOUT,
-        "",
-    );
+    let refresh_timeout =
+        span("refresh_timeout", DEFAULT_REFRESH_TIMEOUT, MIN_REFRESH_TIMEOUT, MAX_REFRESH_TIMEOUT, "");
     check_polls(section, refresh_poll_first, refresh_poll_max, refresh_timeout);
     let overlap = span(
         "overlap",
@@ -179,11 +174,7 @@ pub(super) fn read_truv(section: &Section<'_, '_>, around: &Surroundings<'_>) ->
 
 fn read_reserve(section: &Section<'_, '_>, refreshes_per_day: Option<u32>) -> Option<u32> {
     let written = section.optional("refresh_reserve", |value| {
-        integer(
-            value,
-            MIN_REFRESH_RESERVE..=MAX_REFRESH_RESERVE,
-            "refreshes of a day kept for a person",
-        )
+        integer(value, MIN_REFRESH_RESERVE..=MAX_REFRESH_RESERVE, "refreshes of a day kept for a person")
     });
     let most = refreshes_per_day?.saturating_sub(1);
     let reserve = written.ok()?.unwrap_or(DEFAULT_REFRESH_RESERVE.min(most));
@@ -208,10 +199,8 @@ fn check_polls(section: &Section<'_, '_>, first: Option<Duration>, max: Option<D
         section.wrong("refresh_poll_first", Wrong::new(reason, hint));
     }
     if timeout.is_some_and(|timeout| timeout < first) {
-        let reason = format!(
-            "shorter than refresh_poll_first ({}), so no refresh would be seen to end",
-            duration_text(first)
-        );
+        let reason =
+            format!("shorter than refresh_poll_first ({}), so no refresh would be seen to end", duration_text(first));
         let hint = format!("write more than \"{}\"", duration_text(first));
         section.wrong("refresh_timeout", Wrong::new(reason, hint));
     }

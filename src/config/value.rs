@@ -71,11 +71,7 @@ pub(super) fn looks_like_token(text: &str) -> bool {
 
 pub(super) fn text<'v>(value: &'v DeValue<'_>, example: &str) -> Result<&'v str, Wrong> {
     let Some(text) = value.as_str() else {
-        return Err(wrong_kind(
-            value,
-            "text",
-            &format!("write it in quotes, such as {example:?}"),
-        ));
+        return Err(wrong_kind(value, "text", &format!("write it in quotes, such as {example:?}")));
     };
     if text.trim().is_empty() {
         return Err(Wrong::new("empty", format!("write something such as {example:?}")));
@@ -84,9 +80,7 @@ pub(super) fn text<'v>(value: &'v DeValue<'_>, example: &str) -> Result<&'v str,
 }
 
 pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, Wrong> {
-    value
-        .as_bool()
-        .ok_or_else(|| wrong_kind(value, "true or false", "write true or false, without quotes"))
+    value.as_bool().ok_or_else(|| wrong_kind(value, "true or false", "write true or false, without quotes"))
 }
 
 /// Reads a whole number in `bounds`; `why` says why those, or is empty.
@@ -95,9 +89,8 @@ pub(super) fn integer(value: &DeValue<'_>, bounds: RangeInclusive<u32>, why: &st
     let Some(number) = value.as_integer() else {
         return Err(wrong_kind(value, "a whole number", &hint));
     };
-    let number = i64::from_str_radix(number.as_str(), number.radix())
-        .ok()
-        .and_then(|number| u32::try_from(number).ok());
+    let number =
+        i64::from_str_radix(number.as_str(), number.radix()).ok().and_then(|number| u32::try_from(number).ok());
     number
         .filter(|number| bounds.contains(number))
         .ok_or_else(|| out_of_bounds(bounds.start(), bounds.end(), why, hint))
@@ -156,10 +149,6 @@ pub(super) fn wrong_kind(value: &DeValue<'_>, needed: &str, hint: &str) -> Wrong
 }
 
 fn out_of_bounds(min: impl Display, max: impl Display, why: &str, hint: String) -> Wrong {
-    let because = if why.is_empty() {
-        String::new()
-    } else {
-        format!(" ({why})")
-    };
+    let because = if why.is_empty() { String::new() } else { format!(" ({why})") };
     Wrong::new(format!("outside {min} to {max}{because}"), hint)
 }

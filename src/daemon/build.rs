@@ -79,15 +79,10 @@ pub fn aggregator_of(
     seed: u64,
 ) -> Result<(Aggregator, RequestLimiter), BuildError> {
     let AggregatorConfig::Truv(truv) = &source.aggregator;
-    let quota = Quota {
-        requests: truv.requests_per_minute,
-        window: std::time::Duration::from_mins(1),
-    };
+    let quota = Quota { requests: truv.requests_per_minute, window: std::time::Duration::from_mins(1) };
     let limiter = RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, source.backfill_share, clock.clone());
-    let headers =
-        aggregator::truv_headers(&truv.client_id, &truv.access_secret).ok_or_else(|| BuildError::Credentials {
-            name: source.name.clone(),
-        })?;
+    let headers = aggregator::truv_headers(&truv.client_id, &truv.access_secret)
+        .ok_or_else(|| BuildError::Credentials { name: source.name.clone() })?;
     let door = Door::new(DoorOptions {
         origin: source.base_url.clone(),
         headers,
@@ -98,15 +93,9 @@ pub fn aggregator_of(
         timeouts: Timeouts::default(),
         seed,
     })
-    .map_err(|error| BuildError::Door {
-        name: source.name.clone(),
-        source: error,
-    })?;
+    .map_err(|error| BuildError::Door { name: source.name.clone(), source: error })?;
     let is_development = aggregator::is_development_secret(truv.access_secret.expose());
-    Ok((
-        Aggregator::Truv(Truv::new(door, truv.page_size, is_development)),
-        limiter,
-    ))
+    Ok((Aggregator::Truv(Truv::new(door, truv.page_size, is_development)), limiter))
 }
 
 /// How a source's refreshes are limited by the configuration.

@@ -51,11 +51,7 @@ pub(super) struct Lane {
 
 /// A job that ended.
 enum Done {
-    Link {
-        link_id: i64,
-        is_backfill: bool,
-        result: Result<Step, StoreError>,
-    },
+    Link { link_id: i64, is_backfill: bool, result: Result<Step, StoreError> },
     Discovery(Result<Option<Discovered>, StoreError>),
 }
 
@@ -153,11 +149,7 @@ impl Lane {
         }
         if self.options.once && self.running.is_empty() && !self.is_discovering {
             let (source_id, due) = (self.source.source_id, self.due(now));
-            let left = self
-                .engine
-                .store()
-                .read(move |txn| txn.unfinished_links(source_id, due))
-                .await?;
+            let left = self.engine.store().read(move |txn| txn.unfinished_links(source_id, due)).await?;
             if left == 0 {
                 return Ok(None);
             }
@@ -168,15 +160,9 @@ impl Lane {
         let source_id = self.source.source_id;
         let next = self.engine.store().read(move |txn| txn.next_due_at(source_id)).await?;
         let next = [next, discover_due_at].into_iter().flatten().min();
-        let until_next = next.map_or(MAX_SLEEP, |at| {
-            at.duration_since(now).try_into().unwrap_or(Duration::ZERO)
-        });
+        let until_next = next.map_or(MAX_SLEEP, |at| at.duration_since(now).try_into().unwrap_or(Duration::ZERO));
         // A link that runs is still due by its row: no reason to look again before it ends.
-        let floor = if self.running.is_empty() {
-            Duration::from_millis(10)
-        } else {
-            Duration::from_millis(250)
-        };
+        let floor = if self.running.is_empty() { Duration::from_millis(10) } else { Duration::from_millis(250) };
         Ok(Some(until_next.clamp(floor, MAX_SLEEP)))
     }
 
@@ -188,9 +174,7 @@ impl Lane {
         let name = self.source.name.clone();
         let row = self.engine.store().read(move |txn| txn.source(&name)).await?;
         let Some(row) = row else { return Ok(None) };
-        let due_at = row
-            .hold_until
-            .map_or(row.discover_due_at, |hold| hold.max(row.discover_due_at));
+        let due_at = row.hold_until.map_or(row.discover_due_at, |hold| hold.max(row.discover_due_at));
         if due_at > now {
             return Ok(Some(due_at));
         }
@@ -200,17 +184,13 @@ impl Lane {
         self.is_discovering = true;
         self.busy.fetch_add(1, Ordering::Relaxed);
         let (engine, source) = (Arc::clone(&self.engine), Arc::clone(&self.source));
-        self.jobs
-            .spawn(async move { Done::Discovery(engine.discover(&source, false).await) });
+        self.jobs.spawn(async move { Done::Discovery(engine.discover(&source, false).await) });
         Ok(None)
     }
 
     /// What counts as due: with `once`, what was due when the run began or its discovery ended.
     fn due(&self, now: Timestamp) -> Due {
-        Due {
-            now,
-            starts_until: if self.options.once { self.starts_until } else { now },
-        }
+        Due { now, starts_until: if self.options.once { self.starts_until } else { now } }
     }
 
     /// Takes due links from the store. While others wait, backfills get at most their share of the workers.
@@ -223,15 +203,10 @@ impl Lane {
             .engine
             .store()
             .read(move |txn| {
-                Ok((
-                    txn.due_links(source_id, false, due, limit)?,
-                    txn.due_links(source_id, true, due, limit)?,
-                ))
+                Ok((txn.due_links(source_id, false, due, limit)?, txn.due_links(source_id, true, due, limit)?))
             })
             .await?;
-        let share = (self.options.workers * usize::from(self.options.backfill_share))
-            .div_ceil(100)
-            .max(1);
+        let share = (self.options.workers * usize::from(self.options.backfill_share)).div_ceil(100).max(1);
         let mut others: VecDeque<i64> = others.into_iter().filter(|id| !self.running.contains(id)).collect();
         let mut backfills: VecDeque<i64> = backfills.into_iter().filter(|id| !self.running.contains(id)).collect();
         let mut free_for_backfills = share.saturating_sub(self.running_backfills);
@@ -260,11 +235,7 @@ impl Lane {
         let deadline = self.options.step_deadline;
         self.jobs.spawn(async move {
             let result = step(&engine, link_id, deadline).await;
-            Done::Link {
-                link_id,
-                is_backfill,
-                result,
-            }
+            Done::Link { link_id, is_backfill, result }
         });
     }
 
@@ -272,11 +243,7 @@ impl Lane {
     fn take(&mut self, joined: Result<Done, tokio::task::JoinError>) -> Result<(), StoreError> {
         self.busy.fetch_sub(1, Ordering::Relaxed);
         match joined {
-            Ok(Done::Link {
-                link_id,
-                is_backfill,
-                result,
-            }) => {
+            Ok(Done::Link { link_id, is_backfill, result }) => {
                 self.running.remove(&link_id);
                 self.running_backfills -= usize::from(is_backfill);
                 let step = result?;
@@ -287,10 +254,7 @@ impl Lane {
                 self.starts_until = self.engine.clock().now();
                 self.queue.clear();
                 let found = result?;
-                self.tell(Event::Discovered {
-                    source: self.source.name.clone(),
-                    found,
-                });
+                self.tell(Event::Discovered { source: self.source.name.clone(), found });
             }
             Err(error) => tracing::error!(source = %self.source.name, %error, "a job was lost"),
         }
@@ -369,22 +333,12 @@ pub async fn step(engine: &Arc<Engine>, link_id: i64, deadline: Duration) -> Res
         Ok(Some(Ok(result))) => result,
         Ok(Some(Err(error))) if error.is_panic() => {
             tracing::error!(link.id = link_id, "a sync panicked; this is a bug, please report it");
-            engine
-                .abandon(
-                    link_id,
-                    "the sync panicked; this is a bug, please report it with the log",
-                )
-                .await
+            engine.abandon(link_id, "the sync panicked; this is a bug, please report it with the log").await
         }
         Ok(_) => Ok(Step::Nothing),
         Err(_) => {
             task.shutdown().await;
-            engine
-                .abandon(
-                    link_id,
-                    "the sync took longer than its deadline ([schedule] sync_deadline)",
-                )
-                .await
+            engine.abandon(link_id, "the sync took longer than its deadline ([schedule] sync_deadline)").await
         }
     }
 }
@@ -405,11 +359,7 @@ pub async fn flush_usage(engine: &Engine, source: &Source) {
         })
         .collect();
     let source_id = source.source_id;
-    if let Err(error) = engine
-        .store()
-        .write(move |txn| txn.add_usage(source_id, "secret", &rows))
-        .await
-    {
+    if let Err(error) = engine.store().write(move |txn| txn.add_usage(source_id, "secret", &rows)).await {
         tracing::warn!(source = %source.name, %error, "request counters could not be stored yet");
         source.limiter.restore_usage(usage);
     }

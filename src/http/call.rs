@@ -61,19 +61,14 @@ impl<'a> Sending<'a> {
         loop {
             let limiter = self.door.limiter();
             if let Some(held) = limiter.held_for().filter(|held| *held > MAX_INLINE_WAIT) {
-                return Err(HttpError::RateLimited {
-                    until: self.after(held),
-                    document: None,
-                    call: self.call(),
-                });
+                return Err(HttpError::RateLimited { until: self.after(held), document: None, call: self.call() });
             }
             limiter.admit(self.lane).await;
             let step = match self.attempt().await {
                 Ok(received) => self.weigh(received).await,
-                Err(SendError::NotSent(reason)) => ControlFlow::Break(Err(HttpError::NotSent {
-                    reason,
-                    call: self.call(),
-                })),
+                Err(SendError::NotSent(reason)) => {
+                    ControlFlow::Break(Err(HttpError::NotSent { reason, call: self.call() }))
+                }
                 Err(SendError::Lost(cause)) => self.fail(cause, None, None).await,
             };
             if let ControlFlow::Break(outcome) = step {
@@ -153,10 +148,7 @@ impl<'a> Sending<'a> {
             }
             Verdict::TooLarge if self.is_repeatable() => {
                 self.door.limiter().record_failed();
-                ControlFlow::Break(Err(HttpError::TooLarge {
-                    cap_bytes: MAX_BODY_BYTES,
-                    call: self.call(),
-                }))
+                ControlFlow::Break(Err(HttpError::TooLarge { cap_bytes: MAX_BODY_BYTES, call: self.call() }))
             }
             Verdict::TooLarge => self.fail(TransientCause::TooLarge, None, None).await,
         }
@@ -206,21 +198,12 @@ impl<'a> Sending<'a> {
         self.failures += 1;
         let was_sent = !matches!(cause, TransientCause::Connect { .. });
         if !self.is_repeatable() && was_sent {
-            return ControlFlow::Break(Err(HttpError::OutcomeUnknown {
-                cause,
-                document,
-                call: self.call(),
-            }));
+            return ControlFlow::Break(Err(HttpError::OutcomeUnknown { cause, document, call: self.call() }));
         }
         let wait = wait.unwrap_or_default();
         if !self.is_repeatable() || self.failures >= MAX_ATTEMPTS || wait > MAX_INLINE_WAIT {
             let retry_at = (!wait.is_zero()).then(|| self.after(wait));
-            return ControlFlow::Break(Err(HttpError::Transient {
-                cause,
-                retry_at,
-                document,
-                call: self.call(),
-            }));
+            return ControlFlow::Break(Err(HttpError::Transient { cause, retry_at, document, call: self.call() }));
         }
         let door = self.door;
         let delay = self.delays.next(|most| door.random_up_to(most));
@@ -266,11 +249,7 @@ pub(super) fn call_of(method: &Method, url: &Url, attempts: u32) -> Call {
     };
     // A URL's path is ASCII, so any byte is a boundary.
     let path = url.path();
-    Call {
-        method,
-        path: path[..path.len().min(MAX_SHOWN_PATH_BYTES)].to_owned(),
-        attempts,
-    }
+    Call { method, path: path[..path.len().min(MAX_SHOWN_PATH_BYTES)].to_owned(), attempts }
 }
 
 fn collect_texts(value: &serde_json::Value, texts: &mut Vec<String>) {

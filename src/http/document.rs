@@ -68,9 +68,7 @@ impl ErrorDocument {
     /// Shape: `{"error": {code, message, extra: {"invalid-params": [{field, message}]}}}`, `{"detail": …}`,
     /// `{"errors": [{code, message, property}]}`, `{code, message}`, `{"message": …}`, else raw text.
     pub fn read(body: &[u8]) -> Self {
-        let parsed = (body.len() <= MAX_PARSED_BYTES)
-            .then(|| serde_json::from_slice::<Value>(body).ok())
-            .flatten();
+        let parsed = (body.len() <= MAX_PARSED_BYTES).then(|| serde_json::from_slice::<Value>(body).ok()).flatten();
         let mut document = match &parsed {
             Some(Value::Object(_)) => Self::from_object(parsed.as_ref().unwrap_or(&Value::Null)),
             Some(_) | None => Self::from_text(body),
@@ -81,13 +79,10 @@ impl ErrorDocument {
 
     fn from_object(root: &Value) -> Self {
         let listed = root.pointer("/errors/0");
-        let inner = listed
-            .or_else(|| root.get("error").filter(|error| error.is_object()))
-            .unwrap_or(root);
+        let inner = listed.or_else(|| root.get("error").filter(|error| error.is_object())).unwrap_or(root);
         let code = text(inner.get("code")).or_else(|| text(root.get("error")));
-        let message = text(inner.get("message"))
-            .or_else(|| text(root.get("detail")))
-            .or_else(|| text(root.get("message")));
+        let message =
+            text(inner.get("message")).or_else(|| text(root.get("detail"))).or_else(|| text(root.get("message")));
         let invalid = inner.pointer("/extra/invalid-params").and_then(Value::as_array);
         let mut fields: Vec<FieldProblem> = invalid
             .into_iter()
@@ -99,20 +94,10 @@ impl ErrorDocument {
             })
             .collect();
         if let Some(field) = text(inner.get("property")) {
-            fields.push(FieldProblem {
-                field,
-                message: message.clone().unwrap_or_default(),
-            });
+            fields.push(FieldProblem { field, message: message.clone().unwrap_or_default() });
         }
         let id = text(inner.get("request_id")).or_else(|| text(root.get("request_id")));
-        Self {
-            code,
-            message,
-            wait: None,
-            request_id: id,
-            fields,
-            is_structured: true,
-        }
+        Self { code, message, wait: None, request_id: id, fields, is_structured: true }
     }
 
     fn from_text(body: &[u8]) -> Self {
@@ -123,27 +108,19 @@ impl ErrorDocument {
             Some(_) | None => &text,
         };
         let message = whole_words.trim().to_owned();
-        Self {
-            message: (!message.is_empty()).then_some(message),
-            ..Self::default()
-        }
+        Self { message: (!message.is_empty()).then_some(message), ..Self::default() }
     }
 
     /// Whether this is the request throttle, under whatever status.
     pub(super) fn says_throttled(&self) -> bool {
         self.code.as_deref() == Some("throttled")
-            || self
-                .message
-                .as_deref()
-                .is_some_and(|m| m.to_ascii_lowercase().contains("request was throttled"))
+            || self.message.as_deref().is_some_and(|m| m.to_ascii_lowercase().contains("request was throttled"))
     }
 
     /// Makes every text fit to be shown; `withheld` are the request's own secrets and values.
     pub(super) fn clean(&mut self, withheld: &[String]) {
         let clean = |text: &str, max_chars: usize| {
-            let text = withheld
-                .iter()
-                .fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), WITHHELD));
+            let text = withheld.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), WITHHELD));
             shown(&text, max_chars)
         };
         self.code = self.code.take().map(|code| clean(&code, MAX_CODE_CHARS));
@@ -161,23 +138,13 @@ impl fmt::Display for ErrorDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.code, &self.message) {
             (Some(code), Some(message)) => {
-                write!(
-                    f,
-                    "{}: {}",
-                    shown(code, MAX_CODE_CHARS),
-                    shown(message, MAX_MESSAGE_CHARS)
-                )?;
+                write!(f, "{}: {}", shown(code, MAX_CODE_CHARS), shown(message, MAX_MESSAGE_CHARS))?;
             }
             (Some(text), None) | (None, Some(text)) => f.write_str(&shown(text, MAX_MESSAGE_CHARS))?,
             (None, None) => f.write_str("no error document")?,
         }
         for problem in self.fields.iter().take(MAX_FIELDS) {
-            write!(
-                f,
-                ", {}: {}",
-                shown(&problem.field, MAX_CODE_CHARS),
-                shown(&problem.message, MAX_MESSAGE_CHARS)
-            )?;
+            write!(f, ", {}: {}", shown(&problem.field, MAX_CODE_CHARS), shown(&problem.message, MAX_MESSAGE_CHARS))?;
         }
         if let Some(id) = &self.request_id {
             write!(f, " (request {})", request_id(id))?;
@@ -202,9 +169,7 @@ fn text(value: Option<&Value>) -> Option<String> {
 pub(super) fn wait_in(message: &str) -> Option<Duration> {
     let lower = message.to_ascii_lowercase();
     let (_, rest) = lower.split_once("available in ")?;
-    let end = rest
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(rest.len());
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
     let count = super::throttle::whole_seconds(rest[..end].trim_end_matches('.'))?;
     let unit = rest[end..].trim_start();
     let seconds = match unit {
@@ -233,17 +198,11 @@ mod tests {
         let drf = read(r#"{"detail":"Request was throttled. Expected available in 17 seconds."}"#);
         assert_eq!((drf.says_throttled(), drf.wait), (true, Some(Duration::from_secs(17))));
         let bridge = read(r#"{"errors":[{"code":"invalid_parameter","message":"bad","property":"limit"}]}"#);
-        assert_eq!(
-            (bridge.code.as_deref(), bridge.fields[0].field.as_str()),
-            (Some("invalid_parameter"), "limit")
-        );
+        assert_eq!((bridge.code.as_deref(), bridge.fields[0].field.as_str()), (Some("invalid_parameter"), "limit"));
         let bare = read(r#"{"code":"invalid_client_credentials","message":"client_id and client_secret are invalid"}"#);
         assert_eq!(bare.code.as_deref(), Some("invalid_client_credentials"));
         let html = read("<html>Bad gateway</html>");
-        assert_eq!(
-            (html.is_structured, html.message.as_deref()),
-            (false, Some("<html>Bad gateway</html>"))
-        );
+        assert_eq!((html.is_structured, html.message.as_deref()), (false, Some("<html>Bad gateway</html>")));
         assert_eq!(read("").to_string(), "no error document");
         assert!(!read("[1]").is_structured);
     }
@@ -272,14 +231,8 @@ mod tests {
                 .as_bytes(),
         );
         document.clean(&["hunter2".to_owned()]);
-        assert_eq!(
-            document.to_string(),
-            "x [31m: Public token expired: [withheld] for [withheld] next"
-        );
-        let long = ErrorDocument {
-            message: Some("é".repeat(100_000)),
-            ..ErrorDocument::default()
-        };
+        assert_eq!(document.to_string(), "x [31m: Public token expired: [withheld] for [withheld] next");
+        let long = ErrorDocument { message: Some("é".repeat(100_000)), ..ErrorDocument::default() };
         assert!(long.to_string().chars().count() <= MAX_MESSAGE_CHARS + 1);
     }
 }

@@ -37,10 +37,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            connect: DEFAULT_CONNECT_TIMEOUT,
-            request: DEFAULT_REQUEST_TIMEOUT,
-        }
+        Self { connect: DEFAULT_CONNECT_TIMEOUT, request: DEFAULT_REQUEST_TIMEOUT }
     }
 }
 
@@ -107,27 +104,15 @@ mod tests {
     #[test]
     fn secrets_leave_the_machine_only_over_https() {
         let check = |url: &str| check_origin(&url.parse().expect("a URL"));
-        for good in [
-            "https://prod.truv.com",
-            "http://127.0.0.1:1",
-            "http://[::1]:1",
-            "http://localhost/bridge/",
-        ] {
+        for good in ["https://prod.truv.com", "http://127.0.0.1:1", "http://[::1]:1", "http://localhost/bridge/"] {
             assert!(check(good).is_ok(), "{good}");
         }
-        for insecure in [
-            "http://prod.truv.com",
-            "http://127.0.0.1.example.com",
-            "http://localhost.example",
-            "ftp://localhost",
-        ] {
+        for insecure in
+            ["http://prod.truv.com", "http://127.0.0.1.example.com", "http://localhost.example", "ftp://localhost"]
+        {
             assert!(matches!(check(insecure), Err(DoorError::InsecureOrigin)), "{insecure}");
         }
-        for odd in [
-            "https://user@prod.truv.com",
-            "https://:secret@prod.truv.com",
-            "https://prod.truv.com/?key=1",
-        ] {
+        for odd in ["https://user@prod.truv.com", "https://:secret@prod.truv.com", "https://prod.truv.com/?key=1"] {
             assert!(matches!(check(odd), Err(DoorError::NotAnOrigin)), "{odd}");
         }
     }

@@ -21,9 +21,7 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 /// How long a throttle holds, margin and cap included; `streak` counts the throttles before this one.
 pub(super) fn wait_after_throttle(hint: Option<Duration>, streak: u32) -> Duration {
-    let step = usize::try_from(streak)
-        .unwrap_or(usize::MAX)
-        .min(UNHINTED_SECONDS.len() - 1);
+    let step = usize::try_from(streak).unwrap_or(usize::MAX).min(UNHINTED_SECONDS.len() - 1);
     let wait = hint.unwrap_or(Duration::from_secs(UNHINTED_SECONDS[step]));
     wait.saturating_add(MARGIN).min(MAX_HOLD)
 }
@@ -101,9 +99,7 @@ mod tests {
 
     #[test]
     fn a_throttle_without_a_hint_waits_longer_each_time_and_none_waits_for_ever() {
-        let waits: Vec<u64> = (0..6)
-            .map(|streak| wait_after_throttle(None, streak).as_secs())
-            .collect();
+        let waits: Vec<u64> = (0..6).map(|streak| wait_after_throttle(None, streak).as_secs()).collect();
         assert_eq!(waits, [6, 16, 31, 61, 61, 61]);
         assert_eq!(wait_after_throttle(Some(Duration::MAX), 0), MAX_HOLD);
     }

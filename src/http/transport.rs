@@ -194,14 +194,9 @@ struct CappedBody {
 impl CappedBody {
     /// Refuses at once what is announced to be too large.
     fn expecting(headers: &HeaderMap) -> Self {
-        let announced = headers
-            .get(http::header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let announced = headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let is_too_large = announced.is_some_and(|bytes: u64| bytes > MAX_BODY_BYTES as u64);
-        Self {
-            bytes: BytesMut::new(),
-            broke: is_too_large.then_some(BodyBreak::TooLarge),
-        }
+        Self { bytes: BytesMut::new(), broke: is_too_large.then_some(BodyBreak::TooLarge) }
     }
 
     fn push(&mut self, chunk: &[u8]) {
@@ -213,12 +208,7 @@ impl CappedBody {
     }
 
     fn into_received(self, status: u16, headers: HeaderMap) -> Received {
-        Received {
-            status,
-            headers,
-            body: self.bytes.freeze(),
-            broke: self.broke,
-        }
+        Received { status, headers, body: self.bytes.freeze(), broke: self.broke }
     }
 }
 

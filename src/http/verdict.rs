@@ -19,18 +19,11 @@ pub(super) enum Verdict {
     /// Ask again at this URL reference.
     Redirect(String),
     /// The request throttle, executed by nobody; `hint` is how long the aggregator says it lasts.
-    Throttled {
-        hint: Option<Duration>,
-        document: ErrorDocument,
-    },
+    Throttled { hint: Option<Duration>, document: ErrorDocument },
     /// A no for the caller to read.
     Refused(ErrorDocument),
     /// No usable answer; another try may bring one, not before `wait`.
-    Fault {
-        cause: TransientCause,
-        wait: Option<Duration>,
-        document: Option<ErrorDocument>,
-    },
+    Fault { cause: TransientCause, wait: Option<Duration>, document: Option<ErrorDocument> },
     /// Beyond the cap.
     TooLarge,
 }
@@ -53,10 +46,7 @@ pub(super) fn judge(method: &Method, received: &Received, dialect: Dialect, now_
             }
             let retry_after = retry_after(&received.headers, now_ms);
             if status == 429 || document.says_throttled() {
-                return Verdict::Throttled {
-                    hint: retry_after.or(document.wait),
-                    document,
-                };
+                return Verdict::Throttled { hint: retry_after.or(document.wait), document };
             }
             if status == 408 || status >= 500 {
                 return Verdict::Fault {
@@ -79,11 +69,7 @@ fn judge_success(method: &Method, received: &Received) -> Verdict {
     }
     if received.body.is_empty() {
         let may_be_empty = received.status == 204 || *method == Method::DELETE;
-        return if may_be_empty {
-            Verdict::Done
-        } else {
-            fault(TransientCause::Empty)
-        };
+        return if may_be_empty { Verdict::Done } else { fault(TransientCause::Empty) };
     }
     if !claims_json(&received.headers) {
         return fault(TransientCause::NotJson);
@@ -95,11 +81,7 @@ fn judge_success(method: &Method, received: &Received) -> Verdict {
 }
 
 fn fault(cause: TransientCause) -> Verdict {
-    Verdict::Fault {
-        cause,
-        wait: None,
-        document: None,
-    }
+    Verdict::Fault { cause, wait: None, document: None }
 }
 
 /// Whether the content type is JSON's; an answer that names none gets the benefit of the doubt.
@@ -107,14 +89,7 @@ fn claims_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return true;
     };
-    let essence = value
-        .to_str()
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "text/json" || essence == "application/json" || essence.ends_with("+json")
 }
 

@@ -101,44 +101,28 @@ pub fn decide(
     if let Some(until) = refused_until.filter(|until| *until > now) {
         return held(HoldReason::RefusedUpstream, Some(until));
     }
-    let allowed = if is_person {
-        policy.per_day
-    } else {
-        policy.per_day.saturating_sub(policy.reserve)
-    };
+    let allowed = if is_person { policy.per_day } else { policy.per_day.saturating_sub(policy.reserve) };
     let spent = used.in_last_day.len();
     if spent < allowed as usize {
         return Ok(());
     }
     // The oldest ones fall out of the window one by one; so many must, that fewer than `allowed` are left.
-    let frees_at = spent
-        .checked_sub(allowed as usize)
-        .and_then(|index| used.in_last_day.get(index));
+    let frees_at = spent.checked_sub(allowed as usize).and_then(|index| used.in_last_day.get(index));
     let until = frees_at.and_then(|at| at.checked_add(REFRESH_WINDOW).ok());
     let is_reserve = spent < policy.per_day as usize;
-    held(
-        if is_reserve {
-            HoldReason::Reserve
-        } else {
-            HoldReason::DailyLimit
-        },
-        until,
-    )
+    held(if is_reserve { HoldReason::Reserve } else { HoldReason::DailyLimit }, until)
 }
 
 /// Start of the calendar month (UTC) that `now` lies in.
 pub fn month_began(now: Timestamp) -> Timestamp {
     let day = now.to_zoned(jiff::tz::TimeZone::UTC).date().first_of_month();
-    day.to_zoned(jiff::tz::TimeZone::UTC)
-        .map_or(now, |zoned| zoned.timestamp())
+    day.to_zoned(jiff::tz::TimeZone::UTC).map_or(now, |zoned| zoned.timestamp())
 }
 
 fn next_month(now: Timestamp) -> Timestamp {
     let last = now.to_zoned(jiff::tz::TimeZone::UTC).date().last_of_month();
     let first = last.saturating_add(jiff::Span::new().days(1));
-    first
-        .to_zoned(jiff::tz::TimeZone::UTC)
-        .map_or(now, |zoned| zoned.timestamp())
+    first.to_zoned(jiff::tz::TimeZone::UTC).map_or(now, |zoned| zoned.timestamp())
 }
 
 #[cfg(test)]
@@ -146,22 +130,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const POLICY: RefreshPolicy = RefreshPolicy {
-        per_day: 3,
-        reserve: 1,
-        per_month: None,
-        lifetime_cap: None,
-    };
+    const POLICY: RefreshPolicy = RefreshPolicy { per_day: 3, reserve: 1, per_month: None, lifetime_cap: None };
 
     fn at(hours: i64) -> Timestamp {
         Timestamp::from_second(1_700_000_000 + hours * 3600).expect("in range")
     }
 
     fn used(hours: &[i64]) -> RefreshUse {
-        RefreshUse {
-            in_last_day: hours.iter().map(|h| at(*h)).collect(),
-            ..RefreshUse::default()
-        }
+        RefreshUse { in_last_day: hours.iter().map(|h| at(*h)).collect(), ..RefreshUse::default() }
     }
 
     fn verdict(
@@ -176,15 +152,9 @@ mod tests {
     fn the_last_one_is_kept_for_a_person() {
         assert_eq!(verdict(&POLICY, &used(&[]), false), Ok(()));
         assert_eq!(verdict(&POLICY, &used(&[0]), false), Ok(()));
-        assert_eq!(
-            verdict(&POLICY, &used(&[0, 8]), false),
-            Err((HoldReason::Reserve, Some(at(24))))
-        );
+        assert_eq!(verdict(&POLICY, &used(&[0, 8]), false), Err((HoldReason::Reserve, Some(at(24)))));
         assert_eq!(verdict(&POLICY, &used(&[0, 8]), true), Ok(()));
-        assert_eq!(
-            verdict(&POLICY, &used(&[0, 8, 16]), true),
-            Err((HoldReason::DailyLimit, Some(at(24))))
-        );
+        assert_eq!(verdict(&POLICY, &used(&[0, 8, 16]), true), Err((HoldReason::DailyLimit, Some(at(24)))));
         assert_eq!(
             verdict(&POLICY, &used(&[0, 8, 16]), false),
             Err((HoldReason::DailyLimit, Some(at(32)))),
@@ -194,44 +164,18 @@ mod tests {
 
     #[test]
     fn caps_name_themselves_and_when_they_lift() {
-        let off = RefreshPolicy {
-            per_day: 0,
-            reserve: 0,
-            ..POLICY
-        };
+        let off = RefreshPolicy { per_day: 0, reserve: 0, ..POLICY };
         assert_eq!(verdict(&off, &used(&[]), true), Err((HoldReason::SwitchedOff, None)));
-        let monthly = RefreshPolicy {
-            per_month: Some(10),
-            ..POLICY
-        };
-        let spent = RefreshUse {
-            in_month: 10,
-            ..used(&[])
-        };
+        let monthly = RefreshPolicy { per_month: Some(10), ..POLICY };
+        let spent = RefreshUse { in_month: 10, ..used(&[]) };
         let december: Timestamp = "2023-12-01T00:00:00Z".parse().expect("an instant");
-        assert_eq!(
-            verdict(&monthly, &spent, true),
-            Err((HoldReason::MonthlyCap, Some(december)))
-        );
-        let development = RefreshPolicy {
-            lifetime_cap: Some(50),
-            ..POLICY
-        };
-        let spent = RefreshUse {
-            done_ever: 50,
-            ..used(&[])
-        };
-        assert_eq!(
-            verdict(&development, &spent, true),
-            Err((HoldReason::LifetimeCap, None))
-        );
+        assert_eq!(verdict(&monthly, &spent, true), Err((HoldReason::MonthlyCap, Some(december))));
+        let development = RefreshPolicy { lifetime_cap: Some(50), ..POLICY };
+        let spent = RefreshUse { done_ever: 50, ..used(&[]) };
+        assert_eq!(verdict(&development, &spent, true), Err((HoldReason::LifetimeCap, None)));
         let refused = decide(&POLICY, &used(&[]), true, Some(at(21)), at(20)).expect_err("held");
         assert_eq!(refused.reason, HoldReason::RefusedUpstream);
-        assert_eq!(
-            decide(&POLICY, &used(&[]), true, Some(at(20)), at(20)),
-            Ok(()),
-            "the hold is over"
-        );
+        assert_eq!(decide(&POLICY, &used(&[]), true, Some(at(20)), at(20)), Ok(()), "the hold is over");
     }
 
     proptest! {

@@ -207,9 +207,7 @@ impl RequestLimiter {
 
 impl std::fmt::Debug for RequestLimiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RequestLimiter")
-            .field("quota", &self.0.quota)
-            .finish_non_exhaustive()
+        f.debug_struct("RequestLimiter").field("quota", &self.0.quota).finish_non_exhaustive()
     }
 }
 
@@ -273,12 +271,7 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     fn join(limiter: &'a RequestLimiter, lane: Lane) -> Self {
         let (id, wake) = limiter.0.lock().queue.join(lane);
-        Self {
-            limiter,
-            id,
-            wake,
-            admitted: false,
-        }
+        Self { limiter, id, wake, admitted: false }
     }
 }
 

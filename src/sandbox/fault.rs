@@ -84,10 +84,7 @@ impl Scope {
 
     /// Requests about a link: its id in the path, its access token in the body, or a task of it.
     pub fn link(link: LinkId) -> Self {
-        Self {
-            link: Some(link),
-            ..Self::default()
-        }
+        Self { link: Some(link), ..Self::default() }
     }
 
     /// Requests whose path with query contains a text.
@@ -98,28 +95,19 @@ impl Scope {
     /// The same, only for paths that contain a text.
     #[must_use]
     pub fn with_path(self, part: &str) -> Self {
-        Self {
-            path: Some(part.to_owned()),
-            ..self
-        }
+        Self { path: Some(part.to_owned()), ..self }
     }
 
     /// The same, only for one method.
     #[must_use]
     pub fn method(self, method: &str) -> Self {
-        Self {
-            method: Some(method.to_owned()),
-            ..self
-        }
+        Self { method: Some(method.to_owned()), ..self }
     }
 
     /// The same, only for the first `times` requests that it meets.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
-        Self {
-            times: Some(times),
-            ..self
-        }
+        Self { times: Some(times), ..self }
     }
 
     /// The same, once.
@@ -196,10 +184,7 @@ impl Scope {
     fn covers(&self, asked: &Asked<'_>) -> bool {
         self.times != Some(0)
             && self.path.as_ref().is_none_or(|part| asked.path.contains(part.as_str()))
-            && self
-                .method
-                .as_ref()
-                .is_none_or(|method| method.eq_ignore_ascii_case(asked.method))
+            && self.method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(asked.method))
             && self.link.is_none_or(|link| asked.link == Some(link.0))
     }
 }

@@ -65,11 +65,7 @@ pub(crate) fn draw(rng: &mut StdRng) -> u128 {
 /// Reads 32 lowercase hex digits.
 pub(crate) fn parse(text: &str) -> Option<u128> {
     let plain = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    if plain {
-        u128::from_str_radix(text, 16).ok()
-    } else {
-        None
-    }
+    if plain { u128::from_str_radix(text, 16).ok() } else { None }
 }
 
 /// Writes an identifier as the aggregator does.

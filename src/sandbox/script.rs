@@ -33,10 +33,7 @@ impl Sandbox {
     /// Adds a user who belongs to the client and environment of `secret`.
     pub fn add_user_of(&self, secret: &str, external_id: &str) -> UserId {
         let state = &mut *self.lock();
-        let owner = state
-            .truv
-            .tenant_of(secret)
-            .unwrap_or_else(|| panic!("the sandbox issued no such secret"));
+        let owner = state.truv.tenant_of(secret).unwrap_or_else(|| panic!("the sandbox issued no such secret"));
         let user = state.bank.insert_user(owner, Some(external_id.to_owned()), None, None);
         UserId(state.bank.users[user].id)
     }
@@ -68,10 +65,7 @@ impl Sandbox {
 
     /// Loads a data set from a file, plain or gzip.
     pub fn load_dataset_file(&self, path: &Path, options: &DatasetOptions) -> Result<Loaded, DatasetError> {
-        let file = File::open(path).map_err(|e| DatasetError {
-            line: 0,
-            problem: DatasetProblem::Io(e),
-        })?;
+        let file = File::open(path).map_err(|e| DatasetError { line: 0, problem: DatasetProblem::Io(e) })?;
         self.load_dataset(file, options)
     }
 

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 /// The knobs of a sandbox.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent switches, each named by what it does"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, each named by what it does")]
 pub struct Settings {
     /// Requests a secret may make in any 60 s; `None` for no limit.
     pub request_limit: Option<usize>,

@@ -87,11 +87,7 @@ impl State {
     /// Notes what is to happen at an instant; events of one instant happen in the order of these calls.
     pub(crate) fn schedule(&mut self, at_ms: i64, event: Event) {
         self.serial += 1;
-        self.queue.push(Reverse(Due {
-            at_ms,
-            serial: self.serial,
-            event,
-        }));
+        self.queue.push(Reverse(Due { at_ms, serial: self.serial, event }));
     }
 
     /// Lets everything happen that is due, each thing at its own instant.

@@ -54,13 +54,7 @@ impl Traffic {
             self.dropped += 1;
         }
         let at = Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-        self.log.push_back(Logged {
-            at,
-            secret,
-            method: method.to_owned(),
-            path: path.to_owned(),
-            status: None,
-        });
+        self.log.push_back(Logged { at, secret, method: method.to_owned(), path: path.to_owned(), status: None });
         self.dropped + self.log.len() - 1
     }
 

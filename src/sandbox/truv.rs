@@ -117,25 +117,14 @@ impl Truv {
     }
 
     fn issue(&mut self, rng: &mut StdRng, client: usize, environment: Environment) -> String {
-        let known = self
-            .tenants
-            .iter()
-            .position(|t| t.client == client && t.environment == environment);
+        let known = self.tenants.iter().position(|t| t.client == client && t.environment == environment);
         let tenant = known.unwrap_or_else(|| {
-            self.tenants.push(Tenant {
-                client,
-                environment,
-                successful_tasks: 0,
-            });
+            self.tenants.push(Tenant { client, environment, successful_tasks: 0 });
             self.tenants.len() - 1
         });
         let (long, short): (u128, u32) = (rng.random(), rng.random());
         let text = format!("{}-{long:032x}{short:08x}", environment.as_str());
-        self.secrets.push(Secret {
-            text: text.as_str().into(),
-            tenant,
-            revoked: false,
-        });
+        self.secrets.push(Secret { text: text.as_str().into(), tenant, revoked: false });
         text
     }
 
@@ -146,18 +135,12 @@ impl Truv {
     }
 
     pub(crate) fn tenant_of(&self, secret: &str) -> Option<usize> {
-        self.secrets
-            .iter()
-            .find(|known| &*known.text == secret)
-            .map(|known| known.tenant)
+        self.secrets.iter().find(|known| &*known.text == secret).map(|known| known.tenant)
     }
 
     /// The secret and tenant that two header values open, if they do.
     fn admit(&self, client_id: &str, secret: &str) -> Option<(Arc<str>, usize)> {
-        let known = self
-            .secrets
-            .iter()
-            .find(|known| &*known.text == secret && !known.revoked)?;
+        let known = self.secrets.iter().find(|known| &*known.text == secret && !known.revoked)?;
         let client = self.clients[self.tenants[known.tenant].client];
         (id::parse(client_id) == Some(client)).then(|| (Arc::clone(&known.text), known.tenant))
     }
@@ -167,11 +150,7 @@ impl Truv {
         if tenant == owner {
             Ok(())
         } else if self.tenants[tenant].client == self.tenants[owner].client {
-            Err(Reply::error(
-                403,
-                "not_authenticated",
-                "You do not have permission to perform this action.",
-            ))
+            Err(Reply::error(403, "not_authenticated", "You do not have permission to perform this action."))
         } else {
             Err(Reply::not_found())
         }

@@ -187,10 +187,7 @@ impl Bank {
     }
 
     pub(crate) fn insert_link(&mut self, user: usize, institution: &str) -> usize {
-        let name = INSTITUTIONS
-            .iter()
-            .find(|(id, _)| *id == institution)
-            .map_or(institution, |(_, name)| name);
+        let name = INSTITUTIONS.iter().find(|(id, _)| *id == institution).map_or(institution, |(_, name)| name);
         let link = Link {
             id: id::draw(&mut self.rng),
             user,
@@ -264,19 +261,14 @@ impl Bank {
     }
 
     fn user_at(&self, id: UserId) -> usize {
-        self.find_user(id.0)
-            .unwrap_or_else(|| panic!("the sandbox issued no user {id}"))
+        self.find_user(id.0).unwrap_or_else(|| panic!("the sandbox issued no user {id}"))
     }
 
     pub(crate) fn link_at(&self, id: LinkId) -> usize {
-        self.find_link(id.0)
-            .unwrap_or_else(|| panic!("the sandbox issued no link {id}"))
+        self.find_link(id.0).unwrap_or_else(|| panic!("the sandbox issued no link {id}"))
     }
 
     pub(crate) fn account_at(&self, id: AccountId) -> (usize, usize) {
-        *self
-            .account_index
-            .get(&id.0)
-            .unwrap_or_else(|| panic!("the sandbox has no account {id}"))
+        *self.account_index.get(&id.0).unwrap_or_else(|| panic!("the sandbox has no account {id}"))
     }
 }

@@ -86,8 +86,5 @@ fn spread_of_slot(schedule: &Schedule, fire: Timestamp, max_spread: Duration) ->
 }
 
 fn later(at: Timestamp, by: Duration) -> Timestamp {
-    SignedDuration::try_from(by)
-        .ok()
-        .and_then(|by| at.checked_add(by).ok())
-        .unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(by).ok().and_then(|by| at.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }

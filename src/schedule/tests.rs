@@ -17,9 +17,7 @@ fn schedule(text: &str, zone: &str) -> Schedule {
 }
 
 fn later(instant: Timestamp, seconds: i64) -> Timestamp {
-    instant
-        .saturating_add(SignedDuration::from_secs(seconds))
-        .expect("in range")
+    instant.saturating_add(SignedDuration::from_secs(seconds)).expect("in range")
 }
 
 #[test]
@@ -45,28 +43,13 @@ fn fires_follow_the_table() {
             &["2026-03-29T00:30:00Z", "2026-03-29T01:00:00Z", "2026-03-29T01:30:00Z"],
         ),
         // The overlap: 02:00 to 03:00 comes twice in Berlin on 25 October, 01:00 to 02:00 in New York on 1 November.
-        (
-            "30 2 * * *",
-            "Europe/Berlin",
-            "2026-10-24T12:00:00Z",
-            &["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"],
-        ),
-        (
-            "30 1 * * *",
-            "America/New_York",
-            "2026-10-31T12:00:00Z",
-            &["2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"],
-        ),
+        ("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", &["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]),
+        ("30 1 * * *", "America/New_York", "2026-10-31T12:00:00Z", &["2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"]),
         (
             "*/30 * * * *",
             "Europe/Berlin",
             "2026-10-25T00:00:00Z",
-            &[
-                "2026-10-25T00:30:00Z",
-                "2026-10-25T01:00:00Z",
-                "2026-10-25T01:30:00Z",
-                "2026-10-25T02:00:00Z",
-            ],
+            &["2026-10-25T00:30:00Z", "2026-10-25T01:00:00Z", "2026-10-25T01:30:00Z", "2026-10-25T02:00:00Z"],
         ),
         // The default schedules.
         (
@@ -75,12 +58,7 @@ fn fires_follow_the_table() {
             "2026-06-01T00:00:00Z",
             &["2026-06-01T08:00:00Z", "2026-06-01T16:00:00Z", "2026-06-02T00:00:00Z"],
         ),
-        (
-            "0 4 * * 0",
-            "UTC",
-            "2026-06-01T00:00:00Z",
-            &["2026-06-07T04:00:00Z", "2026-06-14T04:00:00Z"],
-        ),
+        ("0 4 * * 0", "UTC", "2026-06-01T00:00:00Z", &["2026-06-07T04:00:00Z", "2026-06-14T04:00:00Z"]),
         // Day of month or day of week, as crontab(5) says.
         (
             "0 0 13 * FRI",
@@ -103,12 +81,7 @@ fn fires_follow_the_table() {
         ),
         ("@daily", "UTC", "2026-06-01T00:00:00Z", &["2026-06-02T00:00:00Z"]),
         // A leap day is rare, not impossible.
-        (
-            "0 0 29 2 *",
-            "UTC",
-            "2026-06-01T00:00:00Z",
-            &["2028-02-29T00:00:00Z", "2032-02-29T00:00:00Z"],
-        ),
+        ("0 0 29 2 *", "UTC", "2026-06-01T00:00:00Z", &["2028-02-29T00:00:00Z", "2032-02-29T00:00:00Z"]),
     ];
     for (text, zone, from, expected) in cases {
         let schedule = schedule(text, zone);
@@ -125,16 +98,10 @@ fn wrong_expressions_are_refused_with_a_reason() {
     let refuse = |text: &str| Schedule::parse(text, &TimeZone::UTC).expect_err(text);
     assert!(matches!(refuse(""), ScheduleError::FieldCount { found: 0 }));
     assert!(matches!(refuse("0 4 * *"), ScheduleError::FieldCount { found: 4 }));
-    assert!(matches!(
-        refuse("0 0 4 * * * 2027"),
-        ScheduleError::FieldCount { found: 7 }
-    ));
+    assert!(matches!(refuse("0 0 4 * * * 2027"), ScheduleError::FieldCount { found: 7 }));
     assert!(matches!(refuse("0 25 * * *"), ScheduleError::Malformed { .. }));
     assert!(matches!(refuse("@sometimes"), ScheduleError::Malformed { .. }));
-    assert!(matches!(
-        refuse("every day at four o'clock"),
-        ScheduleError::Malformed { .. }
-    ));
+    assert!(matches!(refuse("every day at four o'clock"), ScheduleError::Malformed { .. }));
     assert!(matches!(refuse("0 0 31 2 *"), ScheduleError::NeverFires));
     assert!(matches!(refuse("0 0 30 2 *"), ScheduleError::NeverFires));
 }
@@ -149,32 +116,17 @@ fn schedules_are_equal_when_text_and_zone_are() {
 #[test]
 fn the_answer_is_strictly_after_now_also_within_a_second() {
     let schedule = schedule("0 4 * * *", "UTC");
-    assert_eq!(
-        schedule.next_after(at("2026-06-01T03:59:59.999Z")),
-        Some(at("2026-06-01T04:00:00Z"))
-    );
-    assert_eq!(
-        schedule.next_after(at("2026-06-01T04:00:00Z")),
-        Some(at("2026-06-02T04:00:00Z"))
-    );
-    assert_eq!(
-        schedule.next_after(at("2026-06-01T04:00:00.001Z")),
-        Some(at("2026-06-02T04:00:00Z"))
-    );
+    assert_eq!(schedule.next_after(at("2026-06-01T03:59:59.999Z")), Some(at("2026-06-01T04:00:00Z")));
+    assert_eq!(schedule.next_after(at("2026-06-01T04:00:00Z")), Some(at("2026-06-02T04:00:00Z")));
+    assert_eq!(schedule.next_after(at("2026-06-01T04:00:00.001Z")), Some(at("2026-06-02T04:00:00Z")));
 }
 
 #[test]
 fn intervals_and_fires_are_counted() {
     let thrice = schedule("0 */8 * * *", "UTC");
-    assert_eq!(
-        thrice.interval_after(at("2026-06-01T03:00:00Z")),
-        Duration::from_hours(8)
-    );
+    assert_eq!(thrice.interval_after(at("2026-06-01T03:00:00Z")), Duration::from_hours(8));
     assert_eq!(thrice.fires_per_day(at("2026-06-01T00:00:00Z"), 100), 3);
-    assert_eq!(
-        schedule("* * * * * *", "UTC").fires_per_day(at("2026-06-01T00:00:00Z"), 7),
-        7
-    );
+    assert_eq!(schedule("* * * * * *", "UTC").fires_per_day(at("2026-06-01T00:00:00Z"), 7), 7);
     let gap = schedule("0 * * * *", "Europe/Berlin");
     assert_eq!(gap.interval_after(at("2026-03-29T00:30:00Z")), Duration::from_hours(1));
 }
@@ -183,14 +135,8 @@ fn intervals_and_fires_are_counted() {
 fn the_span_is_a_quarter_of_the_interval_and_at_most_the_maximum() {
     let now = at("2026-06-01T03:00:00Z");
     assert_eq!(spread_span(&schedule("0 */8 * * *", "UTC"), now, HALF_HOUR), HALF_HOUR);
-    assert_eq!(
-        spread_span(&schedule("0 * * * *", "UTC"), now, HALF_HOUR),
-        Duration::from_mins(15)
-    );
-    assert_eq!(
-        spread_span(&schedule("0 * * * *", "UTC"), now, Duration::ZERO),
-        Duration::ZERO
-    );
+    assert_eq!(spread_span(&schedule("0 * * * *", "UTC"), now, HALF_HOUR), Duration::from_mins(15));
+    assert_eq!(spread_span(&schedule("0 * * * *", "UTC"), now, Duration::ZERO), Duration::ZERO);
 }
 
 #[test]
@@ -216,19 +162,10 @@ const GOLDEN_MS: [u64; 2] = [819_874, 1_235_864];
 fn a_slot_whose_fire_is_past_but_whose_offset_is_ahead_still_comes() {
     let schedule = schedule("0 */8 * * *", "UTC");
     let due_at = next_due_at(&schedule, "a-link", HALF_HOUR, at("2026-06-01T07:00:00Z"));
-    assert!(
-        due_at > at("2026-06-01T08:00:00Z") && due_at < at("2026-06-01T08:30:00Z"),
-        "{due_at}"
-    );
-    assert_eq!(
-        next_due_at(&schedule, "a-link", HALF_HOUR, at("2026-06-01T08:00:00Z")),
-        due_at
-    );
+    assert!(due_at > at("2026-06-01T08:00:00Z") && due_at < at("2026-06-01T08:30:00Z"), "{due_at}");
+    assert_eq!(next_due_at(&schedule, "a-link", HALF_HOUR, at("2026-06-01T08:00:00Z")), due_at);
     assert_eq!(next_due_at(&schedule, "a-link", HALF_HOUR, later(due_at, -1)), due_at);
-    assert_eq!(
-        next_due_at(&schedule, "a-link", HALF_HOUR, due_at),
-        later(due_at, 8 * 3600)
-    );
+    assert_eq!(next_due_at(&schedule, "a-link", HALF_HOUR, due_at), later(due_at, 8 * 3600));
     assert_eq!(due_at.as_nanosecond() % 1_000_000, 0, "the store keeps milliseconds");
 }
 
@@ -252,49 +189,26 @@ fn a_clock_set_back_is_noticed_and_one_set_forth_is_not() {
     let now = at("2026-06-10T07:00:00Z");
     let due_at = next_due_at(&schedule, "a-link", HALF_HOUR, now);
     for back in [0, 60, 3600] {
-        assert!(
-            !is_implausible(due_at, &schedule, HALF_HOUR, later(now, -back)),
-            "back by {back} s changes nothing"
-        );
+        assert!(!is_implausible(due_at, &schedule, HALF_HOUR, later(now, -back)), "back by {back} s changes nothing");
     }
     for back in [9 * 3600, 24 * 3600, 365 * 24 * 3600] {
         let now = later(now, -back);
         assert!(is_implausible(due_at, &schedule, HALF_HOUR, now), "back by {back} s");
-        assert!(!is_implausible(
-            next_due_at(&schedule, "a-link", HALF_HOUR, now),
-            &schedule,
-            HALF_HOUR,
-            now
-        ));
+        assert!(!is_implausible(next_due_at(&schedule, "a-link", HALF_HOUR, now), &schedule, HALF_HOUR, now));
     }
     for forth in [60, 24 * 3600, 365 * 24 * 3600] {
-        assert!(
-            !is_implausible(due_at, &schedule, HALF_HOUR, later(now, forth)),
-            "forth by {forth} s"
-        );
+        assert!(!is_implausible(due_at, &schedule, HALF_HOUR, later(now, forth)), "forth by {forth} s");
     }
 }
 
 #[test]
 fn retries_double_from_a_minute_to_six_hours_and_never_stop() {
     let mut rng = StdRng::seed_from_u64(7);
-    for (failures, minutes) in [
-        (0, 1),
-        (1, 1),
-        (2, 2),
-        (3, 4),
-        (4, 8),
-        (9, 256),
-        (10, 360),
-        (11, 360),
-        (u32::MAX, 360),
-    ] {
+    for (failures, minutes) in [(0, 1), (1, 1), (2, 2), (3, 4), (4, 8), (9, 256), (10, 360), (11, 360), (u32::MAX, 360)]
+    {
         let full = Duration::from_secs(minutes * 60);
         let delays: BTreeSet<_> = (0..50).map(|_| retry_delay(failures, &mut rng)).collect();
-        assert!(
-            delays.iter().all(|delay| *delay <= full && *delay >= full * 3 / 4),
-            "{failures}: {delays:?}"
-        );
+        assert!(delays.iter().all(|delay| *delay <= full && *delay >= full * 3 / 4), "{failures}: {delays:?}");
         assert!(delays.len() > 40, "jitter differs from one to the next");
     }
     let seeded = |seed| retry_delay(3, &mut StdRng::seed_from_u64(seed));
@@ -304,10 +218,7 @@ fn retries_double_from_a_minute_to_six_hours_and_never_stop() {
 #[test]
 fn polls_double_to_their_cap() {
     let seconds = |polls| poll_delay(polls, Duration::from_secs(20), Duration::from_mins(2)).as_secs();
-    assert_eq!(
-        [0, 1, 2, 3, 4, 31, 32, u32::MAX].map(seconds),
-        [20, 40, 80, 120, 120, 120, 120, 120]
-    );
+    assert_eq!([0, 1, 2, 3, 4, 31, 32, u32::MAX].map(seconds), [20, 40, 80, 120, 120, 120, 120, 120]);
 }
 
 /// Expressions of every kind, in zones with gaps and overlaps of an hour and of half an hour.
@@ -325,17 +236,8 @@ fn any_schedule() -> impl Strategy<Value = Schedule> {
         "59 1 25 10 *",
         "0 0 L * *",
     ];
-    let zones = [
-        "UTC",
-        "Europe/Berlin",
-        "America/New_York",
-        "Australia/Lord_Howe",
-        "America/Santiago",
-    ];
-    (
-        proptest::sample::select(texts.to_vec()),
-        proptest::sample::select(zones.to_vec()),
-    )
+    let zones = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago"];
+    (proptest::sample::select(texts.to_vec()), proptest::sample::select(zones.to_vec()))
         .prop_map(|(text, zone)| schedule(text, zone))
 }
 

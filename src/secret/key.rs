@@ -103,10 +103,7 @@ impl StoreKey {
     }
 
     fn from_bytes(bytes: Zeroizing<[u8; KEY_BYTES]>) -> Self {
-        let mut key = Self {
-            bytes,
-            id: String::new(),
-        };
+        let mut key = Self { bytes, id: String::new() };
         key.id = id_text(key.id_bytes());
         key
     }
@@ -125,12 +122,7 @@ pub(super) fn id_text(id: [u8; KEY_ID_BYTES]) -> String {
 
 /// The checksum has a domain of its own, so that it says nothing that the key's name does not.
 fn checksum(key: &[u8; KEY_BYTES]) -> [u8; CHECK_BYTES] {
-    first_bytes(
-        &Sha256::new()
-            .chain_update(b"passbook store key checksum")
-            .chain_update(key)
-            .finalize(),
-    )
+    first_bytes(&Sha256::new().chain_update(b"passbook store key checksum").chain_update(key).finalize())
 }
 
 fn first_bytes<const N: usize>(digest: &[u8]) -> [u8; N] {
@@ -157,10 +149,7 @@ mod tests {
 
     #[test]
     fn keys_differ_and_so_do_their_names() {
-        let (one, two) = (
-            StoreKey::generate().expect("randomness"),
-            StoreKey::generate().expect("randomness"),
-        );
+        let (one, two) = (StoreKey::generate().expect("randomness"), StoreKey::generate().expect("randomness"));
         assert_ne!(one, two);
         assert_ne!(one.id(), two.id());
         assert_eq!(one.id().len(), 8);
@@ -178,18 +167,12 @@ mod tests {
     fn every_cut_key_is_named_as_cut() {
         let text = StoreKey::generate().expect("randomness").to_text();
         for length in 0..text.len() {
-            let expected = if length < KEY_PREFIX.len() {
-                KeyError::NotAKey
-            } else {
-                KeyError::WrongLength { found: length }
-            };
+            let expected =
+                if length < KEY_PREFIX.len() { KeyError::NotAKey } else { KeyError::WrongLength { found: length } };
             assert_eq!(StoreKey::parse(&text[..length]), Err(expected), "{length}");
         }
         let longer = format!("{}A", text.as_str());
-        assert_eq!(
-            StoreKey::parse(&longer),
-            Err(KeyError::WrongLength { found: TEXT_CHARS + 1 })
-        );
+        assert_eq!(StoreKey::parse(&longer), Err(KeyError::WrongLength { found: TEXT_CHARS + 1 }));
         assert!(KeyError::WrongLength { found: 20 }.to_string().contains("cut off"));
     }
 

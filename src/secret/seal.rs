@@ -66,10 +66,7 @@ pub struct Sealer {
 impl Sealer {
     /// A sealer under `key`.
     pub fn new(key: StoreKey) -> Self {
-        Self {
-            cipher: XChaCha20Poly1305::new(key.bytes().into()),
-            key,
-        }
+        Self { cipher: XChaCha20Poly1305::new(key.bytes().into()), key }
     }
 
     /// The name of the key, [`StoreKey::id`].
@@ -88,13 +85,7 @@ impl Sealer {
         let bound = self.bound_to(place);
         let ciphertext = self
             .cipher
-            .encrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: plain,
-                    aad: &bound,
-                },
-            )
+            .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: &bound })
             .map_err(|_| SealError::Damaged)?;
         let mut sealed = Vec::with_capacity(HEAD_BYTES + ciphertext.len());
         sealed.push(VERSION);
@@ -119,20 +110,11 @@ impl Sealer {
             return Err(SealError::Damaged);
         }
         if *key_id != self.key.id_bytes() {
-            return Err(SealError::WrongKey {
-                sealed_with: id_text(*key_id),
-                have: self.key_id().to_owned(),
-            });
+            return Err(SealError::WrongKey { sealed_with: id_text(*key_id), have: self.key_id().to_owned() });
         }
         let bound = self.bound_to(place);
         self.cipher
-            .decrypt(
-                &XNonce::from(*nonce),
-                Payload {
-                    msg: ciphertext,
-                    aad: &bound,
-                },
-            )
+            .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: &bound })
             .map(Zeroizing::new)
             .map_err(|_| SealError::Damaged)
     }
@@ -152,9 +134,7 @@ impl Sealer {
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer")
-            .field("key_id", &self.key_id())
-            .finish_non_exhaustive()
+        f.debug_struct("Sealer").field("key_id", &self.key_id()).finish_non_exhaustive()
     }
 }
 
@@ -162,11 +142,7 @@ impl fmt::Debug for Sealer {
 mod tests {
     use super::*;
 
-    const HERE: Place<'static> = Place {
-        table: "links",
-        column: "access_token",
-        row_id: 7,
-    };
+    const HERE: Place<'static> = Place { table: "links", column: "access_token", row_id: 7 };
     const PLAIN: &[u8] = b"canary access token";
 
     fn sealer() -> Sealer {
@@ -191,22 +167,11 @@ mod tests {
         for elsewhere in [
             Place { row_id: 8, ..HERE },
             Place { row_id: -7, ..HERE },
-            Place {
-                column: "refresh_token",
-                ..HERE
-            },
+            Place { column: "refresh_token", ..HERE },
             Place { table: "users", ..HERE },
             // The same letters, parted differently.
-            Place {
-                table: "linksaccess",
-                column: "_token",
-                ..HERE
-            },
-            Place {
-                table: "linksa",
-                column: "ccess_token",
-                ..HERE
-            },
+            Place { table: "linksaccess", column: "_token", ..HERE },
+            Place { table: "linksa", column: "ccess_token", ..HERE },
         ] {
             assert_eq!(sealer.open(elsewhere, &blob), Err(SealError::Damaged), "{elsewhere}");
         }
@@ -217,13 +182,7 @@ mod tests {
         let (one, two) = (sealer(), sealer());
         let blob = one.seal(HERE, PLAIN).expect("sealed");
         let error = two.open(HERE, &blob).expect_err("wrong key");
-        assert_eq!(
-            error,
-            SealError::WrongKey {
-                sealed_with: one.key_id().to_owned(),
-                have: two.key_id().to_owned()
-            }
-        );
+        assert_eq!(error, SealError::WrongKey { sealed_with: one.key_id().to_owned(), have: two.key_id().to_owned() });
         assert!(error.to_string().contains(one.key_id()) && error.to_string().contains(two.key_id()));
     }
 
@@ -261,10 +220,7 @@ mod tests {
     fn debug_shows_no_key() {
         let key = StoreKey::generate().expect("randomness");
         let shown = format!("{:?} {key:?}", Sealer::new(key.clone()));
-        assert!(
-            !shown.contains(&key.to_text()[KEY_PREFIX_CHARS..]) && shown.contains(key.id()),
-            "{shown}"
-        );
+        assert!(!shown.contains(&key.to_text()[KEY_PREFIX_CHARS..]) && shown.contains(key.id()), "{shown}");
     }
 
     const KEY_PREFIX_CHARS: usize = super::super::KEY_PREFIX.len();

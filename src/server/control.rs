@@ -127,14 +127,8 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
         }
         Order::Remove { link } => {
             let id = find(engine, &link).await?;
-            engine
-                .store()
-                .write(move |txn| txn.remove_link(id, RemovedBy::Operator, now))
-                .await?;
-            Ok(done(
-                id,
-                "removed; its history stays. It still exists at the aggregator",
-            ))
+            engine.store().write(move |txn| txn.remove_link(id, RemovedBy::Operator, now)).await?;
+            Ok(done(id, "removed; its history stays. It still exists at the aggregator"))
         }
         Order::Add { source, user, link } => add(engine, source, user, link).await,
         Order::Discover => {
@@ -143,19 +137,13 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
                 .store()
                 .write(move |txn| ids.iter().try_for_each(|id| txn.bring_discovery_forward(*id, now)))
                 .await?;
-            Ok(Done {
-                links: Vec::new(),
-                message: "listing users and links".to_owned(),
-            })
+            Ok(Done { links: Vec::new(), message: "listing users and links".to_owned() })
         }
     }
 }
 
 fn done(link_id: i64, word: &str) -> Done {
-    Done {
-        links: vec![link_id],
-        message: format!("link {link_id} {word}"),
-    }
+    Done { links: vec![link_id], message: format!("link {link_id} {word}") }
 }
 
 async fn ask_for_syncs(engine: &Engine, links: Vec<String>, full: bool) -> Result<Done, OrderError> {
@@ -164,21 +152,14 @@ async fn ask_for_syncs(engine: &Engine, links: Vec<String>, full: bool) -> Resul
         ids.push(find(engine, link).await?);
     }
     if links.is_empty() {
-        #[expect(
-            clippy::redundant_closure_for_method_calls,
-            reason = "a path is not general over the lifetime"
-        )]
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general over the lifetime")]
         let all = engine.store().read(|txn| txn.syncable_links()).await?;
         ids = all;
     }
     let (now, asked) = (engine.clock().now(), ids.clone());
     engine
         .store()
-        .write(move |txn| {
-            asked
-                .iter()
-                .try_for_each(|id| txn.ask_for_sync(*id, Cause::Person, full, now))
-        })
+        .write(move |txn| asked.iter().try_for_each(|id| txn.ask_for_sync(*id, Cause::Person, full, now)))
         .await?;
     let message = format!("{} links are due now", ids.len());
     Ok(Done { links: ids, message })
@@ -195,10 +176,7 @@ async fn add(engine: &Engine, source: Option<String>, user: String, link: String
     let mut names: Vec<String> = engine.sources().map(|s| s.name.clone()).collect();
     names.sort();
     let wanted = source.or_else(|| (names.len() == 1).then(|| names[0].clone()));
-    let source = engine
-        .sources()
-        .find(|s| Some(&s.name) == wanted.as_ref())
-        .ok_or(OrderError::NoSuchSource(names))?;
+    let source = engine.sources().find(|s| Some(&s.name) == wanted.as_ref()).ok_or(OrderError::NoSuchSource(names))?;
     let context = CallContext::new(Lane::Person);
     let links = source.aggregator.user_links(&context, &user).await?;
     let record: Option<LinkRecord> = links.into_iter().find(|l| l.upstream_id == link);
@@ -206,22 +184,10 @@ async fn add(engine: &Engine, source: Option<String>, user: String, link: String
         return Err(OrderError::NotShown { link, user });
     };
     let (now, source_id) = (engine.clock().now(), source.source_id);
-    let user = UserRecord {
-        upstream_id: user,
-        external_id: None,
-    };
-    let upserted = engine
-        .store()
-        .write(move |txn| txn.put_link(source_id, &NewLink { user, link: record }, now))
-        .await?;
-    Ok(done(
-        upserted.link_id,
-        if upserted.is_new {
-            "added, due now"
-        } else {
-            "was known already"
-        },
-    ))
+    let user = UserRecord { upstream_id: user, external_id: None };
+    let upserted =
+        engine.store().write(move |txn| txn.put_link(source_id, &NewLink { user, link: record }, now)).await?;
+    Ok(done(upserted.link_id, if upserted.is_new { "added, due now" } else { "was known already" }))
 }
 
 /// Where the control socket of the store at `store_path` is.
@@ -244,9 +210,7 @@ pub async fn serve(engine: Arc<Engine>, waker: Waker, stop: CancellationToken) -
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path)?;
     restrict(&path)?;
-    let router = Router::new()
-        .route("/order", post(answer))
-        .with_state(Control { engine, waker });
+    let router = Router::new().route("/order", post(answer)).with_state(Control { engine, waker });
     let served = axum::serve(listener, router).with_graceful_shutdown({
         let stop = stop.clone();
         async move { stop.cancelled().await }
@@ -269,30 +233,16 @@ async fn answer(State(control): State<Control>, Json(order): Json<Order>) -> Res
     tracing::info!(order = ?order, "order");
     let result = carry_out(&control.engine, order).await;
     control.waker.wake();
-    result
-        .map(Json)
-        .map_err(|error| (StatusCode::CONFLICT, error.to_string()))
+    result.map(Json).map_err(|error| (StatusCode::CONFLICT, error.to_string()))
 }
 
 /// Sends an order to the daemon that runs on the store at `store_path`.
 pub async fn send(store_path: &Path, order: &Order) -> Result<Done, OrderError> {
     crate::http::install_crypto();
     let path = socket_path(store_path);
-    let unreachable = |source| OrderError::Unreachable {
-        path: path.clone(),
-        source,
-    };
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .unix_socket(path.clone())
-        .build()
-        .map_err(unreachable)?;
-    let response = client
-        .post("http://passbook/order")
-        .json(order)
-        .send()
-        .await
-        .map_err(unreachable)?;
+    let unreachable = |source| OrderError::Unreachable { path: path.clone(), source };
+    let client = reqwest::Client::builder().no_proxy().unix_socket(path.clone()).build().map_err(unreachable)?;
+    let response = client.post("http://passbook/order").json(order).send().await.map_err(unreachable)?;
     if response.status().is_success() {
         return response.json().await.map_err(unreachable);
     }

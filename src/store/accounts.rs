@@ -13,9 +13,8 @@ use crate::secret::{Place, Secret};
 impl ReadTxn<'_> {
     /// A link's accounts: our id by upstream id.
     pub fn account_ids(&self, link_id: i64) -> Result<HashMap<String, i64>, StoreError> {
-        let mut select = self
-            .txn
-            .prepare_cached("SELECT upstream_id, account_id FROM accounts WHERE link_id = :link_id")?;
+        let mut select =
+            self.txn.prepare_cached("SELECT upstream_id, account_id FROM accounts WHERE link_id = :link_id")?;
         let rows = select.query_map(named_params! { ":link_id": link_id }, |row| {
             Ok((row.get("upstream_id")?, row.get("account_id")?))
         })?;
@@ -34,10 +33,7 @@ impl ReadTxn<'_> {
             let id: i64 = row.get("account_number_id")?;
             let open = |column: &'static str| -> Result<Option<Secret>, StoreError> {
                 let sealed: Option<Vec<u8>> = row.get(column)?;
-                sealed
-                    .map(|s| self.unseal("account_numbers", column, id, &s))
-                    .transpose()
-                    .map(Option::flatten)
+                sealed.map(|s| self.unseal("account_numbers", column, id, &s)).transpose().map(Option::flatten)
             };
             numbers.push(AccountNumber {
                 network: row.get("network")?,
@@ -158,21 +154,9 @@ impl WriteTxn<'_> {
         )?;
         let id = self.txn.last_insert_rowid();
         let seal = |column: &'static str, secret: &Option<Secret>| -> Result<Option<Vec<u8>>, StoreError> {
-            let place = Place {
-                table: "account_numbers",
-                column,
-                row_id: id,
-            };
-            let sealed_error = |source| StoreError::Sealed {
-                table: "account_numbers",
-                column,
-                row_id: id,
-                source,
-            };
-            secret
-                .as_ref()
-                .map(|s| self.sealer.seal(place, s.expose().as_bytes()).map_err(sealed_error))
-                .transpose()
+            let place = Place { table: "account_numbers", column, row_id: id };
+            let sealed_error = |source| StoreError::Sealed { table: "account_numbers", column, row_id: id, source };
+            secret.as_ref().map(|s| self.sealer.seal(place, s.expose().as_bytes()).map_err(sealed_error)).transpose()
         };
         self.txn.execute(
             "UPDATE account_numbers SET account_number_sealed = :account, routing_number_sealed = :routing

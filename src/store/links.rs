@@ -37,10 +37,7 @@ impl Phase {
         [Self::Idle, Self::Refreshing, Self::Pulling]
             .into_iter()
             .find(|p| p.as_str() == word)
-            .ok_or_else(|| StoreError::UnknownWord {
-                column: "links.phase",
-                value: word.to_owned(),
-            })
+            .ok_or_else(|| StoreError::UnknownWord { column: "links.phase", value: word.to_owned() })
     }
 }
 
@@ -167,10 +164,8 @@ impl ReadTxn<'_> {
     fn link_state_of(&self, row: &Row<'_>) -> Result<LinkState, StoreError> {
         let link_id: i64 = row.get("link_id")?;
         let sealed: Option<Vec<u8>> = row.get("access_token_sealed")?;
-        let access_token = sealed
-            .map(|s| self.unseal("links", "access_token_sealed", link_id, &s))
-            .transpose()?
-            .flatten();
+        let access_token =
+            sealed.map(|s| self.unseal("links", "access_token_sealed", link_id, &s)).transpose()?.flatten();
         let attention: Option<String> = row.get("attention")?;
         let due_cause: String = row.get("due_cause")?;
         Ok(LinkState {
@@ -182,10 +177,8 @@ impl ReadTxn<'_> {
             attention: attention.as_deref().and_then(Attention::from_word),
             phase: Phase::from_word(&row.get::<_, String>("phase")?)?,
             due_at: instant(row.get("due_at")?),
-            due_cause: Cause::from_word(&due_cause).ok_or(StoreError::UnknownWord {
-                column: "links.due_cause",
-                value: due_cause,
-            })?,
+            due_cause: Cause::from_word(&due_cause)
+                .ok_or(StoreError::UnknownWord { column: "links.due_cause", value: due_cause })?,
             wants_full: row.get("wants_full")?,
             sync_id: row.get("sync_id")?,
             consecutive_failures: row.get("consecutive_failures")?,
@@ -211,12 +204,8 @@ impl ReadTxn<'_> {
             return Ok(None);
         }
         let place = Place { table, column, row_id };
-        let plain = self.sealer.open(place, sealed).map_err(|source| StoreError::Sealed {
-            table,
-            column,
-            row_id,
-            source,
-        })?;
+        let plain =
+            self.sealer.open(place, sealed).map_err(|source| StoreError::Sealed { table, column, row_id, source })?;
         Ok(Some(Secret::new(String::from_utf8_lossy(&plain).into_owned())))
     }
 
@@ -228,22 +217,16 @@ impl ReadTxn<'_> {
         let mut rows = select.query(named_params! { ":link_id": link_id })?;
         match rows.next()? {
             Some(row) => self.link_state_of(row),
-            None => Err(StoreError::Missing {
-                what: "link",
-                id: link_id,
-            }),
+            None => Err(StoreError::Missing { what: "link", id: link_id }),
         }
     }
 
     /// The link that a person names by our id or by the aggregator's.
     pub fn find_link(&self, name: &str) -> Result<Option<i64>, StoreError> {
-        let mut select = self
-            .txn
-            .prepare_cached("SELECT link_id FROM links WHERE link_id = :id OR upstream_id = :name LIMIT 1")?;
+        let mut select =
+            self.txn.prepare_cached("SELECT link_id FROM links WHERE link_id = :id OR upstream_id = :name LIMIT 1")?;
         let id: Option<i64> = name.parse().ok();
-        Ok(select
-            .query_row(named_params! { ":id": id, ":name": name }, |row| row.get(0))
-            .optional()?)
+        Ok(select.query_row(named_params! { ":id": id, ":name": name }, |row| row.get(0)).optional()?)
     }
 
     /// Every link that is neither paused nor removed, of a configured source.
@@ -258,12 +241,8 @@ impl ReadTxn<'_> {
 
     /// The link with this upstream id at any source; `None` if there is none. Ids of two sources never meet in practice.
     pub fn link_by_upstream_id(&self, upstream_id: &str) -> Result<Option<i64>, StoreError> {
-        let mut select = self
-            .txn
-            .prepare_cached("SELECT link_id FROM links WHERE upstream_id = :id LIMIT 1")?;
-        Ok(select
-            .query_row(named_params! { ":id": upstream_id }, |row| row.get(0))
-            .optional()?)
+        let mut select = self.txn.prepare_cached("SELECT link_id FROM links WHERE upstream_id = :id LIMIT 1")?;
+        Ok(select.query_row(named_params! { ":id": upstream_id }, |row| row.get(0)).optional()?)
     }
 
     /// A source's links by upstream id, with what discovery compares: the token's last four characters and the status.
@@ -305,10 +284,7 @@ impl ReadTxn<'_> {
              WHERE l.link_id = :link_id"
         ))?;
         let mut rows = select.query(named_params! { ":link_id": link_id })?;
-        let row = rows.next()?.ok_or(StoreError::Missing {
-            what: "link",
-            id: link_id,
-        })?;
+        let row = rows.next()?.ok_or(StoreError::Missing { what: "link", id: link_id })?;
         Ok(LinkDetail {
             state: self.link_state_of(row)?,
             source: row.get("source")?,

@@ -37,17 +37,9 @@ impl StoreLock {
     /// Takes the lock of the store at `store_path` and notes `verb` and the process id for whoever comes next.
     pub fn take(store_path: &Path, verb: &str) -> Result<Self, LockError> {
         let path = lock_path(store_path);
-        let io_error = |source| LockError::Io {
-            path: path.clone(),
-            source,
-        };
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(io_error)?;
+        let io_error = |source| LockError::Io { path: path.clone(), source };
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(io_error)?;
         // Somebody who only looks whether it is held has it for a moment.
         for _ in 0..LOOKS_OF_OTHERS {
             if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
@@ -60,9 +52,7 @@ impl StoreLock {
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 let _ = file.read_to_string(&mut holder);
-                return Err(LockError::Held {
-                    holder: holder.trim().to_owned(),
-                });
+                return Err(LockError::Held { holder: holder.trim().to_owned() });
             }
             Err(TryLockError::Error(source)) => return Err(io_error(source)),
         }

@@ -44,25 +44,19 @@ mod tests {
     use super::*;
 
     fn version(connection: &Connection) -> u32 {
-        connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .expect("a version")
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a version")
     }
 
     #[test]
     fn steps_run_in_order_and_a_failing_one_leaves_the_version_before_it() {
         let connection = Connection::open_in_memory().expect("memory");
-        let steps: &[(u32, &str)] = &[
-            (0, "CREATE TABLE a (x)"),
-            (1, "CREATE TABLE b (x)"),
-            (2, "CREATE TABLE c (x); CREATE TABLE b (x)"),
-        ];
+        let steps: &[(u32, &str)] =
+            &[(0, "CREATE TABLE a (x)"), (1, "CREATE TABLE b (x)"), (2, "CREATE TABLE c (x); CREATE TABLE b (x)")];
         let error = run_steps(&connection, 1, steps).expect_err("the last step fails");
         assert_eq!(error.from, 2);
         assert_eq!(version(&connection), 2);
-        let tables: i64 = connection
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-            .expect("a count");
+        let tables: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).expect("a count");
         assert_eq!(tables, 1, "only b: step 0 was not due, step 2 rolled back whole");
     }
 
@@ -71,9 +65,7 @@ mod tests {
         let connection = Connection::open_in_memory().expect("memory");
         connection.execute_batch(SCHEMA).expect("schema.sql runs");
         assert_eq!(version(&connection), SCHEMA_VERSION);
-        let application: u32 = connection
-            .pragma_query_value(None, "application_id", |row| row.get(0))
-            .expect("an id");
+        let application: u32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).expect("an id");
         assert_eq!(application, APPLICATION_ID);
     }
 }

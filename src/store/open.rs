@@ -27,11 +27,7 @@ const BUSY_TIMEOUT_MS: u32 = 5_000;
 const CHECKPOINT_TIMEOUT_MS: u32 = 200;
 const STATEMENT_CACHE: usize = 96;
 const KEY_CHECK: &[u8] = b"passbook";
-const KEY_CHECK_PLACE: Place<'static> = Place {
-    table: "store_meta",
-    column: "value",
-    row_id: 0,
-};
+const KEY_CHECK_PLACE: Place<'static> = Place { table: "store_meta", column: "value", row_id: 0 };
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// How a store is opened.
@@ -126,10 +122,7 @@ impl Store {
     /// After a crash: a new store is made under another name and renamed when it is whole.
     pub fn open(options: OpenOptions<'_>) -> Result<Self, OpenError> {
         let path = options.path;
-        let exists = path.try_exists().map_err(|source| OpenError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
+        let exists = path.try_exists().map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
         match (exists, options.access) {
             (false, Access::ReadOnly) => return Err(OpenError::NotFound(path.to_owned())),
             (false, Access::Create) => create(path, &options.sealer, options.now)?,
@@ -148,11 +141,7 @@ impl Store {
                 Some(connection)
             }
             Access::ReadOnly if found < SCHEMA_VERSION => {
-                return Err(OpenError::Older {
-                    path: path.to_owned(),
-                    found,
-                    known: SCHEMA_VERSION,
-                });
+                return Err(OpenError::Older { path: path.to_owned(), found, known: SCHEMA_VERSION });
             }
             Access::ReadOnly => None,
         };
@@ -169,15 +158,10 @@ impl Store {
 
 /// Makes a whole store under a temporary name, then gives it its own.
 fn create(path: &Path, sealer: &Sealer, now: Timestamp) -> Result<(), OpenError> {
-    let io_error = |source| OpenError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io_error = |source| OpenError::Io { path: path.to_owned(), source };
     if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir()) {
-        let missing = io::Error::new(
-            io::ErrorKind::NotFound,
-            format!("the directory {} does not exist", parent.display()),
-        );
+        let missing =
+            io::Error::new(io::ErrorKind::NotFound, format!("the directory {} does not exist", parent.display()));
         return Err(io_error(missing));
     }
     let mut draft = path.as_os_str().to_owned();
@@ -207,34 +191,19 @@ fn create(path: &Path, sealer: &Sealer, now: Timestamp) -> Result<(), OpenError>
 /// Creates an empty file that the owner writes, the group reads and nobody else sees.
 fn private_file(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o640)
-        .open(path)
-        .map(drop)
+    File::options().write(true).create_new(true).mode(0o640).open(path).map(drop)
 }
 
 /// Refuses a file that is no SQLite file or shorter than its header says, before SQLite touches it.
 fn recognise_file(path: &Path) -> Result<(), OpenError> {
-    let io_error = |source| OpenError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let damaged = |reason: String| OpenError::Damaged {
-        path: path.to_owned(),
-        reason,
-    };
+    let io_error = |source| OpenError::Io { path: path.to_owned(), source };
+    let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
     let mut header = [0_u8; 100];
     let mut file = File::open(path).map_err(io_error)?;
     let length = file.metadata().map_err(io_error)?.len();
     if let Err(error) = file.read_exact(&mut header) {
         let is_short = error.kind() == io::ErrorKind::UnexpectedEof;
-        return Err(if is_short {
-            damaged(format!("{length} bytes, less than a header"))
-        } else {
-            io_error(error)
-        });
+        return Err(if is_short { damaged(format!("{length} bytes, less than a header")) } else { io_error(error) });
     }
     if &header[..16] != SQLITE_MAGIC {
         return Err(damaged("no SQLite header".to_owned()));
@@ -246,10 +215,7 @@ fn recognise_file(path: &Path) -> Result<(), OpenError> {
     };
     let pages = u64::from(u32::from_be_bytes([header[28], header[29], header[30], header[31]]));
     if !has_wal && length < pages * page_size {
-        return Err(damaged(format!(
-            "{length} bytes where its header says {}",
-            pages * page_size
-        )));
+        return Err(damaged(format!("{length} bytes where its header says {}", pages * page_size)));
     }
     Ok(())
 }
@@ -303,32 +269,23 @@ fn recognise_schema(path: &Path, reader: &Connection) -> Result<u32, OpenError> 
     }
     let found = pragma("user_version")?;
     if found > SCHEMA_VERSION {
-        return Err(OpenError::Newer {
-            path: path.to_owned(),
-            found,
-            known: SCHEMA_VERSION,
-        });
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
     }
     Ok(found)
 }
 
 fn check_key(reader: &Connection, sealer: &Sealer) -> Result<(), OpenError> {
-    let check: Vec<u8> = reader.query_row("SELECT value FROM store_meta WHERE name = 'key_check'", [], |row| {
-        row.get("value")
-    })?;
-    sealer
-        .open(KEY_CHECK_PLACE, &check)
-        .map(drop)
-        .map_err(OpenError::WrongKey)
+    let check: Vec<u8> =
+        reader.query_row("SELECT value FROM store_meta WHERE name = 'key_check'", [], |row| row.get("value"))?;
+    sealer.open(KEY_CHECK_PLACE, &check).map(drop).map_err(OpenError::WrongKey)
 }
 
 fn as_open_error(path: &Path, error: rusqlite::Error) -> OpenError {
     use rusqlite::ErrorCode as Code;
     match error.sqlite_error_code() {
-        Some(Code::DatabaseCorrupt | Code::NotADatabase) => OpenError::Damaged {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        },
+        Some(Code::DatabaseCorrupt | Code::NotADatabase) => {
+            OpenError::Damaged { path: path.to_owned(), reason: error.to_string() }
+        }
         _ => OpenError::Sqlite(error),
     }
 }

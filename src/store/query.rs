@@ -25,10 +25,7 @@ impl ReadTxn<'_> {
 pub(super) fn answer(statement: &mut Statement<'_>, parameters: impl Params) -> Result<QueryAnswer, StoreError> {
     let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query(parameters)?;
-    let mut answer = QueryAnswer {
-        columns,
-        rows: Vec::new(),
-    };
+    let mut answer = QueryAnswer { columns, rows: Vec::new() };
     while let Some(row) = rows.next()? {
         let values = (0..answer.columns.len()).map(|i| row.get_ref(i).map(text));
         answer.rows.push(values.collect::<Result<_, _>>()?);

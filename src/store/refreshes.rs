@@ -61,10 +61,7 @@ impl RefreshOutcome {
         Self::ALL
             .into_iter()
             .find(|o| o.as_str() == word)
-            .ok_or_else(|| StoreError::UnknownWord {
-                column: "refreshes.outcome",
-                value: word.to_owned(),
-            })
+            .ok_or_else(|| StoreError::UnknownWord { column: "refreshes.outcome", value: word.to_owned() })
     }
 }
 
@@ -143,10 +140,8 @@ impl ReadTxn<'_> {
                  WHERE source_id = :source_id AND counts_from_at >= :since
                    AND outcome NOT IN ('refused', 'throttled', 'not_sent')",
             )?;
-            in_month = by_source.query_row(
-                named_params! { ":source_id": source_id, ":since": ms(month_began) },
-                |row| row.get(0),
-            )?;
+            in_month = by_source
+                .query_row(named_params! { ":source_id": source_id, ":since": ms(month_began) }, |row| row.get(0))?;
         }
         let mut done_ever = 0;
         if let Some(cap) = done_cap {
@@ -157,11 +152,7 @@ impl ReadTxn<'_> {
             )?;
             done_ever = done.query_row(named_params! { ":source_id": source_id, ":cap": cap }, |row| row.get(0))?;
         }
-        Ok(RefreshUse {
-            in_last_day,
-            in_month,
-            done_ever,
-        })
+        Ok(RefreshUse { in_last_day, in_month, done_ever })
     }
 
     /// A link's refresh that has not ended; `None` if there is none.
@@ -184,9 +175,8 @@ impl ReadTxn<'_> {
 
     /// Whether a refresh in the ledger has this upstream task id already.
     pub fn knows_task(&self, link_id: i64, upstream_task_id: &str) -> Result<bool, StoreError> {
-        let mut select = self
-            .txn
-            .prepare_cached("SELECT 1 FROM refreshes WHERE link_id = :link_id AND upstream_task_id = :task")?;
+        let mut select =
+            self.txn.prepare_cached("SELECT 1 FROM refreshes WHERE link_id = :link_id AND upstream_task_id = :task")?;
         Ok(select.exists(named_params! { ":link_id": link_id, ":task": upstream_task_id })?)
     }
 
@@ -195,9 +185,7 @@ impl ReadTxn<'_> {
         let mut select = self.txn.prepare_cached(
             "SELECT link_id FROM refreshes WHERE upstream_task_id = :task AND finished_at IS NULL LIMIT 1",
         )?;
-        Ok(select
-            .query_row(named_params! { ":task": upstream_task_id }, |row| row.get(0))
-            .optional()?)
+        Ok(select.query_row(named_params! { ":task": upstream_task_id }, |row| row.get(0)).optional()?)
     }
 }
 
@@ -267,14 +255,9 @@ impl WriteTxn<'_> {
             },
         )?;
         if outcome == RefreshOutcome::Done {
-            let mut select = self
-                .txn
-                .prepare_cached("SELECT link_id FROM refreshes WHERE refresh_id = :refresh_id")?;
+            let mut select = self.txn.prepare_cached("SELECT link_id FROM refreshes WHERE refresh_id = :refresh_id")?;
             let link_id = select.query_row(named_params! { ":refresh_id": refresh_id }, |row| row.get(0))?;
-            let well = LinkHealth {
-                upstream_status: upstream_status.map(str::to_owned),
-                attention: None,
-            };
+            let well = LinkHealth { upstream_status: upstream_status.map(str::to_owned), attention: None };
             self.set_link_health(link_id, &well, now)?;
         }
         Ok(())

@@ -219,9 +219,7 @@ impl ReadTxn<'_> {
             "SELECT h.state, count(*) FROM v_link_health h JOIN links l ON l.link_id = h.link_id
              WHERE l.source_id = :source_id GROUP BY h.state",
         )?;
-        let rows = select.query_map(named_params! { ":source_id": source_id }, |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+        let rows = select.query_map(named_params! { ":source_id": source_id }, |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -244,22 +242,13 @@ impl ReadTxn<'_> {
             "SELECT {HEALTH_COLUMNS} FROM v_link_health h JOIN links l ON l.link_id = h.link_id
              WHERE h.link_id = :link_id"
         ))?;
-        let row = select
-            .query_row(named_params! { ":link_id": link_id }, health_row)
-            .optional()?;
-        row.ok_or(StoreError::Missing {
-            what: "link",
-            id: link_id,
-        })
+        let row = select.query_row(named_params! { ":link_id": link_id }, health_row).optional()?;
+        row.ok_or(StoreError::Missing { what: "link", id: link_id })
     }
 
     /// How many live transactions there are; reads an index from end to end.
     pub fn transaction_count(&self) -> Result<u64, StoreError> {
-        Ok(self.txn.query_row(
-            "SELECT count(*) FROM transactions WHERE removed_at IS NULL",
-            [],
-            |row| row.get(0),
-        )?)
+        Ok(self.txn.query_row("SELECT count(*) FROM transactions WHERE removed_at IS NULL", [], |row| row.get(0))?)
     }
 
     /// A link's latest syncs, the latest first.
@@ -291,9 +280,7 @@ impl ReadTxn<'_> {
 
     /// The id of each link's latest sync; links without one are left out.
     pub fn latest_sync_ids(&self) -> Result<HashMap<i64, i64>, StoreError> {
-        let mut select = self
-            .txn
-            .prepare_cached("SELECT link_id, max(sync_id) FROM syncs GROUP BY link_id")?;
+        let mut select = self.txn.prepare_cached("SELECT link_id, max(sync_id) FROM syncs GROUP BY link_id")?;
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

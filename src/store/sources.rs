@@ -61,9 +61,7 @@ impl ReadTxn<'_> {
             "SELECT source_id, name, discover_due_at, discovered_at, discover_failures, hold_until
              FROM sources WHERE name = :name",
         )?;
-        Ok(select
-            .query_row(named_params! { ":name": name }, source_row)
-            .optional()?)
+        Ok(select.query_row(named_params! { ":name": name }, source_row).optional()?)
     }
 }
 
@@ -95,13 +93,7 @@ impl WriteTxn<'_> {
                 ":refreshes_per_month": source.refreshes_per_month, ":now": ms(now),
             })?;
         }
-        settings
-            .iter()
-            .map(|s| {
-                self.source(&s.name)?
-                    .ok_or(StoreError::Missing { what: "source", id: 0 })
-            })
-            .collect()
+        settings.iter().map(|s| self.source(&s.name)?.ok_or(StoreError::Missing { what: "source", id: 0 })).collect()
     }
 
     /// Notes a complete listing of users and links, and when the next is due.

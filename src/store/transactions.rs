@@ -106,9 +106,7 @@ fn stored_row(row: &Row<'_>) -> Result<StoredRow, StoreError> {
             status: Status::from_word(&status).ok_or_else(|| word_error("transactions.status", status))?,
             amount_minor: row.get("amount_minor")?,
             memo_minor: row.get("memo_minor")?,
-            currency: currency
-                .parse::<Currency>()
-                .map_err(|_| word_error("transactions.currency", currency))?,
+            currency: currency.parse::<Currency>().map_err(|_| word_error("transactions.currency", currency))?,
             transacted_at: instant(row.get("transacted_at")?),
             transacted_on: day("transactions.transacted_on", row.get("transacted_on")?)?,
             posted_at: row.get::<_, Option<i64>>("posted_at")?.map(instant),
@@ -135,9 +133,8 @@ fn stored_row(row: &Row<'_>) -> Result<StoredRow, StoreError> {
 impl ReadTxn<'_> {
     /// How far a link is stored; `None`: never walked completely.
     pub fn cursor(&self, link_id: i64) -> Result<Option<Cursor>, StoreError> {
-        let mut select = self
-            .txn
-            .prepare_cached("SELECT covered_to_at, full_walked_at FROM cursors WHERE link_id = :link_id")?;
+        let mut select =
+            self.txn.prepare_cached("SELECT covered_to_at, full_walked_at FROM cursors WHERE link_id = :link_id")?;
         Ok(select
             .query_row(named_params! { ":link_id": link_id }, |row| {
                 Ok(Cursor {
@@ -164,11 +161,7 @@ impl ReadTxn<'_> {
                  UNION ALL
                  SELECT min(transacted_at) FROM rejected_rows WHERE link_id = :link_id AND resolved_at IS NULL)",
         )?;
-        Ok(select
-            .query_row(named_params! { ":link_id": link_id }, |row| {
-                row.get::<_, Option<i64>>(0)
-            })?
-            .map(instant))
+        Ok(select.query_row(named_params! { ":link_id": link_id }, |row| row.get::<_, Option<i64>>(0))?.map(instant))
     }
 
     /// Whether posted rows of this link wait for a second look, and since when the first did.
@@ -177,11 +170,7 @@ impl ReadTxn<'_> {
             "SELECT min(x.first_missed_at) FROM transaction_absences x
              JOIN transactions t ON t.transaction_id = x.transaction_id WHERE t.link_id = :link_id",
         )?;
-        Ok(select
-            .query_row(named_params! { ":link_id": link_id }, |row| {
-                row.get::<_, Option<i64>>(0)
-            })?
-            .map(instant))
+        Ok(select.query_row(named_params! { ":link_id": link_id }, |row| row.get::<_, Option<i64>>(0))?.map(instant))
     }
 
     /// A stored row, whole.
@@ -193,10 +182,7 @@ impl ReadTxn<'_> {
         let mut rows = select.query(named_params! { ":transaction_id": transaction_id })?;
         match rows.next()? {
             Some(row) => stored_row(row),
-            None => Err(StoreError::Missing {
-                what: "transaction",
-                id: transaction_id,
-            }),
+            None => Err(StoreError::Missing { what: "transaction", id: transaction_id }),
         }
     }
 
@@ -268,11 +254,8 @@ impl<'c> WriteTxn<'c> {
     where
         'c: 't,
     {
-        let next_change_id = self.txn.query_row(
-            "SELECT value FROM store_meta WHERE name = 'next_change_id'",
-            [],
-            |row| row.get(0),
-        )?;
+        let next_change_id =
+            self.txn.query_row("SELECT value FROM store_meta WHERE name = 'next_change_id'", [], |row| row.get(0))?;
         Ok(PageWriter {
             find: self.txn.prepare_cached(
                 "SELECT transaction_id, content_hash, removed_at IS NOT NULL FROM transactions
@@ -304,21 +287,14 @@ impl PageWriter<'_> {
     /// The stored row that has this upstream id now.
     pub fn find(&mut self, link_id: i64, upstream_id: &str) -> Result<Option<KnownRow>, StoreError> {
         let known = self.find.query_row(params![link_id, upstream_id], |row| {
-            Ok(KnownRow {
-                transaction_id: row.get(0)?,
-                content_hash: row.get(1)?,
-                is_removed: row.get(2)?,
-            })
+            Ok(KnownRow { transaction_id: row.get(0)?, content_hash: row.get(1)?, is_removed: row.get(2)? })
         });
         Ok(known.optional()?)
     }
 
     /// The stored row that had this upstream id once.
     pub fn find_alias(&mut self, link_id: i64, upstream_id: &str) -> Result<Option<i64>, StoreError> {
-        Ok(self
-            .find_alias
-            .query_row(params![link_id, upstream_id], |row| row.get(0))
-            .optional()?)
+        Ok(self.find_alias.query_row(params![link_id, upstream_id], |row| row.get(0)).optional()?)
     }
 
     /// Stores a row that was never seen and its `added` change; returns our id.
@@ -453,15 +429,7 @@ impl PageWriter<'_> {
     ) -> Result<(), StoreError> {
         let (before, after) = values.unzip();
         let change_id = self.next_change_id;
-        self.change.execute(params![
-            change_id,
-            transaction_id,
-            at.sync_id,
-            kind,
-            ms(at.seen_at),
-            before,
-            after
-        ])?;
+        self.change.execute(params![change_id, transaction_id, at.sync_id, kind, ms(at.seen_at), before, after])?;
         self.next_change_id += 1;
         Ok(())
     }
@@ -503,9 +471,8 @@ impl WriteTxn<'_> {
 
     /// Forgets an absence: the row was found again, or is removed now.
     pub fn clear_absence(&self, transaction_id: i64) -> Result<(), StoreError> {
-        let mut delete = self
-            .txn
-            .prepare_cached("DELETE FROM transaction_absences WHERE transaction_id = :transaction_id")?;
+        let mut delete =
+            self.txn.prepare_cached("DELETE FROM transaction_absences WHERE transaction_id = :transaction_id")?;
         delete.execute(named_params! { ":transaction_id": transaction_id })?;
         Ok(())
     }

@@ -122,20 +122,13 @@ impl ReadTxn<'_> {
     pub fn verify(&self, now: Timestamp) -> Result<VerifyReport, StoreError> {
         let mut findings = vec![self.integrity()?];
         for (check, is_error, sql) in CHECKS {
-            let mut finding = Finding {
-                check,
-                violations: 0,
-                examples: Vec::new(),
-                is_error: *is_error,
-            };
+            let mut finding = Finding { check, violations: 0, examples: Vec::new(), is_error: *is_error };
             let mut select = self.txn.prepare(sql)?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
                 finding.violations += 1;
                 if finding.examples.len() < EXAMPLES {
-                    finding
-                        .examples
-                        .push(row.get::<_, Option<String>>(0)?.unwrap_or_default());
+                    finding.examples.push(row.get::<_, Option<String>>(0)?.unwrap_or_default());
                 }
             }
             findings.push(finding);
@@ -164,17 +157,12 @@ impl ReadTxn<'_> {
                AND coalesce(l.last_attempt_at, 0) < :day_ago ORDER BY l.link_id",
         )?;
         let day_ago = ms(now) - crate::clock::DAY_MS;
-        let ids: Vec<i64> = select
-            .query_map(named_params! { ":day_ago": day_ago }, |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
+        let ids: Vec<i64> =
+            select.query_map(named_params! { ":day_ago": day_ago }, |row| row.get(0))?.collect::<Result<_, _>>()?;
         Ok(Finding {
             check: "schedule: no link waits for more than a day",
             violations: ids.len() as u64,
-            examples: ids
-                .iter()
-                .take(EXAMPLES)
-                .map(|id| format!("link {id}; is the daemon running?"))
-                .collect(),
+            examples: ids.iter().take(EXAMPLES).map(|id| format!("link {id}; is the daemon running?")).collect(),
             is_error: true,
         })
     }

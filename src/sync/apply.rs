@@ -95,12 +95,7 @@ impl Walk {
     }
 
     fn at(&self, account_id: i64) -> RowWrite {
-        RowWrite {
-            link_id: self.link_id,
-            account_id,
-            sync_id: self.sync_id,
-            seen_at: self.seen_at,
-        }
+        RowWrite { link_id: self.link_id, account_id, sync_id: self.sync_id, seen_at: self.seen_at }
     }
 
     /// Stores one page: accounts, certain rows, rows set aside.
@@ -166,10 +161,7 @@ impl Walk {
             .map(|row| row.upstream_account_id.as_str())
             .filter(|id| !self.account_ids.contains_key(*id) && page.accounts.iter().all(|a| a.upstream_id != *id))
             .collect();
-        let is_news = page
-            .accounts
-            .iter()
-            .any(|a| !self.account_ids.contains_key(&a.upstream_id));
+        let is_news = page.accounts.iter().any(|a| !self.account_ids.contains_key(&a.upstream_id));
         if unknown.is_empty() && !is_news {
             return Ok(());
         }
@@ -196,17 +188,9 @@ impl Walk {
             }
             return Ok(());
         }
-        let former_owner = if self.has_history {
-            writer.find_alias(self.link_id, &row.upstream_id)?
-        } else {
-            None
-        };
+        let former_owner = if self.has_history { writer.find_alias(self.link_id, &row.upstream_id)? } else { None };
         if former_owner.is_some() || (self.has_history && self.may_replace_unseen(txn, account_id, row)?) {
-            self.held.push(Held {
-                record: row.clone(),
-                account_id,
-                former_owner,
-            });
+            self.held.push(Held { record: row.clone(), account_id, former_owner });
             return Ok(());
         }
         let transaction_id = writer.insert(at, row)?;
@@ -242,10 +226,7 @@ impl Walk {
     ) -> Result<SyncCounts, StoreError> {
         let mut counts = SyncCounts::default();
         let mut writer = txn.page_writer()?;
-        let accounts: Vec<i64> = listed
-            .iter()
-            .filter_map(|a| self.account_ids.get(&a.upstream_id).copied())
-            .collect();
+        let accounts: Vec<i64> = listed.iter().filter_map(|a| self.account_ids.get(&a.upstream_id).copied()).collect();
         let mut unseen = self.unseen(txn, &accounts)?;
         let matched = self.settle_held(txn, &mut writer, &unseen, &mut counts)?;
         unseen.retain(|(id, _, _)| !matched.contains(id));
@@ -293,10 +274,7 @@ impl Walk {
         }
         let mut gone = Vec::with_capacity(unseen.len());
         for (id, account_id, _) in unseen {
-            gone.push(Gone {
-                row: txn.transaction(*id)?,
-                account_id: *account_id,
-            });
+            gone.push(Gone { row: txn.transaction(*id)?, account_id: *account_id });
         }
         let pairs = plan::match_held(&held, &gone);
         let by_held: HashMap<usize, (i64, AliasRule)> =
@@ -334,9 +312,8 @@ impl Walk {
             txn.clear_absence(*transaction_id)?;
         }
         for (transaction_id, account_id, status) in unseen {
-            let is_confirmed = missed
-                .get(transaction_id)
-                .is_some_and(|at| now.duration_since(*at) >= ABSENCE_CONFIRMED_AFTER);
+            let is_confirmed =
+                missed.get(transaction_id).is_some_and(|at| now.duration_since(*at) >= ABSENCE_CONFIRMED_AFTER);
             if *status == Status::Posted && !is_confirmed {
                 txn.note_absence(*transaction_id, self.seen_at)?;
             } else {

@@ -46,9 +46,7 @@ impl Engine {
             Ok(mut found) => {
                 found.requests = context.take_requests();
                 let next = schedule::next_due_at(&source.discover_schedule, &source.name, source.max_spread, now);
-                self.store
-                    .write(move |txn| txn.discovered(source_id, now, next))
-                    .await?;
+                self.store.write(move |txn| txn.discovered(source_id, now, next)).await?;
                 tracing::info!(
                     source = %source.name, users = found.users, links = found.links, links.new = found.new_links,
                     links.removed = found.removed_links, requests = found.requests, "discovery"
@@ -66,19 +64,14 @@ impl Engine {
     async fn discovery_stopped(&self, source: &Source, stop: Stop, now: Timestamp) -> Result<(), StoreError> {
         let source_id = source.source_id;
         let name = source.name.clone();
-        let failures = self
-            .store
-            .read(move |txn| Ok(txn.source(&name)?.map_or(0, |s| s.discover_failures)))
-            .await?;
+        let failures = self.store.read(move |txn| Ok(txn.source(&name)?.map_or(0, |s| s.discover_failures))).await?;
         let message = stop.to_string();
         let later = |delay: SignedDuration| now.saturating_add(delay).unwrap_or(now);
         let (next, hold, is_failure) = match &stop {
             Stop::Call(CallError::RateLimited { until }) => (*until, Some((*until, "request limit")), false),
-            Stop::Call(CallError::Unauthorized(_)) => (
-                later(CREDENTIALS_REST),
-                Some((later(CREDENTIALS_REST), "credentials refused")),
-                true,
-            ),
+            Stop::Call(CallError::Unauthorized(_)) => {
+                (later(CREDENTIALS_REST), Some((later(CREDENTIALS_REST), "credentials refused")), true)
+            }
             Stop::Call(_)
             | Stop::Store(_)
             | Stop::Restless { .. }
@@ -108,15 +101,7 @@ impl Engine {
             .read(move |txn| txn.known_links(source_id))
             .await?
             .into_iter()
-            .map(|(id, token_suffix, is_removed)| {
-                (
-                    id,
-                    Known {
-                        token_suffix,
-                        is_removed,
-                    },
-                )
-            })
+            .map(|(id, token_suffix, is_removed)| (id, Known { token_suffix, is_removed }))
             .collect();
         let mut found = Discovered::default();
         let mut seen: HashSet<String> = HashSet::new();
@@ -129,10 +114,7 @@ impl Engine {
                 let user = listed.user.clone();
                 for link in self.links_of(source, context, listed, &known).await? {
                     seen.insert(link.upstream_id.clone());
-                    listed_links.push(NewLink {
-                        user: user.clone(),
-                        link,
-                    });
+                    listed_links.push(NewLink { user: user.clone(), link });
                 }
             }
             found.links += u32::try_from(listed_links.len()).unwrap_or(u32::MAX);
@@ -145,11 +127,7 @@ impl Engine {
                 return Ok(found);
             }
         }
-        Err(CallError::Malformed {
-            what: "the list of users",
-            reason: format!("more than {MAX_PAGES} pages"),
-        }
-        .into())
+        Err(CallError::Malformed { what: "the list of users", reason: format!("more than {MAX_PAGES} pages") }.into())
     }
 
     /// A user's links, with tokens if any of them is news.

@@ -49,9 +49,7 @@ impl Trip<'_> {
                         upstream_status: Some(document.to_string()),
                         attention: Some(reason),
                     };
-                    self.store()
-                        .write(move |txn| txn.set_link_health(link_id, &health, now))
-                        .await?;
+                    self.store().write(move |txn| txn.set_link_health(link_id, &health, now)).await?;
                     self.attention(reason).await
                 }
                 CallError::Gone(_) => self.gone(message).await,
@@ -71,9 +69,7 @@ impl Trip<'_> {
     /// A limit holds us: not a failure. A pull goes on later without a new refresh.
     async fn deferred(&mut self, until: Timestamp) -> Result<Step, StoreError> {
         let source_id = self.link.source_id;
-        self.store()
-            .write(move |txn| txn.hold_source(source_id, until, "request limit"))
-            .await?;
+        self.store().write(move |txn| txn.hold_source(source_id, until, "request limit")).await?;
         let end = SyncEnd {
             outcome: Outcome::Deferred,
             is_fresh: false,
@@ -134,9 +130,7 @@ impl Trip<'_> {
             reconcile_due_at: None,
         };
         let step = self.end(end).await?;
-        self.store()
-            .write(move |txn| txn.remove_link(link_id, RemovedBy::Aggregator, now))
-            .await?;
+        self.store().write(move |txn| txn.remove_link(link_id, RemovedBy::Aggregator, now)).await?;
         Ok(step)
     }
 
@@ -145,9 +139,7 @@ impl Trip<'_> {
         let source_id = self.link.source_id;
         let now = self.now();
         let until = now.saturating_add(CREDENTIALS_REST).unwrap_or(now);
-        self.store()
-            .write(move |txn| txn.hold_source(source_id, until, "credentials refused"))
-            .await?;
+        self.store().write(move |txn| txn.hold_source(source_id, until, "credentials refused")).await?;
         self.fail(message).await
     }
 

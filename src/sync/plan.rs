@@ -71,11 +71,7 @@ pub(super) fn change_between(stored: &StoredRow, incoming: &TransactionRecord) -
     } else {
         "updated"
     };
-    Some(Change {
-        kind,
-        before: Value::Object(before).to_string(),
-        after: Value::Object(after).to_string(),
-    })
+    Some(Change { kind, before: Value::Object(before).to_string(), after: Value::Object(after).to_string() })
 }
 
 /// The values whose change is history, by column.
@@ -155,11 +151,7 @@ impl Matching<'_> {
     fn by_former_id(&mut self) {
         for h in self.free_held.clone() {
             let owner = self.held[h].former_owner;
-            let found = self
-                .free_gone
-                .iter()
-                .copied()
-                .find(|g| Some(self.gone[*g].row.transaction_id) == owner);
+            let found = self.free_gone.iter().copied().find(|g| Some(self.gone[*g].row.transaction_id) == owner);
             if let Some(g) = found {
                 self.pair(h, g, AliasRule::FormerId);
             }
@@ -311,14 +303,7 @@ impl Fit {
 type Identity<'a> = (i64, &'static str, i64, &'a str, jiff::civil::Date, &'a str);
 
 fn identity(account_id: i64, r: &TransactionRecord) -> Identity<'_> {
-    (
-        account_id,
-        r.status.as_str(),
-        r.amount_minor,
-        r.currency.as_str(),
-        r.transacted_on,
-        &r.description,
-    )
+    (account_id, r.status.as_str(), r.amount_minor, r.currency.as_str(), r.transacted_on, &r.description)
 }
 
 /// Two different external ids are two different bookings.
@@ -341,9 +326,7 @@ fn posts(pending: &TransactionRecord, posted: &TransactionRecord) -> bool {
 }
 
 fn days_between(a: &TransactionRecord, b: &TransactionRecord) -> i32 {
-    a.transacted_on
-        .until(b.transacted_on)
-        .map_or(i32::MAX, |span| span.get_days().abs())
+    a.transacted_on.until(b.transacted_on).map_or(i32::MAX, |span| span.get_days().abs())
 }
 
 /// Whether two descriptions can name one transaction: they share at least half of the shorter one's words.

@@ -71,10 +71,7 @@ impl Trip<'_> {
     /// Accounts with balances; once a day their numbers come with them in the same request.
     async fn read_accounts(&mut self) -> Result<Vec<AccountRecord>, Stop> {
         let now = self.now();
-        let is_due = self
-            .link
-            .numbers_checked_at
-            .is_none_or(|at| now.duration_since(at) >= NUMBERS_EVERY);
+        let is_due = self.link.numbers_checked_at.is_none_or(|at| now.duration_since(at) >= NUMBERS_EVERY);
         let upstream_id = self.link.upstream_id.clone();
         if is_due {
             let answer = self.aggregator().accounts(&self.context, &upstream_id, true).await;
@@ -100,17 +97,12 @@ impl Trip<'_> {
         let link_id = self.link.link_id;
         let unsettled = self.store().read(move |txn| txn.oldest_unsettled_at(link_id)).await?;
         // A cursor in the future was written by a clock that was ahead; from there on nothing would ever be asked for.
-        let overlapping = cursor
-            .covered_to_at
-            .min(self.began)
-            .saturating_sub(self.source.overlap)
-            .unwrap_or(Timestamp::MIN);
+        let overlapping =
+            cursor.covered_to_at.min(self.began).saturating_sub(self.source.overlap).unwrap_or(Timestamp::MIN);
         let unsettled = unsettled.map(|at| at.saturating_sub(UNSETTLED_MARGIN).unwrap_or(Timestamp::MIN));
         let from = unsettled.map_or(overlapping, |at| at.min(overlapping));
         // Whole seconds: what the aggregator is asked for is exactly what absences are judged by.
-        Ok(Window {
-            from: Timestamp::from_second(from.as_second()).ok(),
-        })
+        Ok(Window { from: Timestamp::from_second(from.as_second()).ok() })
     }
 
     /// Reads the list from its first page to its last, storing each page as it comes.
@@ -128,9 +120,7 @@ impl Trip<'_> {
                 // The dedicated list is complete and fresher; what only this answer shows is kept too.
                 let mut accounts = listed.to_vec();
                 accounts.extend(
-                    page.accounts
-                        .into_iter()
-                        .filter(|a| listed.iter().all(|l| l.upstream_id != a.upstream_id)),
+                    page.accounts.into_iter().filter(|a| listed.iter().all(|l| l.upstream_id != a.upstream_id)),
                 );
                 page.accounts = accounts;
             }
@@ -150,11 +140,7 @@ impl Trip<'_> {
                 return Ok(walk);
             }
         }
-        Err(CallError::Malformed {
-            what: "transactions",
-            reason: format!("more than {MAX_PAGES} pages"),
-        }
-        .into())
+        Err(CallError::Malformed { what: "transactions", reason: format!("more than {MAX_PAGES} pages") }.into())
     }
 
     /// Commits what only a complete walk can decide, the cursor and the end of the sync, all in one transaction.

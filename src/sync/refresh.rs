@@ -51,9 +51,7 @@ impl Trip<'_> {
         match self.book().await? {
             Booked::Wait(until) => {
                 let link_id = self.link.link_id;
-                self.store()
-                    .write(move |txn| txn.set_next(link_id, Phase::Idle, until))
-                    .await?;
+                self.store().write(move |txn| txn.set_next(link_id, Phase::Idle, until)).await?;
                 Ok(Step::Waiting { until })
             }
             Booked::Held(held) => match self.link.attention {
@@ -67,9 +65,7 @@ impl Trip<'_> {
     /// Notes the link's health. A link that needs a person ends here, unless a person asked; one whose first connection still runs waits.
     async fn take_health(&mut self, health: LinkHealth, is_first: bool) -> Result<Option<Step>, Stop> {
         let (link_id, now, noted) = (self.link.link_id, self.now(), health.clone());
-        self.store()
-            .write(move |txn| txn.set_link_health(link_id, &noted, now))
-            .await?;
+        self.store().write(move |txn| txn.set_link_health(link_id, &noted, now)).await?;
         self.link.attention = health.attention;
         if let Some(reason) = health.attention {
             if self.cause == Cause::Person && !is_first {
@@ -80,15 +76,10 @@ impl Trip<'_> {
             return self.needs_attention(reason).await.map(Some);
         }
         let status = health.upstream_status.unwrap_or_default();
-        let is_running = matches!(
-            self.aggregator().announced_progress(&status),
-            RefreshProgress::Running { .. }
-        );
+        let is_running = matches!(self.aggregator().announced_progress(&status), RefreshProgress::Running { .. });
         if is_first && is_running && !status.is_empty() && !self.is_first_connection_overdue() {
             let until = self.after(self.source.refresh_poll_max);
-            self.store()
-                .write(move |txn| txn.set_next(link_id, Phase::Idle, until))
-                .await?;
+            self.store().write(move |txn| txn.set_next(link_id, Phase::Idle, until)).await?;
             return Ok(Some(Step::Waiting { until }));
         }
         Ok(None)
@@ -115,10 +106,7 @@ impl Trip<'_> {
                     let used = txn.refresh_use(source_id, link_id, day_began, month_began, policy.lifetime_cap)?;
                     refreshes::decide(&policy, &used, cause == Cause::Person, refused_until, began)
                 } else {
-                    Err(RefreshHeld {
-                        reason: refreshes::HoldReason::NoToken,
-                        until: None,
-                    })
+                    Err(RefreshHeld { reason: refreshes::HoldReason::NoToken, until: None })
                 };
                 let worth_waiting = began.saturating_add(WORTH_WAITING).unwrap_or(began);
                 if let Err(RefreshHeld { until: Some(until), .. }) = decision
@@ -165,34 +153,25 @@ impl Trip<'_> {
         match answer {
             Ok(task) => {
                 let until = self.after(self.source.refresh_poll_first);
-                self.wait_noting(until, move |txn| txn.refresh_running(refresh_id, &task, now))
-                    .await
+                self.wait_noting(until, move |txn| txn.refresh_running(refresh_id, &task, now)).await
             }
             Err(CallError::OutcomeUnknown(_)) => {
                 let until = self.after(self.source.refresh_poll_first);
-                self.wait_noting(until, move |txn| txn.refresh_unknown(refresh_id))
-                    .await
+                self.wait_noting(until, move |txn| txn.refresh_unknown(refresh_id)).await
             }
             Err(CallError::RefreshRefused(_)) => {
                 let link_id = self.link.link_id;
                 let until = now.saturating_add(REFUSED_FOR).unwrap_or(now);
                 self.settle(refresh_id, RefreshOutcome::Refused, None).await?;
                 self.store().write(move |txn| txn.hold_refresh(link_id, until)).await?;
-                self.pull_noting(&refreshes::HoldReason::RefusedUpstream.to_string())
-                    .await
+                self.pull_noting(&refreshes::HoldReason::RefusedUpstream.to_string()).await
             }
             Err(error) => {
                 let is_throttled = matches!(error, CallError::RateLimited { .. });
-                let outcome = if is_throttled {
-                    RefreshOutcome::Throttled
-                } else {
-                    RefreshOutcome::NotSent
-                };
+                let outcome = if is_throttled { RefreshOutcome::Throttled } else { RefreshOutcome::NotSent };
                 self.settle(refresh_id, outcome, None).await?;
                 let link_id = self.link.link_id;
-                self.store()
-                    .write(move |txn| txn.set_next(link_id, Phase::Idle, now))
-                    .await?;
+                self.store().write(move |txn| txn.set_next(link_id, Phase::Idle, now)).await?;
                 self.link.phase = Phase::Idle;
                 Err(error.into())
             }
@@ -256,12 +235,7 @@ impl Trip<'_> {
         }
         let found = self
             .aggregator()
-            .find_refresh(
-                &self.context,
-                &self.link.upstream_user_id,
-                &self.link.upstream_id,
-                open.requested_at,
-            )
+            .find_refresh(&self.context, &self.link.upstream_user_id, &self.link.upstream_id, open.requested_at)
             .await?;
         let Some(task) = found else { return Ok(None) };
         let (refresh_id, link_id, now) = (open.refresh_id, self.link.link_id, self.now());
@@ -283,21 +257,15 @@ impl Trip<'_> {
             return self.give_up(open, status).await;
         }
         let refresh_id = open.refresh_id;
-        let delay = schedule::poll_delay(
-            open.polls + 1,
-            self.source.refresh_poll_first,
-            self.source.refresh_poll_max,
-        );
+        let delay = schedule::poll_delay(open.polls + 1, self.source.refresh_poll_first, self.source.refresh_poll_max);
         let until = self.after(delay);
-        self.wait_noting(until, move |txn| txn.refresh_polled(refresh_id, status.as_deref()))
-            .await
+        self.wait_noting(until, move |txn| txn.refresh_polled(refresh_id, status.as_deref())).await
     }
 
     async fn refresh_ended(&mut self, refresh_id: i64, progress: RefreshProgress) -> Result<Step, Stop> {
         match progress {
             RefreshProgress::Done => {
-                self.settle(refresh_id, RefreshOutcome::Done, Some("done".to_owned()))
-                    .await?;
+                self.settle(refresh_id, RefreshOutcome::Done, Some("done".to_owned())).await?;
                 self.link.attention = None;
                 self.pull_noting("done").await
             }
@@ -308,13 +276,10 @@ impl Trip<'_> {
             RefreshProgress::Running { .. } => self.wait_until(self.after(self.source.refresh_poll_first)).await,
             RefreshProgress::Failed { health } => {
                 let status = health.upstream_status.clone().unwrap_or_default();
-                self.settle(refresh_id, RefreshOutcome::Failed, Some(status.clone()))
-                    .await?;
+                self.settle(refresh_id, RefreshOutcome::Failed, Some(status.clone())).await?;
                 self.note_refreshed("failed").await?;
                 let (link_id, now, noted) = (self.link.link_id, self.now(), health.clone());
-                self.store()
-                    .write(move |txn| txn.set_link_health(link_id, &noted, now))
-                    .await?;
+                self.store().write(move |txn| txn.set_link_health(link_id, &noted, now)).await?;
                 if let Some(reason) = health.attention {
                     return self.needs_attention(reason).await;
                 }
@@ -329,9 +294,7 @@ impl Trip<'_> {
         let now = self.now();
         let terms = self.aggregator().refresh_terms();
         let price = terms.map(|t| t.price_unit).filter(|_| outcome == RefreshOutcome::Done);
-        self.store()
-            .write(move |txn| txn.refresh_finished(refresh_id, outcome, status.as_deref(), price, now))
-            .await
+        self.store().write(move |txn| txn.refresh_finished(refresh_id, outcome, status.as_deref(), price, now)).await
     }
 
     async fn note_refreshed(&self, word: &str) -> Result<(), StoreError> {
@@ -388,19 +351,15 @@ impl Engine {
         let Some(link_id) = self.store.read(move |txn| txn.link_of_task(&task)).await? else {
             return Ok(None);
         };
-        let (link, open) = self
-            .store
-            .read(move |txn| Ok((txn.link_state(link_id)?, txn.open_refresh(link_id)?)))
-            .await?;
+        let (link, open) =
+            self.store.read(move |txn| Ok((txn.link_state(link_id)?, txn.open_refresh(link_id)?))).await?;
         let (Some(source), Some(open)) = (self.sources.get(&link.source_id), open) else {
             return Ok(None);
         };
         let now = self.clock.now();
         match source.aggregator.announced_progress(&status) {
             RefreshProgress::Running { .. } => {
-                self.store
-                    .write(move |txn| txn.refresh_polled(open.refresh_id, Some(&status)))
-                    .await?;
+                self.store.write(move |txn| txn.refresh_polled(open.refresh_id, Some(&status))).await?;
             }
             RefreshProgress::Done => {
                 let price = source.aggregator.refresh_terms().map(|terms| terms.price_unit);
@@ -415,9 +374,7 @@ impl Engine {
             }
             RefreshProgress::Failed { .. } | RefreshProgress::Lost => {
                 // Looked at once more: the task itself is the witness, an announcement may be stale.
-                self.store
-                    .write(move |txn| txn.set_next(link_id, Phase::Refreshing, now))
-                    .await?;
+                self.store.write(move |txn| txn.set_next(link_id, Phase::Refreshing, now)).await?;
             }
         }
         Ok(Some(link_id))

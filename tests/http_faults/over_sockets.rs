@@ -18,10 +18,7 @@ enum Wire {
     Silence,
 }
 
-const TIMEOUTS: Timeouts = Timeouts {
-    connect: Duration::from_secs(2),
-    request: Duration::from_millis(800),
-};
+const TIMEOUTS: Timeouts = Timeouts { connect: Duration::from_secs(2), request: Duration::from_millis(800) };
 
 fn answer(body: &str) -> Vec<u8> {
     let length = body.len();
@@ -72,9 +69,7 @@ fn serve(script: Vec<Wire>) -> (SocketAddr, JoinHandle<usize>) {
 
 /// Joins without blocking the runtime, which has connections to close.
 async fn joined(served: JoinHandle<usize>) -> usize {
-    tokio::task::spawn_blocking(move || served.join().expect("served"))
-        .await
-        .expect("joined")
+    tokio::task::spawn_blocking(move || served.join().expect("served")).await.expect("joined")
 }
 
 fn read_request(stream: &mut TcpStream) {
@@ -88,19 +83,12 @@ fn read_request(stream: &mut TcpStream) {
 }
 
 fn door(address: SocketAddr) -> Door {
-    door_to(
-        &format!("http://{address}"),
-        Transport::network(),
-        Clock::system(),
-        TIMEOUTS,
-    )
+    door_to(&format!("http://{address}"), Transport::network(), Clock::system(), TIMEOUTS)
 }
 
 async fn get_from(script: Vec<Wire>) -> (Result<Answer, HttpError>, usize) {
     let (address, served) = serve(script);
-    let outcome = door(address)
-        .get("/v1/links/", &[("token", QUERY_SECRET)], Lane::Person)
-        .await;
+    let outcome = door(address).get("/v1/links/", &[("token", QUERY_SECRET)], Lane::Person).await;
     (outcome, joined(served).await)
 }
 
@@ -140,17 +128,9 @@ async fn an_idle_connection_that_closes_costs_a_get_one_attempt_and_a_post_its_o
 
 #[tokio::test]
 async fn a_post_is_sent_once_whatever_the_connection_does() {
-    for fault in [
-        Wire::Reset,
-        Wire::Silence,
-        Wire::Bytes(Vec::new()),
-        Wire::Bytes(b"HTTP/1.1 200 OK\r\n".to_vec()),
-    ] {
+    for fault in [Wire::Reset, Wire::Silence, Wire::Bytes(Vec::new()), Wire::Bytes(b"HTTP/1.1 200 OK\r\n".to_vec())] {
         let (address, served) = serve(vec![fault]);
-        let error = door(address)
-            .post("/a", &json!({"token": BODY_SECRET}), Lane::Person)
-            .await
-            .expect_err("unknown");
+        let error = door(address).post("/a", &json!({"token": BODY_SECRET}), Lane::Person).await.expect_err("unknown");
         assert!(matches!(error, HttpError::OutcomeUnknown { .. }), "{error}");
         assert_eq!((error.attempts(), joined(served).await), (1, 1));
     }
@@ -163,28 +143,11 @@ async fn a_post_that_finds_nobody_was_not_sent() {
     drop(listener);
     let door = door(address);
     let error = door.post("/a", &json!({}), Lane::Person).await.expect_err("nobody");
-    assert!(
-        matches!(
-            &error,
-            HttpError::Transient {
-                cause: TransientCause::Connect { .. },
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(&error, HttpError::Transient { cause: TransientCause::Connect { .. }, .. }), "{error}");
     assert_eq!(error.attempts(), 1);
-    let error = door
-        .get("/a", &[("token", QUERY_SECRET)], Lane::Person)
-        .await
-        .expect_err("nobody");
+    let error = door.get("/a", &[("token", QUERY_SECRET)], Lane::Person).await.expect_err("nobody");
     assert_eq!(error.attempts(), 3);
-    assert!(
-        error
-            .to_string()
-            .starts_with("GET /a: could not connect (Connection refused"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("GET /a: could not connect (Connection refused"), "{error}");
     assert!(!format!("{error:?}").contains(QUERY_SECRET));
 }
 
@@ -202,16 +165,8 @@ async fn a_gzip_bomb_is_stopped_at_the_cap() {
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: {length}\r\n\r\n"
     );
     let (address, served) = serve(vec![Wire::Bytes([head.into_bytes(), bomb].concat())]);
-    let timeouts = Timeouts {
-        request: Duration::from_secs(20),
-        ..TIMEOUTS
-    };
-    let door = door_to(
-        &format!("http://{address}"),
-        Transport::network(),
-        Clock::system(),
-        timeouts,
-    );
+    let timeouts = Timeouts { request: Duration::from_secs(20), ..TIMEOUTS };
+    let door = door_to(&format!("http://{address}"), Transport::network(), Clock::system(), timeouts);
     let error = door.get("/a", &[], Lane::Person).await.expect_err("too large");
     assert!(matches!(error, HttpError::TooLarge { .. }), "{error}");
     joined(served).await;
@@ -236,10 +191,7 @@ async fn no_secret_reaches_the_log_of_the_libraries_below() {
     let (outcome, _) = get_from(vec![Wire::Reset, Wire::Bytes(answer(r#"{"name":"canary-answer"}"#))]).await;
     outcome.expect("an answer");
     let (address, served) = serve(vec![ok()]);
-    door(address)
-        .post("/a", &json!({"token": BODY_SECRET}), Lane::Person)
-        .await
-        .expect("an answer");
+    door(address).post("/a", &json!({"token": BODY_SECRET}), Lane::Person).await.expect("an answer");
     joined(served).await;
     let log = log.text();
     assert!(log.contains("hyper_util") && log.contains("attempt=2"), "{log}");

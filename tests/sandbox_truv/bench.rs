@@ -42,28 +42,17 @@ impl Bench {
         request = request.header("X-Access-Client-Id", self.sandbox.truv_client_id());
         request = request.header("x-access-secret", &self.secret);
         match body {
-            Some(body) => request
-                .header("content-type", "application/json")
-                .body(Body::from(body.to_string())),
+            Some(body) => request.header("content-type", "application/json").body(Body::from(body.to_string())),
             None => request.body(Body::empty()),
         }
         .expect("a request")
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Answer, axum::Error> {
-        let response = self
-            .sandbox
-            .router()
-            .oneshot(request)
-            .await
-            .expect("the router never fails");
+        let response = self.sandbox.router().oneshot(request).await.expect("the router never fails");
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await?.to_vec();
-        Ok(Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            bytes,
-        })
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, bytes })
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -71,9 +60,7 @@ impl Bench {
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
-        self.send(self.request("POST", path, Some(&body)))
-            .await
-            .expect("a whole body")
+        self.send(self.request("POST", path, Some(&body))).await.expect("a whole body")
     }
 
     /// A link with one account that has `rows` posted rows, one an hour.

@@ -12,54 +12,31 @@ use crate::home::Home;
 #[tokio::test(start_paused = true)]
 async fn an_account_that_closes_and_reopens_keeps_its_history() {
     let home = Home::new();
-    let savings = home
-        .bench
-        .bank
-        .add_account(home.link, NewAccount::savings("Rainy Day", 100_000));
+    let savings = home.bench.bank.add_account(home.link, NewAccount::savings("Rainy Day", 100_000));
     home.add_many(12, 1);
-    let interest = home
-        .bench
-        .bank
-        .add_transaction(savings, NewTransaction::posted(250, "INTEREST"));
-    home.bench
-        .bank
-        .add_transaction(savings, NewTransaction::pending(-900, "TRANSFER OUT"));
+    let interest = home.bench.bank.add_transaction(savings, NewTransaction::posted(250, "INTEREST"));
+    home.bench.bank.add_transaction(savings, NewTransaction::pending(-900, "TRANSFER OUT"));
     home.settle().await;
     home.bench.bank.close_account(savings);
     let report = home.settle().await;
-    assert_eq!(
-        report.counts.rows_changed(),
-        0,
-        "its rows are history, not removed: {report:?}"
-    );
+    assert_eq!(report.counts.rows_changed(), 0, "its rows are history, not removed: {report:?}");
     home.hours(2).await;
     home.settle().await;
-    let missing = home
-        .bench
-        .rows("SELECT name FROM accounts WHERE missing_at IS NOT NULL");
+    let missing = home.bench.rows("SELECT name FROM accounts WHERE missing_at IS NOT NULL");
     assert_eq!(missing, [["Rainy Day".to_owned()]]);
     assert!(home.only("INTEREST").is_live);
     home.bench.bank.reopen_account(savings);
     let report = home.settle().await;
     assert_eq!(report.counts.rows_changed(), 0, "{report:?}");
-    assert_eq!(
-        home.bench
-            .value("SELECT count(*) FROM accounts WHERE missing_at IS NOT NULL"),
-        "0"
-    );
+    assert_eq!(home.bench.value("SELECT count(*) FROM accounts WHERE missing_at IS NOT NULL"), "0");
     assert_eq!(home.only("INTEREST").upstream_id, interest.to_string());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pending_row_of_a_closed_account_does_not_stretch_every_later_window() {
     let home = Home::with("refreshes_per_day = 0\noverlap = \"2d\"\nreconcile_schedule = \"0 4 1 1 *\"");
-    let savings = home
-        .bench
-        .bank
-        .add_account(home.link, NewAccount::savings("Rainy Day", 100_000));
-    home.bench
-        .bank
-        .add_transaction(savings, NewTransaction::pending(-900, "TRANSFER OUT"));
+    let savings = home.bench.bank.add_account(home.link, NewAccount::savings("Rainy Day", 100_000));
+    home.bench.bank.add_transaction(savings, NewTransaction::pending(-900, "TRANSFER OUT"));
     home.settle().await;
     home.bench.bank.close_account(savings);
     home.settle().await;
@@ -79,17 +56,9 @@ async fn accounts_under_new_ids_take_their_transactions_along() {
     home.settle().await;
     home.bench.bank.reissue_ids(Reissue::AccountsOf(home.link), true);
     let report = home.settle().await;
-    assert_eq!(
-        (report.counts.rows_added, report.counts.rows_updated),
-        (0, 12),
-        "{report:?}"
-    );
+    assert_eq!((report.counts.rows_added, report.counts.rows_updated), (0, 12), "{report:?}");
     assert_eq!(home.bench.value("SELECT count(*) FROM transactions"), "12");
-    assert_eq!(
-        home.bench
-            .value("SELECT count(*) FROM accounts WHERE missing_at IS NULL"),
-        "1"
-    );
+    assert_eq!(home.bench.value("SELECT count(*) FROM accounts WHERE missing_at IS NULL"), "1");
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,8 +71,7 @@ async fn a_balance_is_written_only_when_it_differs() {
     home.settle().await;
     home.settle().await;
     assert_eq!(
-        home.bench
-            .rows("SELECT current_minor, available_minor FROM balances ORDER BY observed_at"),
+        home.bench.rows("SELECT current_minor, available_minor FROM balances ORDER BY observed_at"),
         [["500000", "500000"], ["499000", "499000"]].map(|row| row.map(str::to_owned))
     );
 }
@@ -128,13 +96,9 @@ async fn posted_rows_explain_every_change_of_balance() {
         home.settle().await;
     }
     assert!(rows.len() == 8);
-    let off = home
-        .bench
-        .rows("SELECT * FROM v_reconciliation WHERE unexplained_difference_minor <> 0");
+    let off = home.bench.rows("SELECT * FROM v_reconciliation WHERE unexplained_difference_minor <> 0");
     assert!(off.is_empty(), "{off:?}");
-    let explained = home
-        .bench
-        .value("SELECT sum(transactions_difference_minor) FROM v_reconciliation");
+    let explained = home.bench.value("SELECT sum(transactions_difference_minor) FROM v_reconciliation");
     assert_eq!(explained, (70_000 - 3_300 - 2_200 - 450).to_string());
 }
 
@@ -155,15 +119,8 @@ async fn a_balance_that_no_row_explains_is_shown() {
 async fn the_history_replayed_backwards_gives_every_row_as_it_was_added() {
     let bench = Bench::with("refreshes_per_day = 0\npage_size = 25");
     bench.bank.settings(|s| s.visible_immediately = true);
-    bench.bank.seed_world(&Plan {
-        links: 3,
-        transactions_per_link: 60,
-        ..Plan::default()
-    });
-    let plan = LivingPlan {
-        break_login_one_in: 0,
-        ..LivingPlan::default()
-    };
+    bench.bank.seed_world(&Plan { links: 3, transactions_per_link: 60, ..Plan::default() });
+    let plan = LivingPlan { break_login_one_in: 0, ..LivingPlan::default() };
     let mut gone = Vec::new();
     let mut added: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for step in 0..24 {
@@ -224,7 +181,5 @@ fn rows(bench: &Bench) -> BTreeMap<String, Map<String, Value>> {
              'upstream_status', upstream_status, 'removed_at', removed_at)
          FROM transactions t JOIN accounts a USING (account_id)",
     );
-    rows.into_iter()
-        .map(|row| (row[0].clone(), serde_json::from_str(&row[1]).expect("an object")))
-        .collect()
+    rows.into_iter().map(|row| (row[0].clone(), serde_json::from_str(&row[1]).expect("an object"))).collect()
 }

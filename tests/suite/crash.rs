@@ -12,12 +12,7 @@ const LATENCY: Duration = Duration::from_secs(2);
 /// A bank with two customers and several pages each.
 fn town() -> Bench {
     let bench = Bench::with("page_size = 10\nrefresh_poll_first = \"4s\"\n[schedule]\nspread = \"0s\"");
-    bench.bank.seed_world(&Plan {
-        links: 2,
-        transactions_per_link: 26,
-        days: 20,
-        ..Plan::default()
-    });
+    bench.bank.seed_world(&Plan { links: 2, transactions_per_link: 26, days: 20, ..Plan::default() });
     bench.bank.settings(|s| {
         s.latency = LATENCY;
         s.pace = Pace::instant();
@@ -30,22 +25,13 @@ async fn town_with_news() -> Bench {
     let bench = town();
     bench.run_once().await;
     for link in bench.bank.truth().links {
-        let pending: Vec<_> = link
-            .transactions
-            .iter()
-            .filter(|t| t.status.is_pending())
-            .map(|t| t.id)
-            .collect();
+        let pending: Vec<_> = link.transactions.iter().filter(|t| t.status.is_pending()).map(|t| t.id).collect();
         for (txn, style) in
-            pending
-                .into_iter()
-                .zip([PostStyle::SameId, PostStyle::NewIdSameExternalId, PostStyle::NewIdOnly])
+            pending.into_iter().zip([PostStyle::SameId, PostStyle::NewIdSameExternalId, PostStyle::NewIdOnly])
         {
             bench.bank.post_pending(txn, style);
         }
-        bench
-            .bank
-            .edit_transaction(link.transactions[12].id, Some(-4_321), None);
+        bench.bank.edit_transaction(link.transactions[12].id, Some(-4_321), None);
     }
     bench.pass(Duration::from_hours(9)).await;
     bench
@@ -55,11 +41,7 @@ async fn finish(bench: &Bench, case: &str) {
     bench.run_once().await;
     bench.assert_store_is_truth();
     bench.assert_verifies().await;
-    assert_eq!(
-        bench.value("SELECT count(*) FROM syncs WHERE outcome IS NULL"),
-        "0",
-        "{case}"
-    );
+    assert_eq!(bench.value("SELECT count(*) FROM syncs WHERE outcome IS NULL"), "0", "{case}");
     let most = bench.bank.refreshes().iter().map(|r| r.at.len()).max().unwrap_or(0);
     assert!(most <= 1, "{case}: {:?}", bench.bank.refreshes());
 }

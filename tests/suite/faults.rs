@@ -92,12 +92,7 @@ impl Street {
                 link
             })
             .collect();
-        Self {
-            bench,
-            victim: links[0],
-            bystander: links[1],
-            pending,
-        }
+        Self { bench, victim: links[0], bystander: links[1], pending }
     }
 
     /// Lets the bank move on: rows post in all three styles, one vanishes, new ones come.
@@ -132,9 +127,7 @@ impl Street {
 
     /// The value of a column of a link.
     fn of(&self, link: LinkId, column: &str) -> String {
-        self.bench.value(&format!(
-            "SELECT {column} FROM v_link_health WHERE upstream_link_id = '{link}'"
-        ))
+        self.bench.value(&format!("SELECT {column} FROM v_link_health WHERE upstream_link_id = '{link}'"))
     }
 
     /// How the last sync of a link ended.
@@ -178,9 +171,7 @@ async fn strike(place: Place, fault: &Fault, expected: Outcome) -> Street {
         bench.assert_store_is_truth();
         street.move_on();
         // The schedule comes round; numbers are read once a day.
-        bench
-            .pass(Duration::from_hours(if place == Auth { 25 } else { 9 }))
-            .await;
+        bench.pass(Duration::from_hours(if place == Auth { 25 } else { 9 })).await;
     }
     bench.bank.fault(fault.clone(), street.scope(place));
     bench.run_once().await;
@@ -319,12 +310,7 @@ async fn a_list_that_moves_once_is_read_again_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_that_lies_for_days_still_removes_nothing() {
-    for fault in [
-        Fault::RepeatPage,
-        Fault::InvalidPage404,
-        Fault::RowWithoutId,
-        Fault::BadAmount,
-    ] {
+    for fault in [Fault::RepeatPage, Fault::InvalidPage404, Fault::RowWithoutId, Fault::BadAmount] {
         let street = Street::new();
         street.bench.run_once().await;
         let before = street.bench.value("SELECT count(*) FROM v_transactions");
@@ -333,21 +319,12 @@ async fn a_list_that_lies_for_days_still_removes_nothing() {
             street.bench.pass(Duration::from_hours(9)).await;
             street.bench.run_once().await;
         }
-        assert_eq!(
-            street.bench.value("SELECT count(*) FROM v_transactions"),
-            before,
-            "{fault:?}"
-        );
+        assert_eq!(street.bench.value("SELECT count(*) FROM v_transactions"), before, "{fault:?}");
         assert_eq!(street.outcome(street.victim), "partial", "{fault:?}");
         street.bench.bank.clear_faults();
         street.bench.pass(Duration::from_hours(9)).await;
         street.bench.run_once().await;
         street.bench.assert_store_is_truth();
-        assert_eq!(
-            street
-                .bench
-                .value("SELECT count(*) FROM rejected_rows WHERE resolved_at IS NULL"),
-            "0"
-        );
+        assert_eq!(street.bench.value("SELECT count(*) FROM rejected_rows WHERE resolved_at IS NULL"), "0");
     }
 }

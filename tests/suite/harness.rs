@@ -89,21 +89,10 @@ impl Bench {
              access_secret = {{ credential = \"truv-secret\" }}\n{source_lines}\n",
             bank.truv_client_id()
         );
-        let secrets = Secrets {
-            key: key.to_text().to_string(),
-            secret: secret.clone(),
-        };
+        let secrets = Secrets { key: key.to_text().to_string(), secret: secret.clone() };
         let config = Config::parse(&text, &dir.path().join("passbook.toml"), &secrets).expect("a good config");
         let store = open(&config.store.path, &key, &clock).expect("a new store");
-        Self {
-            bank,
-            clock,
-            store,
-            secret,
-            config,
-            key,
-            dir,
-        }
+        Self { bank, clock, store, secret, config, key, dir }
     }
 
     /// The store's file.
@@ -124,12 +113,7 @@ impl Bench {
 
     /// How the daemon works in these tests.
     pub(crate) fn options(&self, once: bool) -> DaemonOptions {
-        DaemonOptions {
-            workers: 4,
-            backfill_share: 50,
-            step_deadline: self.config.schedule.sync_deadline,
-            once,
-        }
+        DaemonOptions { workers: 4, backfill_share: 50, step_deadline: self.config.schedule.sync_deadline, once }
     }
 
     /// Syncs everything that is due and returns how each sync ended.
@@ -144,11 +128,7 @@ impl Bench {
         daemon.run(CancellationToken::new()).await?;
         let mut reports = Vec::new();
         while let Some(event) = seen.recv().await {
-            if let daemon::Event::Stepped {
-                step: Step::Ended(report),
-                ..
-            } = event
-            {
+            if let daemon::Event::Stepped { step: Step::Ended(report), .. } = event {
                 reports.push(report);
             }
         }
@@ -217,12 +197,7 @@ impl Bench {
             .header("content-type", "application/json")
             .body(Body::from(body.to_string()))
             .expect("a request");
-        let response = self
-            .bank
-            .router()
-            .oneshot(request)
-            .await
-            .expect("the router never fails");
+        let response = self.bank.router().oneshot(request).await.expect("the router never fails");
         let bytes = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
         serde_json::from_slice(&bytes).expect("JSON")
     }
@@ -235,11 +210,7 @@ impl Bench {
     /// Makes every link due now, as a person would, and syncs.
     pub(crate) async fn sync_all(&self, full: bool) -> Vec<SyncReport> {
         let now = self.clock.now();
-        let ids: Vec<i64> = self
-            .rows("SELECT link_id FROM links")
-            .iter()
-            .map(|r| r[0].parse().expect("id"))
-            .collect();
+        let ids: Vec<i64> = self.rows("SELECT link_id FROM links").iter().map(|r| r[0].parse().expect("id")).collect();
         self.store
             .write(move |txn| {
                 for id in ids {
@@ -258,10 +229,7 @@ impl Bench {
     }
 
     /// What a query answers, every value as text.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the tests read as an analyst does, with a connection of their own"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the tests read as an analyst does, with a connection of their own")]
     pub(crate) fn rows(&self, sql: &str) -> Vec<Vec<String>> {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let connection = rusqlite::Connection::open_with_flags(self.path(), flags).expect("a reader");
@@ -326,21 +294,13 @@ impl Bench {
         for link in self.bank.served().links.iter().filter(|link| link.deleted_at.is_none()) {
             for t in &link.transactions {
                 let is_memo = t.status == TrueStatus::Memo;
-                let status = if t.status == TrueStatus::Posted {
-                    "posted"
-                } else {
-                    "pending"
-                };
+                let status = if t.status == TrueStatus::Posted { "posted" } else { "pending" };
                 truth.insert(
                     t.upstream_id.clone(),
                     vec![
                         link.upstream_id.clone(),
                         t.account_upstream_id.clone(),
-                        if is_memo {
-                            "0".to_owned()
-                        } else {
-                            t.amount_minor.to_string()
-                        },
+                        if is_memo { "0".to_owned() } else { t.amount_minor.to_string() },
                         t.currency.clone(),
                         status.to_owned(),
                         t.transacted_at.as_millisecond().to_string(),
@@ -386,24 +346,14 @@ impl Bench {
     /// Fails unless `passbook verify` would find nothing.
     pub(crate) async fn assert_verifies(&self) {
         let now = self.clock.now();
-        let report = self
-            .store
-            .read(move |txn| txn.verify(now))
-            .await
-            .expect("the store works");
-        let off: Vec<_> = report
-            .findings
-            .iter()
-            .filter(|f| f.violations > 0 && f.is_error)
-            .collect();
+        let report = self.store.read(move |txn| txn.verify(now)).await.expect("the store works");
+        let off: Vec<_> = report.findings.iter().filter(|f| f.violations > 0 && f.is_error).collect();
         assert!(off.is_empty(), "{off:#?}");
     }
 
     /// How many rows of history there are: a number that stands still when nothing is written.
     pub(crate) fn changes(&self) -> usize {
-        self.value("SELECT count(*) FROM transaction_changes")
-            .parse()
-            .expect("a number")
+        self.value("SELECT count(*) FROM transaction_changes").parse().expect("a number")
     }
 }
 
@@ -444,12 +394,7 @@ pub(crate) fn assert_same(broken: &str, unbroken: &str, case: &str) {
         let lines = of.lines().filter(|line| !not.lines().any(|other| other == *line));
         lines.map(str::to_owned).collect()
     };
-    assert!(
-        broken == unbroken,
-        "{case}: {:#?} instead of {:#?}",
-        only(broken, unbroken),
-        only(unbroken, broken)
-    );
+    assert!(broken == unbroken, "{case}: {:#?} instead of {:#?}", only(broken, unbroken), only(unbroken, broken));
 }
 
 /// The instant in a text.

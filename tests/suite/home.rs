@@ -33,9 +33,7 @@ impl Home {
         bench.bank.settings(|s| s.visible_immediately = true);
         let user = bench.bank.add_user("customer-1");
         let link = bench.bank.add_link(user, "wells_fargo");
-        let account = bench
-            .bank
-            .add_account(link, NewAccount::checking("Everyday Checking", 500_000));
+        let account = bench.bank.add_account(link, NewAccount::checking("Everyday Checking", 500_000));
         Self { bench, link, account }
     }
 
@@ -57,12 +55,7 @@ impl Home {
     /// Adds posted rows, one a day from `days_ago` back, so that a list has several pages.
     pub(crate) fn add_many(&self, count: i64, days_ago: i64) -> Vec<TransactionId> {
         (0..count)
-            .map(|n| {
-                self.add(
-                    days_ago + n,
-                    NewTransaction::posted(-1_000 - n, &format!("PURCHASE {}", word(n))),
-                )
-            })
+            .map(|n| self.add(days_ago + n, NewTransaction::posted(-1_000 - n, &format!("PURCHASE {}", word(n)))))
             .collect()
     }
 
@@ -92,12 +85,7 @@ impl Home {
             () = watching => unreachable!("it watches for ever"),
         };
         self.bench.bank.settings(|s| s.latency = Duration::ZERO);
-        seen.insert(
-            self.bench
-                .value("SELECT count(*) FROM v_transactions")
-                .parse()
-                .expect("a number"),
-        );
+        seen.insert(self.bench.value("SELECT count(*) FROM v_transactions").parse().expect("a number"));
         (report, seen)
     }
 

@@ -18,11 +18,7 @@ fn hours(hours: u64) -> Duration {
 
 fn town(source_lines: &str, links: usize) -> (Bench, Vec<LinkId>) {
     let bench = Bench::with(source_lines);
-    let links = bench.bank.seed_world(&Plan {
-        links,
-        transactions_per_link: 12,
-        ..Plan::default()
-    });
+    let links = bench.bank.seed_world(&Plan { links, transactions_per_link: 12, ..Plan::default() });
     (bench, links)
 }
 
@@ -101,11 +97,7 @@ async fn a_person_may_ask_as_often_as_he_likes() {
         assert_eq!(report.outcome, Outcome::Ok, "{report:?}");
     }
     assert_within_limits(&home.bench, "a keen person");
-    assert_eq!(
-        home.bench
-            .value("SELECT count(*) FROM refreshes WHERE outcome = 'done'"),
-        "3"
-    );
+    assert_eq!(home.bench.value("SELECT count(*) FROM refreshes WHERE outcome = 'done'"), "3");
     home.bench.assert_store_is_truth();
 }
 
@@ -134,9 +126,7 @@ async fn a_development_secret_stops_at_its_cap_and_the_links_stay_well() {
         for n in 0..8 {
             let user = bench.bank.add_user_of(&bench.secret, &format!("customer-{n}"));
             let link = bench.bank.add_link(user, "wells_fargo");
-            bench
-                .bank
-                .add_account(link, passbook::sandbox::NewAccount::checking("Everyday", 1_000));
+            bench.bank.add_account(link, passbook::sandbox::NewAccount::checking("Everyday", 1_000));
         }
         for _ in 0..if upstream_cap == 50 { 36 } else { 9 } {
             bench.run_once().await;
@@ -144,10 +134,7 @@ async fn a_development_secret_stops_at_its_cap_and_the_links_stay_well() {
         }
         let accepted: usize = bench.bank.refreshes().iter().map(|r| r.at.len()).sum();
         assert!(accepted <= 50.min(upstream_cap + 7), "{accepted}");
-        assert_eq!(
-            bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"),
-            "8"
-        );
+        assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"), "8");
         let last = bench.value("SELECT outcome FROM syncs ORDER BY sync_id DESC LIMIT 1");
         assert_eq!(last, "ok");
     }
@@ -158,9 +145,7 @@ async fn the_ledger_knows_of_a_refresh_before_it_is_sent() {
     let mut home = Home::with("");
     home.bench.run_once().await;
     home.hours(9).await;
-    home.bench
-        .bank
-        .fault(Fault::Hang, Scope::path("/v1/refresh/tasks/").method("POST"));
+    home.bench.bank.fault(Fault::Hang, Scope::path("/v1/refresh/tasks/").method("POST"));
     assert!(home.bench.run_and_kill(true, Duration::from_secs(9)).await);
     assert_eq!(home.bench.value("SELECT outcome FROM refreshes"), "sending");
     assert_eq!(home.bench.bank.refreshes()[0].at.len(), 1, "the aggregator has it");
@@ -181,9 +166,6 @@ async fn a_throttle_is_no_failure_and_is_waited_out() {
     bench.run_for(hours(2)).await;
     let failed = bench.value("SELECT count(*) FROM syncs WHERE outcome = 'failed'");
     assert_eq!(failed, "0");
-    assert_eq!(
-        bench.value("SELECT count(*) FROM v_link_health WHERE state <> 'active'"),
-        "0"
-    );
+    assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state <> 'active'"), "0");
     bench.assert_store_is_truth();
 }

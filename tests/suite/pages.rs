@@ -10,26 +10,15 @@ use crate::harness::{Bench, START, assert_same, at};
 /// The store after a first sync and one with news, with pages of some size.
 async fn stored(page_size: u32, shuffled: bool) -> String {
     let bench = Bench::with(&format!("page_size = {page_size}"));
-    bench.bank.seed_world(&Plan {
-        links: 2,
-        transactions_per_link: 83,
-        ..Plan::default()
-    });
+    bench.bank.seed_world(&Plan { links: 2, transactions_per_link: 83, ..Plan::default() });
     bench.bank.settings(|s| s.shuffled = shuffled);
     bench.run_once().await;
     // The news comes at one instant, however long the first sync took.
     let news_at = at(START) + SignedDuration::from_hours(1);
-    bench
-        .pass(news_at.duration_since(bench.bank.now()).unsigned_abs())
-        .await;
+    bench.pass(news_at.duration_since(bench.bank.now()).unsigned_abs()).await;
     let links = bench.bank.truth().links;
     for link in &links {
-        let pending: Vec<_> = link
-            .transactions
-            .iter()
-            .filter(|t| t.status.is_pending())
-            .map(|t| t.id)
-            .collect();
+        let pending: Vec<_> = link.transactions.iter().filter(|t| t.status.is_pending()).map(|t| t.id).collect();
         let styles = [PostStyle::SameId, PostStyle::NewIdSameExternalId, PostStyle::NewIdOnly];
         for (txn, style) in pending.into_iter().zip(styles) {
             bench.bank.post_pending(txn, style);
@@ -52,19 +41,8 @@ async fn stored(page_size: u32, shuffled: bool) -> String {
 #[tokio::test(start_paused = true)]
 async fn any_split_into_pages_and_any_order_of_rows_gives_the_same_store() {
     let expected = stored(500, false).await;
-    for (page_size, shuffled) in [
-        (10, false),
-        (10, true),
-        (17, true),
-        (83, false),
-        (83, true),
-        (500, true),
-    ] {
+    for (page_size, shuffled) in [(10, false), (10, true), (17, true), (83, false), (83, true), (500, true)] {
         let other = stored(page_size, shuffled).await;
-        assert_same(
-            &other,
-            &expected,
-            &format!("pages of {page_size}, shuffled: {shuffled}"),
-        );
+        assert_same(&other, &expected, &format!("pages of {page_size}, shuffled: {shuffled}"));
     }
 }

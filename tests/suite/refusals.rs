@@ -15,11 +15,7 @@ fn hours(hours: u64) -> Duration {
 /// A store that holds three links, nine hours later.
 async fn three_links(source_lines: &str) -> Bench {
     let bench = Bench::with(source_lines);
-    bench.bank.seed_world(&Plan {
-        links: 3,
-        transactions_per_link: 30,
-        ..Plan::default()
-    });
+    bench.bank.seed_world(&Plan { links: 3, transactions_per_link: 30, ..Plan::default() });
     bench.run_once().await;
     bench.pass(hours(9)).await;
     bench
@@ -38,28 +34,18 @@ async fn a_refused_secret_rests_the_source_and_spoils_no_link_for_good() {
     assert_eq!(reason, "credentials refused");
     let errors = bench.rows("SELECT DISTINCT last_error FROM v_link_health WHERE last_error IS NOT NULL");
     assert!(errors[0][0].contains("check client_id and access_secret"), "{errors:?}");
-    assert_eq!(
-        bench.value("SELECT count(*) FROM refreshes WHERE outcome <> 'not_sent'"),
-        "0"
-    );
+    assert_eq!(bench.value("SELECT count(*) FROM refreshes WHERE outcome <> 'not_sent'"), "0");
     bench.bank.clear_fault(fault);
     bench.pass(hours(1)).await;
     bench.run_once().await;
-    assert_eq!(
-        bench.value("SELECT count(*) FROM v_link_health WHERE state <> 'active'"),
-        "0"
-    );
+    assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state <> 'active'"), "0");
     bench.assert_store_is_truth();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_discovery_with_a_refused_secret_says_so_and_tries_again() {
     let bench = Bench::new();
-    bench.bank.seed_world(&Plan {
-        links: 2,
-        transactions_per_link: 10,
-        ..Plan::default()
-    });
+    bench.bank.seed_world(&Plan { links: 2, transactions_per_link: 10, ..Plan::default() });
     let fault = bench.bank.fault(Fault::Status(401), Scope::all());
     bench.run_once().await;
     let error = bench.value("SELECT discover_error FROM sources");
@@ -91,19 +77,11 @@ async fn a_link_that_is_forbidden_needs_a_person_and_returns_by_itself_when_it_i
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_is_forbidden_is_done_without() {
     let bench = three_links("").await;
-    bench
-        .bank
-        .fault(Fault::Status(403), Scope::path("/v1/refresh/tasks/").method("POST"));
+    bench.bank.fault(Fault::Status(403), Scope::path("/v1/refresh/tasks/").method("POST"));
     let reports = bench.run_once().await;
     assert!(reports.iter().all(|r| r.outcome == Outcome::Ok), "{reports:#?}");
-    assert_eq!(
-        bench.value("SELECT count(*) FROM refreshes WHERE outcome = 'refused'"),
-        "3"
-    );
-    assert_eq!(
-        bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"),
-        "3"
-    );
+    assert_eq!(bench.value("SELECT count(*) FROM refreshes WHERE outcome = 'refused'"), "3");
+    assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"), "3");
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,18 +93,12 @@ async fn a_deleted_link_is_removed_and_its_history_stays() {
         bench.bank.delete_link(bench.bank.truth().links[1].id);
         bench.run_once().await;
         let states = bench.rows("SELECT state, consecutive_failures FROM v_link_health ORDER BY link_id");
-        assert_eq!(
-            states,
-            [["active", "0"], ["removed", "0"], ["active", "0"]].map(|row| row.map(str::to_owned))
-        );
+        assert_eq!(states, [["active", "0"], ["removed", "0"], ["active", "0"]].map(|row| row.map(str::to_owned)));
         assert_eq!(bench.value("SELECT count(*) FROM v_transactions"), rows);
         bench.pass(hours(24)).await;
         bench.bank.clear_request_log();
         bench.run_once().await;
-        assert_eq!(
-            bench.value("SELECT count(*) FROM v_link_health WHERE state = 'removed'"),
-            "1"
-        );
+        assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state = 'removed'"), "1");
         bench.assert_store_is_truth();
         bench.assert_verifies().await;
     }
@@ -144,11 +116,7 @@ async fn a_link_deleted_at_any_moment_of_its_sync_is_removed() {
         bench.pass(hours(24)).await;
         bench.run_once().await;
         let states = bench.rows("SELECT state FROM v_link_health ORDER BY link_id");
-        assert_eq!(
-            states,
-            ["active", "removed", "active"].map(|s| vec![s.to_owned()]),
-            "{after_ms}"
-        );
+        assert_eq!(states, ["active", "removed", "active"].map(|s| vec![s.to_owned()]), "{after_ms}");
         bench.assert_store_is_truth();
         bench.assert_verifies().await;
         assert_eq!(bench.value("SELECT count(*) FROM syncs WHERE outcome IS NULL"), "0");
@@ -162,21 +130,12 @@ async fn a_bank_that_is_down_costs_one_refresh_a_schedule_and_no_more() {
     bench.bank.break_login(victim, "unavailable");
     bench.run_for(hours(2)).await;
     let accepted = bench.bank.refreshes();
-    let accepted = accepted
-        .iter()
-        .find(|r| r.link_upstream_id == victim.to_string())
-        .expect("refreshed");
+    let accepted = accepted.iter().find(|r| r.link_upstream_id == victim.to_string()).expect("refreshed");
     assert_eq!(accepted.at.len(), 1, "retries must not burn the day's refreshes");
-    assert_eq!(
-        bench.rows("SELECT state FROM v_link_health ORDER BY link_id")[1][0],
-        "failing"
-    );
+    assert_eq!(bench.rows("SELECT state FROM v_link_health ORDER BY link_id")[1][0], "failing");
     bench.bank.heal_login(victim);
     bench.run_for(hours(9)).await;
-    assert_eq!(
-        bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"),
-        "3"
-    );
+    assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"), "3");
     bench.assert_store_is_truth();
 }
 
@@ -190,11 +149,7 @@ async fn a_refresh_that_never_ends_is_given_up_and_what_is_there_is_pulled() {
     let reports = home.bench.run_once().await;
     assert_eq!(reports[0].outcome, Outcome::Ok, "{reports:?}");
     assert_eq!(home.bench.value("SELECT outcome FROM refreshes"), "timed_out");
-    let polls: i64 = home
-        .bench
-        .value("SELECT polls FROM refreshes")
-        .parse()
-        .expect("a number");
+    let polls: i64 = home.bench.value("SELECT polls FROM refreshes").parse().expect("a number");
     assert!(polls <= 14, "sparse: {polls}");
     home.bench.assert_store_is_truth();
 }

@@ -17,11 +17,7 @@ fn hours(hours: u64) -> Duration {
 
 async fn town(source_lines: &str, links: usize) -> (Bench, Vec<LinkId>) {
     let bench = Bench::with(source_lines);
-    let links = bench.bank.seed_world(&Plan {
-        links,
-        transactions_per_link: 12,
-        ..Plan::default()
-    });
+    let links = bench.bank.seed_world(&Plan { links, transactions_per_link: 12, ..Plan::default() });
     bench.run_once().await;
     (bench, links)
 }
@@ -31,12 +27,7 @@ fn began(bench: &Bench) -> Vec<(i64, Timestamp)> {
     let rows = bench.rows("SELECT link_id, started_at FROM syncs ORDER BY link_id, sync_id");
     let number = |text: &str| text.parse::<i64>().expect("a number");
     rows.iter()
-        .map(|row| {
-            (
-                number(&row[0]),
-                Timestamp::from_millisecond(number(&row[1])).expect("an instant"),
-            )
-        })
+        .map(|row| (number(&row[0]), Timestamp::from_millisecond(number(&row[1])).expect("an instant")))
         .collect()
 }
 
@@ -49,15 +40,9 @@ async fn every_link_is_synced_once_a_slot_and_not_all_in_one_second() {
         let link_id = i64::try_from(index).expect("small") + 1;
         let of_link: Vec<Timestamp> = all.iter().filter(|(id, _)| *id == link_id).map(|(_, at)| *at).collect();
         assert_eq!(of_link.len(), 3, "the first, 16:00 and 00:00: {of_link:?}");
-        for (began, slot) in of_link[1..]
-            .iter()
-            .zip(["2026-03-02T16:00:00Z", "2026-03-03T00:00:00Z"])
-        {
+        for (began, slot) in of_link[1..].iter().zip(["2026-03-02T16:00:00Z", "2026-03-03T00:00:00Z"]) {
             let late = began.duration_since(at(slot));
-            assert!(
-                (SignedDuration::ZERO..SignedDuration::from_mins(31)).contains(&late),
-                "{began} for {slot}"
-            );
+            assert!((SignedDuration::ZERO..SignedDuration::from_mins(31)).contains(&late), "{began} for {slot}");
         }
     }
     let in_slot = all.iter().filter(|(_, began)| *began >= at("2026-03-03T00:00:00Z"));
@@ -88,10 +73,7 @@ async fn a_clock_that_is_set_back_or_forward_neither_silences_nor_hurries_links(
             let before = began(&bench).len();
             tokio::time::sleep(hours(17)).await;
             let synced = began(&bench).len() - before;
-            assert!(
-                (8..=16).contains(&synced),
-                "{shift_hours} h: {synced} syncs of 4 links in 17 hours"
-            );
+            assert!((8..=16).contains(&synced), "{shift_hours} h: {synced} syncs of 4 links in 17 hours");
             stop.cancel();
         };
         let (result, ()) = tokio::join!(daemon.run(stop.clone()), script);
@@ -129,10 +111,7 @@ async fn a_hold_from_a_clock_that_was_ahead_ends_when_it_is_set_back() {
     bench.clock.shift(SignedDuration::from_hours(-48));
     let before = began(&bench).len();
     bench.run_for(hours(9)).await;
-    assert!(
-        began(&bench).len() - before >= 2,
-        "held for two days by a hold of minutes"
-    );
+    assert!(began(&bench).len() - before >= 2, "held for two days by a hold of minutes");
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,15 +150,9 @@ async fn what_a_person_asks_for_goes_first_in_a_backlog() {
             }
         }
         let took = bench.clock.now().duration_since(asked_at);
-        assert!(
-            took < SignedDuration::from_secs(90),
-            "{took:#} though a refresh takes 45 s"
-        );
+        assert!(took < SignedDuration::from_secs(90), "{took:#} though a refresh takes 45 s");
         let waiting: i64 = bench
-            .value(&format!(
-                "SELECT count(*) FROM links WHERE last_success_at < {}",
-                asked_at.as_millisecond()
-            ))
+            .value(&format!("SELECT count(*) FROM links WHERE last_success_at < {}", asked_at.as_millisecond()))
             .parse()
             .expect("a number");
         assert!(waiting > 20, "the backlog still stands: {waiting}");
@@ -202,10 +175,7 @@ async fn a_link_that_hangs_meets_its_deadline_and_delays_nobody() {
         "SELECT link_id, state FROM v_link_health WHERE last_success_at < {}",
         started.as_millisecond()
     ));
-    assert_eq!(
-        late,
-        [["1", "failing"], ["2", "failing"]].map(|row| row.map(str::to_owned))
-    );
+    assert_eq!(late, [["1", "failing"], ["2", "failing"]].map(|row| row.map(str::to_owned)));
     let error = bench.value("SELECT last_error FROM links WHERE link_id = 1");
     assert!(error.contains("deadline"), "{error}");
     let last = bench.value("SELECT max(last_success_at) FROM links");
@@ -215,16 +185,8 @@ async fn a_link_that_hangs_meets_its_deadline_and_delays_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn backfills_do_not_starve_the_links_of_every_day() {
-    let (bench, _) = town(
-        "page_size = 10\ndiscover_schedule = \"0 * * * *\"\n[schedule]\nspread = \"0s\"",
-        10,
-    )
-    .await;
-    bench.bank.seed_world(&Plan {
-        links: 60,
-        transactions_per_link: 300,
-        ..Plan::default()
-    });
+    let (bench, _) = town("page_size = 10\ndiscover_schedule = \"0 * * * *\"\n[schedule]\nspread = \"0s\"", 10).await;
+    bench.bank.seed_world(&Plan { links: 60, transactions_per_link: 300, ..Plan::default() });
     // At 16:00 the ten old links are due and the new ones are discovered.
     bench.pass(Duration::from_mins(241)).await;
     let started = bench.clock.now();
@@ -243,24 +205,15 @@ async fn backfills_do_not_starve_the_links_of_every_day() {
 
 #[tokio::test(start_paused = true)]
 async fn a_broken_login_costs_one_refresh_and_heals_within_a_schedule() {
-    for (status, attention) in [
-        ("login_error", "login"),
-        ("mfa_error", "second_factor"),
-        ("account_locked", "account_locked"),
-    ] {
+    for (status, attention) in
+        [("login_error", "login"), ("mfa_error", "second_factor"), ("account_locked", "account_locked")]
+    {
         let (bench, links) = town("", 3).await;
         bench.bank.break_login(links[1], status);
         bench.run_for(hours(18)).await;
         let states = bench.rows("SELECT state, attention FROM v_link_health ORDER BY link_id");
         let row = |state: &str, attention: &str| vec![state.to_owned(), attention.to_owned()];
-        assert_eq!(
-            states,
-            [
-                row("active", "NULL"),
-                row("attention", attention),
-                row("active", "NULL")
-            ]
-        );
+        assert_eq!(states, [row("active", "NULL"), row("attention", attention), row("active", "NULL")]);
         let spent = |bench: &Bench| {
             let all = bench.bank.refreshes();
             let of_link = all.iter().find(|r| r.link_upstream_id == links[1].to_string());
@@ -269,11 +222,7 @@ async fn a_broken_login_costs_one_refresh_and_heals_within_a_schedule() {
         assert_eq!(spent(&bench), 1, "none while it is broken");
         bench.reconnect(links[1]).await;
         bench.run_for(hours(9)).await;
-        assert_eq!(
-            bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"),
-            "3",
-            "{status}"
-        );
+        assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"), "3", "{status}");
         assert!(spent(&bench) >= 1);
         bench.assert_store_is_truth();
     }
@@ -282,22 +231,15 @@ async fn a_broken_login_costs_one_refresh_and_heals_within_a_schedule() {
 #[tokio::test(start_paused = true)]
 async fn a_link_that_keeps_failing_is_asked_less_and_less() {
     let (bench, links) = town("", 2).await;
-    bench
-        .bank
-        .fault(Fault::Status(500), Scope::link(links[0]).with_path("/transactions/"));
+    bench.bank.fault(Fault::Status(500), Scope::link(links[0]).with_path("/transactions/"));
     bench.run_for(hours(11)).await;
     let tries = began(&bench).iter().filter(|(id, _)| *id == 1).count() - 1;
     assert!((6..=12).contains(&tries), "{tries} tries in seven hours");
-    let failures: i64 = bench
-        .value("SELECT consecutive_failures FROM links WHERE link_id = 1")
-        .parse()
-        .expect("a number");
+    let failures: i64 =
+        bench.value("SELECT consecutive_failures FROM links WHERE link_id = 1").parse().expect("a number");
     assert_eq!(i64::try_from(tries).expect("small"), failures);
     bench.bank.clear_faults();
     bench.run_for(hours(9)).await;
-    assert_eq!(
-        bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"),
-        "2"
-    );
+    assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"), "2");
     bench.assert_store_is_truth();
 }

@@ -25,11 +25,7 @@ fn reader_of(path: &Path) -> Connection {
 /// A bench whose store is whole and closed, with everything in the one file.
 async fn stored() -> Bench {
     let bench = Bench::new();
-    bench.bank.seed_world(&Plan {
-        links: 2,
-        transactions_per_link: 40,
-        ..Plan::default()
-    });
+    bench.bank.seed_world(&Plan { links: 2, transactions_per_link: 40, ..Plan::default() });
     bench.run_once().await;
     bench
 }
@@ -37,9 +33,7 @@ async fn stored() -> Bench {
 /// A copy of a store's file under another name, without a write-ahead log.
 fn copy_of(bench: &Bench, name: &str) -> std::path::PathBuf {
     let copy = bench.path().with_file_name(name);
-    somebody_else(&bench.path())
-        .execute("VACUUM INTO ?1", [copy.to_str().expect("a plain path")])
-        .expect("a copy");
+    somebody_else(&bench.path()).execute("VACUUM INTO ?1", [copy.to_str().expect("a plain path")]).expect("a copy");
     copy
 }
 
@@ -47,11 +41,7 @@ fn copy_of(bench: &Bench, name: &str) -> std::path::PathBuf {
 async fn a_full_disk_ends_in_a_clear_error_and_the_work_goes_on_when_there_is_room() {
     for spare_pages in [0, 4, 16] {
         let bench = Bench::with("page_size = 10");
-        bench.bank.seed_world(&Plan {
-            links: 3,
-            transactions_per_link: 120,
-            ..Plan::default()
-        });
+        bench.bank.seed_world(&Plan { links: 3, transactions_per_link: 120, ..Plan::default() });
         let pages: u32 = bench.value("PRAGMA page_count").parse().expect("a number");
         bench.store.limit_pages(pages + spare_pages).await.expect("a limit");
         let error = tokio::time::timeout(Duration::from_hours(1), bench.try_run_once())
@@ -99,10 +89,7 @@ async fn a_store_locked_by_somebody_else_is_waited_for() {
     other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
     let error = bench.store.write(|_| Ok(())).await.expect_err("locked");
     assert!(matches!(error, StoreError::Busy), "{error:?}");
-    assert!(
-        bench.store.read(|txn| txn.next_due_at(1)).await.is_ok(),
-        "readers do not care"
-    );
+    assert!(bench.store.read(|txn| txn.next_due_at(1)).await.is_ok(), "readers do not care");
     other.execute_batch("ROLLBACK").expect("the lock given up");
     bench.run_once().await;
     bench.assert_store_is_truth();
@@ -114,17 +101,11 @@ async fn a_store_that_is_refused_is_left_as_it_is() {
     let bench = stored().await;
     let whole = fs::read(copy_of(&bench, "whole.db")).expect("a file");
     let newer = copy_of(&bench, "newer.db");
-    somebody_else(&newer)
-        .execute_batch("PRAGMA user_version = 99")
-        .expect("a version");
+    somebody_else(&newer).execute_batch("PRAGMA user_version = 99").expect("a version");
     let newer_wal = copy_of(&bench, "newer-wal.db");
-    somebody_else(&newer_wal)
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA user_version = 99")
-        .expect("a version");
+    somebody_else(&newer_wal).execute_batch("PRAGMA journal_mode = WAL; PRAGMA user_version = 99").expect("a version");
     let foreign = bench.path().with_file_name("foreign.db");
-    somebody_else(&foreign)
-        .execute_batch("CREATE TABLE songs (title)")
-        .expect("a table");
+    somebody_else(&foreign).execute_batch("CREATE TABLE songs (title)").expect("a table");
     let made = |name: &str, bytes: &[u8]| {
         let path = bench.path().with_file_name(name);
         fs::write(&path, bytes).expect("a file");
@@ -138,28 +119,18 @@ async fn a_store_that_is_refused_is_left_as_it_is() {
         ("damaged", made("short.db", &whole[..50])),
         ("damaged", made("truncated.db", &whole[..whole.len() / 2])),
         ("damaged", made("cut-a-little.db", &whole[..whole.len() - 1])),
-        (
-            "damaged",
-            made("text.db", "no database at all, only words ".repeat(40).as_bytes()),
-        ),
+        ("damaged", made("text.db", "no database at all, only words ".repeat(40).as_bytes())),
     ];
     for (expected, path) in cases {
         let before = fs::read(&path).expect("a file");
-        let error = bench
-            .open_at(&path)
-            .err()
-            .unwrap_or_else(|| panic!("{} opened", path.display()));
+        let error = bench.open_at(&path).err().unwrap_or_else(|| panic!("{} opened", path.display()));
         let is_expected = match expected {
             "newer" => matches!(error, OpenError::Newer { .. }),
             "foreign" => matches!(error, OpenError::Foreign(_)),
             _ => matches!(error, OpenError::Damaged { .. }),
         };
         assert!(is_expected, "{}: {error}", path.display());
-        assert!(
-            fs::read(&path).expect("a file") == before,
-            "{} was changed",
-            path.display()
-        );
+        assert!(fs::read(&path).expect("a file") == before, "{} was changed", path.display());
     }
 }
 
@@ -168,10 +139,7 @@ async fn another_key_is_refused_and_the_right_one_still_opens() {
     let bench = stored().await;
     let copy = copy_of(&bench, "sealed.db");
     let before = fs::read(&copy).expect("a file");
-    assert!(matches!(
-        bench.open_with_another_key().err(),
-        Some(OpenError::WrongKey(_))
-    ));
+    assert!(matches!(bench.open_with_another_key().err(), Some(OpenError::WrongKey(_))));
     assert!(bench.open_at(&copy).is_ok());
     assert!(!before.is_empty());
 }
@@ -180,9 +148,7 @@ async fn another_key_is_refused_and_the_right_one_still_opens() {
 async fn a_reader_reads_while_the_store_is_open_and_after_it_is_closed() {
     let mut bench = stored().await;
     let count = |path: &Path| -> i64 {
-        reader_of(path)
-            .query_row("SELECT count(*) FROM v_transactions", [], |row| row.get(0))
-            .expect("a count")
+        reader_of(path).query_row("SELECT count(*) FROM v_transactions", [], |row| row.get(0)).expect("a count")
     };
     let path = bench.path();
     assert_eq!(count(&path), 80);
@@ -191,10 +157,7 @@ async fn a_reader_reads_while_the_store_is_open_and_after_it_is_closed() {
     for suffix in ["-wal", "-shm"] {
         let mut beside = path.clone().into_os_string();
         beside.push(suffix);
-        assert!(
-            Path::new(&beside).exists(),
-            "{suffix} stays, or a reader of another user could not open the store"
-        );
+        assert!(Path::new(&beside).exists(), "{suffix} stays, or a reader of another user could not open the store");
     }
 }
 
@@ -206,11 +169,8 @@ async fn a_reader_in_the_middle_of_its_query_sees_one_state() {
     let path = home.bench.path();
     let reader = reader_of(&path);
     reader.execute_batch("BEGIN").expect("a view");
-    let count = || -> i64 {
-        reader
-            .query_row("SELECT count(*) FROM v_transactions", [], |row| row.get(0))
-            .expect("a count")
-    };
+    let count =
+        || -> i64 { reader.query_row("SELECT count(*) FROM v_transactions", [], |row| row.get(0)).expect("a count") };
     assert_eq!(count(), 30);
     home.add(0, NewTransaction::posted(-1, "NEWS"));
     home.settle().await;

@@ -12,24 +12,9 @@ use crate::home::Home;
 async fn a_pending_row_that_posts_stays_one_row_in_every_style() {
     let cases = [
         ("under the same id", PostStyle::SameId, Some("key-1"), None),
-        (
-            "under a new id",
-            PostStyle::NewIdSameExternalId,
-            Some("key-1"),
-            Some("external_id"),
-        ),
-        (
-            "under a new id, the external id gone",
-            PostStyle::NewIdOnly,
-            Some("key-1"),
-            Some("posted_like_pending"),
-        ),
-        (
-            "under a new id, never an external id",
-            PostStyle::NewIdOnly,
-            None,
-            Some("posted_like_pending"),
-        ),
+        ("under a new id", PostStyle::NewIdSameExternalId, Some("key-1"), Some("external_id")),
+        ("under a new id, the external id gone", PostStyle::NewIdOnly, Some("key-1"), Some("posted_like_pending")),
+        ("under a new id, never an external id", PostStyle::NewIdOnly, None, Some("posted_like_pending")),
     ];
     for (case, style, external_id, rule) in cases {
         let home = Home::new();
@@ -42,11 +27,7 @@ async fn a_pending_row_that_posts_stays_one_row_in_every_style() {
         assert_eq!(before.status, "pending", "{case}");
         let posted = home.bench.bank.post_pending(pending, style);
         let (report, live) = home.sync_watched().await;
-        assert_eq!(
-            live,
-            BTreeSet::from([26]),
-            "{case}: no commit shows it twice or not at all"
-        );
+        assert_eq!(live, BTreeSet::from([26]), "{case}: no commit shows it twice or not at all");
         home.bench.assert_store_is_truth();
         assert_eq!(report.counts.rows_posted, 1, "{case}: {report:?}");
         assert_eq!(report.counts.rows_changed(), 1, "{case}: {report:?}");
@@ -61,10 +42,8 @@ async fn a_pending_row_that_posts_stays_one_row_in_every_style() {
 
 #[tokio::test(start_paused = true)]
 async fn a_posting_whose_text_changed_is_the_same_row_only_if_the_text_is_alike() {
-    let cases = [
-        ("SHELL OIL 1234 PENDING", "POS DEBIT SHELL OIL 0301", true),
-        ("SHELL OIL", "CITY WATER WORKS", false),
-    ];
+    let cases =
+        [("SHELL OIL 1234 PENDING", "POS DEBIT SHELL OIL 0301", true), ("SHELL OIL", "CITY WATER WORKS", false)];
     for (pending_text, posted_text, is_same) in cases {
         let home = Home::new();
         home.add_many(25, 3);
@@ -77,11 +56,7 @@ async fn a_posting_whose_text_changed_is_the_same_row_only_if_the_text_is_alike(
             bank.add_transaction(home.account, NewTransaction::posted(-5_000, posted_text).at(at));
         });
         let (_, live) = home.sync_watched().await;
-        assert_eq!(
-            live,
-            BTreeSet::from([26]),
-            "{posted_text}: the money is never there twice"
-        );
+        assert_eq!(live, BTreeSet::from([26]), "{posted_text}: the money is never there twice");
         home.bench.assert_store_is_truth();
         let after = home.only(posted_text);
         assert_eq!(after.transaction_id == before.transaction_id, is_same, "{posted_text}");
@@ -102,11 +77,7 @@ async fn two_identical_pending_rows_that_both_post_stay_two_rows() {
     assert_eq!(report.counts.rows_posted, 2, "{report:?}");
     let after = home.stored("METRO FARE");
     let ids = |rows: &[crate::home::Stored]| -> Vec<String> { rows.iter().map(|r| r.transaction_id.clone()).collect() };
-    assert_eq!(
-        ids(&after),
-        ids(&before),
-        "nothing tells them apart, so any order is right"
-    );
+    assert_eq!(ids(&after), ids(&before), "nothing tells them apart, so any order is right");
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,17 +143,13 @@ async fn ids_issued_anew_leave_every_row_where_it_is() {
             home.add(n / 4, new);
         }
         home.settle().await;
-        let before = home
-            .bench
-            .rows("SELECT transaction_id, transacted_at, amount_minor FROM transactions ORDER BY 1");
+        let before = home.bench.rows("SELECT transaction_id, transacted_at, amount_minor FROM transactions ORDER BY 1");
         home.bench.bank.reissue_ids(Reissue::Link(home.link), keep);
         let (report, live) = home.sync_watched().await;
         assert_eq!(live, BTreeSet::from([33]), "{case}: no commit shows a row twice");
         assert_eq!(report.counts.rows_added, 0, "{case}: {report:?}");
         home.bench.assert_store_is_truth();
-        let after = home
-            .bench
-            .rows("SELECT transaction_id, transacted_at, amount_minor FROM transactions ORDER BY 1");
+        let after = home.bench.rows("SELECT transaction_id, transacted_at, amount_minor FROM transactions ORDER BY 1");
         assert_eq!(after, before, "{case}: every row kept its id, instant and amount");
         let rules = home.bench.rows("SELECT DISTINCT rule FROM transaction_aliases");
         assert_eq!(rules, [[rule.to_owned()]], "{case}");
@@ -216,11 +183,7 @@ async fn a_former_id_that_comes_back_finds_its_row() {
     let after = home.only("GARDEN CENTRE");
     assert_eq!(after.transaction_id, before.transaction_id);
     assert_eq!(after.upstream_id, row.to_string());
-    assert_eq!(
-        home.rules(&after.transaction_id),
-        ["former_id"],
-        "the second id is the former one now"
-    );
+    assert_eq!(home.rules(&after.transaction_id), ["former_id"], "the second id is the former one now");
 }
 
 #[tokio::test(start_paused = true)]
@@ -272,10 +235,7 @@ async fn a_posted_row_that_is_back_for_the_second_walk_has_never_been_gone() {
     home.bench.bank.remove_transaction(row);
     home.hours(2).await;
     home.sync().await;
-    assert!(
-        home.only("BOOK FAIR").is_live,
-        "the earlier absence does not count any more"
-    );
+    assert!(home.only("BOOK FAIR").is_live, "the earlier absence does not count any more");
     assert_eq!(home.kinds("BOOK FAIR"), ["added"]);
 }
 
@@ -298,14 +258,10 @@ async fn an_edit_leaves_a_change_with_before_and_after() {
     let home = Home::new();
     let row = home.add(1, NewTransaction::posted(-1_200, "BAKERY"));
     home.settle().await;
-    home.bench
-        .bank
-        .edit_transaction(row, Some(-1_250), Some("BAKERY DOWNTOWN"));
+    home.bench.bank.edit_transaction(row, Some(-1_250), Some("BAKERY DOWNTOWN"));
     let report = home.settle().await;
     assert_eq!(report.counts.rows_updated, 1);
-    let change = home
-        .bench
-        .rows("SELECT before, after FROM transaction_changes WHERE kind = 'updated'");
+    let change = home.bench.rows("SELECT before, after FROM transaction_changes WHERE kind = 'updated'");
     assert_eq!(
         change,
         [[
@@ -328,11 +284,7 @@ async fn nothing_outside_the_window_is_touched_until_the_history_is_reconciled()
     let before = home.bench.changes();
     let report = home.sync().await;
     assert_eq!(report.outcome, Outcome::Ok);
-    assert_eq!(
-        home.bench.changes(),
-        before,
-        "older than the overlap, so not even asked for"
-    );
+    assert_eq!(home.bench.changes(), before, "older than the overlap, so not even asked for");
     // The next walk of the whole history is due on Sunday; the daemon comes to it by itself.
     home.hours(24 * 6).await;
     assert_eq!(home.bench.run_once().await.len(), 1);
@@ -341,10 +293,7 @@ async fn nothing_outside_the_window_is_touched_until_the_history_is_reconciled()
     assert!(home.only("OLD AND GONE").is_live, "missed for the first time");
     home.hours(9).await;
     assert_eq!(home.bench.run_once().await.len(), 1);
-    assert!(
-        !home.only("OLD AND GONE").is_live,
-        "looked for again because it was missed"
-    );
+    assert!(!home.only("OLD AND GONE").is_live, "looked for again because it was missed");
     home.bench.assert_store_is_truth();
 }
 

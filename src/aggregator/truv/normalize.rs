@@ -58,11 +58,8 @@ fn record(text: &str, row: wire::Transaction<'_>) -> Result<TransactionRecord, S
         .or(posted)
         .ok_or("neither transacted_at nor posted_at")?;
     let status = status_of(upstream_status.as_deref(), posted.is_some());
-    let location: wire::Location<'_> = row
-        .location
-        .raw()
-        .and_then(|raw| serde_json::from_str(raw).ok())
-        .unwrap_or_default();
+    let location: wire::Location<'_> =
+        row.location.raw().and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
     Ok(TransactionRecord {
         external_id: row.external_id.text(),
         status,
@@ -131,20 +128,14 @@ fn categories(value: &wire::Loose<'_>) -> Option<String> {
         return Some(one);
     }
     let list: Vec<Option<String>> = serde_json::from_str(value.raw()?).ok()?;
-    let names: Vec<String> = list
-        .into_iter()
-        .flatten()
-        .filter(|name| !name.trim().is_empty())
-        .collect();
+    let names: Vec<String> = list.into_iter().flatten().filter(|name| !name.trim().is_empty()).collect();
     (!names.is_empty()).then(|| names.join(" > "))
 }
 
 fn read_moment(field: &str, text: Option<&str>) -> Result<Option<(Timestamp, Date)>, String> {
     match text.map(str::trim).filter(|t| !t.is_empty()) {
         None => Ok(None),
-        Some(text) => moment(text)
-            .map(Some)
-            .ok_or_else(|| format!("{field} {text:?} is no date")),
+        Some(text) => moment(text).map(Some).ok_or_else(|| format!("{field} {text:?} is no date")),
     }
 }
 
@@ -248,11 +239,7 @@ pub(super) fn link(raw: &RawValue) -> Option<LinkRecord> {
     if !is_bank {
         return None;
     }
-    let provider_id = link
-        .provider
-        .as_ref()
-        .and_then(|p| p.id.text())
-        .or_else(|| link.provider_id.text());
+    let provider_id = link.provider.as_ref().and_then(|p| p.id.text()).or_else(|| link.provider_id.text());
     let name = link.provider.as_ref().and_then(|p| p.name.text());
     Some(LinkRecord {
         upstream_id: link.id,
@@ -269,16 +256,7 @@ pub(super) fn token_suffix(raw: &RawValue) -> Option<String> {
     let link: wire::Link<'_> = serde_json::from_str(raw.get()).ok()?;
     let token = link.access_token.text()?;
     let suffix = token.rsplit('*').next()?;
-    Some(
-        suffix
-            .chars()
-            .rev()
-            .take(4)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .collect(),
-    )
+    Some(suffix.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect())
 }
 
 /// What a task's or link's status means for a person. Unknown and running ones mean nothing.
@@ -293,10 +271,7 @@ pub(super) fn health(status: Option<String>) -> LinkHealth {
         Some("not_supported") => Some(Attention::Unsupported),
         _ => None,
     };
-    LinkHealth {
-        upstream_status: status,
-        attention,
-    }
+    LinkHealth { upstream_status: status, attention }
 }
 
 /// Whether a task is over. Unknown words are taken as running: the refresh timeout ends the wait.
@@ -320,10 +295,7 @@ pub(super) fn is_terminal(status: &str) -> bool {
 
 /// One user.
 pub(super) fn user(user: &wire::User<'_>) -> UserRecord {
-    UserRecord {
-        upstream_id: user.id.clone(),
-        external_id: user.external_user_id.text(),
-    }
+    UserRecord { upstream_id: user.id.clone(), external_id: user.external_user_id.text() }
 }
 
 #[cfg(test)]

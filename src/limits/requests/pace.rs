@@ -39,9 +39,7 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn within(quota: Quota, margin_percent: u32) -> Self {
         let percent = u64::from(100_u32.saturating_sub(margin_percent));
-        let limit = u32::try_from(u64::from(quota.requests) * percent / 100)
-            .unwrap_or(u32::MAX)
-            .max(1);
+        let limit = u32::try_from(u64::from(quota.requests) * percent / 100).unwrap_or(u32::MAX).max(1);
         let burst = NonZeroU32::new(limit / BURST_PART).unwrap_or(NonZeroU32::MIN);
         let window_ns = u64::try_from(quota.window.as_nanos()).unwrap_or(u64::MAX).max(1);
         let period_ns = match limit - burst.get() {
@@ -49,21 +47,13 @@ impl Pace {
             0 => window_ns.saturating_add(1),
             steady => window_ns.div_ceil(u64::from(steady)),
         };
-        Self {
-            limit,
-            burst,
-            period: Duration::from_nanos(period_ns),
-        }
+        Self { limit, burst, period: Duration::from_nanos(period_ns) }
     }
 
     /// Half the rate and half the burst.
     pub(super) fn halved(self) -> Self {
         let burst = NonZeroU32::new(self.burst.get() / 2).unwrap_or(NonZeroU32::MIN);
-        Self {
-            limit: self.limit,
-            burst,
-            period: self.period.saturating_mul(2),
-        }
+        Self { limit: self.limit, burst, period: self.period.saturating_mul(2) }
     }
 }
 
@@ -119,12 +109,7 @@ impl Bucket {
         let governor = governor::RateLimiter::direct_with_clock(quota, Monotonic).with_middleware();
         // Asking for exactly the burst of a fresh bucket always succeeds; a refusal would leave it empty just as well.
         let _emptied = governor.check_n(pace.burst);
-        Self {
-            pace,
-            governor,
-            left: 0,
-            taken_at: now,
-        }
+        Self { pace, governor, left: 0, taken_at: now }
     }
 
     /// Takes one token, or says when there will be one.
@@ -143,18 +128,8 @@ impl Bucket {
     pub(super) fn peek(&self, now: Instant) -> (u32, Instant) {
         let since = now.saturating_duration_since(self.taken_at);
         let back = since.as_nanos() / self.pace.period.as_nanos().max(1);
-        let tokens = self
-            .left
-            .saturating_add(u32::try_from(back).unwrap_or(u32::MAX))
-            .min(self.pace.burst.get());
-        (
-            tokens,
-            if tokens > 0 {
-                now
-            } else {
-                self.taken_at + self.pace.period
-            },
-        )
+        let tokens = self.left.saturating_add(u32::try_from(back).unwrap_or(u32::MAX)).min(self.pace.burst.get());
+        (tokens, if tokens > 0 { now } else { self.taken_at + self.pace.period })
     }
 }
 
@@ -164,31 +139,16 @@ mod tests {
 
     #[test]
     fn burst_and_refill_of_a_window_stay_under_the_quota() {
-        for (requests, seconds, margin) in [
-            (300, 60, 5),
-            (2000, 300, 5),
-            (60, 60, 5),
-            (10, 60, 5),
-            (1, 60, 5),
-            (2, 1, 50),
-        ] {
+        for (requests, seconds, margin) in
+            [(300, 60, 5), (2000, 300, 5), (60, 60, 5), (10, 60, 5), (1, 60, 5), (2, 1, 50)]
+        {
             let window = Duration::from_secs(seconds);
             let pace = Pace::within(Quota { requests, window }, margin);
             let worst = u128::from(pace.burst.get()) + window.as_nanos() / pace.period.as_nanos();
-            assert!(
-                worst <= u128::from(pace.limit),
-                "{requests}/{seconds}: {worst} > {}",
-                pace.limit
-            );
+            assert!(worst <= u128::from(pace.limit), "{requests}/{seconds}: {worst} > {}", pace.limit);
             assert!(pace.limit <= (requests * (100 - margin) / 100).max(1));
         }
-        let pace = Pace::within(
-            Quota {
-                requests: 300,
-                window: Duration::from_mins(1),
-            },
-            5,
-        );
+        let pace = Pace::within(Quota { requests: 300, window: Duration::from_mins(1) }, 5);
         assert_eq!((pace.limit, pace.burst.get()), (285, 14));
     }
 }

@@ -56,10 +56,7 @@ impl Queue {
         let id = self.next_id;
         self.next_id += 1;
         let wake = Arc::new(Notify::new());
-        self.lane_mut(lane).push_back(Waiter {
-            id,
-            wake: Arc::clone(&wake),
-        });
+        self.lane_mut(lane).push_back(Waiter { id, wake: Arc::clone(&wake) });
         (id, wake)
     }
 

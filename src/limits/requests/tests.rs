@@ -7,10 +7,7 @@ use tokio::task::JoinSet;
 use super::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
-const TRUV: Quota = Quota {
-    requests: 300,
-    window: MINUTE,
-};
+const TRUV: Quota = Quota { requests: 300, window: MINUTE };
 
 fn start() -> Timestamp {
     Timestamp::from_second(1_790_000_000).expect("in range")
@@ -21,10 +18,7 @@ fn limiter(quota: Quota, share: u8) -> RequestLimiter {
 }
 
 fn in_paused_time<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(future)
 }
 
@@ -50,26 +44,16 @@ struct Load {
 }
 
 fn loads() -> impl Strategy<Value = Load> {
-    let request = (
-        0..4_u64,
-        0..60_000_u64,
-        0..3_u8,
-        prop::option::weighted(0.2, 0..20_000_u64),
-    )
-        .prop_map(
-            // Most requests come together, at one of four instants: the pattern that hurts.
-            |(crowd, at_ms, lane, gives_up)| (if crowd < 3 { crowd * 17_000 } else { at_ms }, lane, gives_up),
-        );
+    let request = (0..4_u64, 0..60_000_u64, 0..3_u8, prop::option::weighted(0.2, 0..20_000_u64)).prop_map(
+        // Most requests come together, at one of four instants: the pattern that hurts.
+        |(crowd, at_ms, lane, gives_up)| (if crowd < 3 { crowd * 17_000 } else { at_ms }, lane, gives_up),
+    );
     (
         prop::collection::vec(request, 1..400),
         prop::collection::vec(0..120_000_u64, 0..4),
         prop::collection::vec((0..120_000_u64, 0..30_000_u64), 0..3),
     )
-        .prop_map(|(requests, restarts_ms, throttles_ms)| Load {
-            requests,
-            restarts_ms,
-            throttles_ms,
-        })
+        .prop_map(|(requests, restarts_ms, throttles_ms)| Load { requests, restarts_ms, throttles_ms })
 }
 
 /// Runs a load for ten minutes and returns when each request was admitted. A restart drops the limiter, with everyone who
@@ -112,12 +96,7 @@ async fn run(quota: Quota, load: Load) -> Vec<Instant> {
         tasks.spawn(async move {
             tokio::time::sleep_until(began + Duration::from_millis(at_ms)).await;
             let limiter = current.lock().expect("not poisoned").clone();
-            let until = limiter
-                .0
-                .clock
-                .now()
-                .saturating_add(Duration::from_millis(hold_ms))
-                .expect("in range");
+            let until = limiter.0.clock.now().saturating_add(Duration::from_millis(hold_ms)).expect("in range");
             limiter.throttled(until);
         });
     }
@@ -152,17 +131,9 @@ proptest! {
 
 #[tokio::test(start_paused = true)]
 async fn steady_use_reaches_most_of_the_quota_and_never_more_than_the_limit() {
-    for quota in [
-        TRUV,
-        Quota {
-            requests: 2000,
-            window: Duration::from_mins(5),
-        },
-        Quota {
-            requests: 60,
-            window: MINUTE,
-        },
-    ] {
+    for quota in
+        [TRUV, Quota { requests: 2000, window: Duration::from_mins(5) }, Quota { requests: 60, window: MINUTE }]
+    {
         let limiter = limiter(quota, 30);
         let began = Instant::now();
         let mut admitted = Vec::new();
@@ -171,10 +142,7 @@ async fn steady_use_reaches_most_of_the_quota_and_never_more_than_the_limit() {
             admitted.push(Instant::now());
         }
         let per_window = admitted.len() / 4;
-        assert!(
-            per_window * 100 >= quota.requests as usize * 85,
-            "{per_window} of {quota:?}"
-        );
+        assert!(per_window * 100 >= quota.requests as usize * 85, "{per_window} of {quota:?}");
         assert!(worst_window(&mut admitted, quota.window) <= quota.requests as usize * 95 / 100);
     }
 }
@@ -188,10 +156,7 @@ async fn a_fresh_limiter_has_no_burst_and_an_idle_one_has_its_burst() {
     assert!(began.elapsed() >= limiter.0.pace.period);
     tokio::time::sleep(MINUTE).await;
     let state = limiter.state();
-    assert_eq!(
-        (state.limit, state.available_now, state.admitted_in_window),
-        (285, 14, 1)
-    );
+    assert_eq!((state.limit, state.available_now, state.admitted_in_window), (285, 14, 1));
     let idle_until = Instant::now();
     for _ in 0..14 {
         limiter.admit(Lane::Scheduled).await;
@@ -223,48 +188,27 @@ async fn a_person_overtakes_two_hundred_who_wait() {
     lanes.push(Lane::Person);
     let order = order_of(&limiter, &lanes).await;
     assert_eq!(order[0], (200, Lane::Person));
-    assert!(
-        order[1..].is_sorted_by_key(|(index, _)| *index),
-        "first come, first served"
-    );
+    assert!(order[1..].is_sorted_by_key(|(index, _)| *index), "first come, first served");
 }
 
 #[tokio::test(start_paused = true)]
 async fn backfills_get_their_share_while_others_wait_and_everything_when_not() {
     for share in [0, 30, 50] {
         let limiter = limiter(TRUV, share);
-        let lanes: Vec<Lane> = [Lane::Backfill; 100]
-            .into_iter()
-            .chain([Lane::Scheduled; 100])
-            .collect();
+        let lanes: Vec<Lane> = [Lane::Backfill; 100].into_iter().chain([Lane::Scheduled; 100]).collect();
         let order = order_of(&limiter, &lanes).await;
         assert_eq!(order.len(), 200);
         for contested in 1..=100 {
-            let backfills = order[..contested]
-                .iter()
-                .filter(|(_, lane)| *lane == Lane::Backfill)
-                .count();
-            assert!(
-                backfills * 100 <= contested * usize::from(share),
-                "{backfills} of {contested} at {share} %"
-            );
-            assert!(
-                backfills * 100 + 100 > contested * usize::from(share),
-                "{backfills} of {contested} at {share} %"
-            );
+            let backfills = order[..contested].iter().filter(|(_, lane)| *lane == Lane::Backfill).count();
+            assert!(backfills * 100 <= contested * usize::from(share), "{backfills} of {contested} at {share} %");
+            assert!(backfills * 100 + 100 > contested * usize::from(share), "{backfills} of {contested} at {share} %");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_wait_costs_no_token_and_blocks_nobody() {
-    let limiter = limiter(
-        Quota {
-            requests: 10,
-            window: MINUTE,
-        },
-        30,
-    );
+    let limiter = limiter(Quota { requests: 10, window: MINUTE }, 30);
     let began = Instant::now();
     for _ in 0..50 {
         let given_up = tokio::time::timeout(Duration::from_millis(100), limiter.admit(Lane::Person)).await;
@@ -296,10 +240,7 @@ async fn a_throttle_holds_everyone_and_halves_the_pace_for_a_while() {
         limiter.admit(Lane::Scheduled).await;
         slowed += 1;
     }
-    assert!(
-        (120..=143).contains(&slowed),
-        "{slowed} in the first minute after a throttle"
-    );
+    assert!((120..=143).contains(&slowed), "{slowed} in the first minute after a throttle");
 
     tokio::time::sleep(SLOWED_FOR).await;
     limiter.admit(Lane::Scheduled).await;
@@ -335,16 +276,10 @@ async fn usage_is_counted_by_the_minute_and_can_be_put_back() {
     limiter.record_failed();
     let usage = limiter.drain_usage();
     assert_eq!(
-        usage
-            .iter()
-            .map(|u| (u.requests, u.rate_limited, u.failed))
-            .collect::<Vec<_>>(),
+        usage.iter().map(|u| (u.requests, u.rate_limited, u.failed)).collect::<Vec<_>>(),
         [(1, 1, 0), (1, 0, 1)]
     );
-    assert_eq!(
-        usage[1].minute_at.duration_since(usage[0].minute_at),
-        SignedDuration::from_mins(1)
-    );
+    assert_eq!(usage[1].minute_at.duration_since(usage[0].minute_at), SignedDuration::from_mins(1));
     assert_eq!(limiter.drain_usage(), []);
     limiter.admit(Lane::Scheduled).await;
     limiter.restore_usage(usage);

@@ -28,12 +28,7 @@ impl UsageLog {
     pub(super) fn at(&mut self, now_ms: i64) -> &mut Usage {
         let minute_ms = now_ms - now_ms.rem_euclid(MINUTE_MS);
         let minute_at = Timestamp::from_millisecond(minute_ms).unwrap_or(Timestamp::MIN);
-        self.0.entry(minute_ms).or_insert(Usage {
-            minute_at,
-            requests: 0,
-            rate_limited: 0,
-            failed: 0,
-        })
+        self.0.entry(minute_ms).or_insert(Usage { minute_at, requests: 0, rate_limited: 0, failed: 0 })
     }
 
     pub(super) fn drain(&mut self) -> Vec<Usage> {

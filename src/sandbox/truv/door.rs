@@ -24,20 +24,13 @@ const THROTTLE_SECONDS: i64 = 17;
 
 /// The routes of Truv's side.
 pub(crate) fn router(sandbox: &Sandbox) -> Router {
-    Router::new()
-        .route("/sandbox/connect", post(widget::connect))
-        .fallback(serve)
-        .with_state(sandbox.clone())
+    Router::new().route("/sandbox/connect", post(widget::connect)).fallback(serve).with_state(sandbox.clone())
 }
 
 async fn serve(Extract(sandbox): Extract<Sandbox>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAX_REQUEST_BYTES).await else {
-        return send(
-            &sandbox,
-            Reply::detail(413, "Request body too large."),
-            &Wire::default(),
-        );
+        return send(&sandbox, Reply::detail(413, "Request body too large."), &Wire::default());
     };
     let (reply, wire) = {
         let mut state = sandbox.lock();
@@ -55,21 +48,13 @@ async fn serve(Extract(sandbox): Extract<Sandbox>, request: Request) -> Response
 /// Logs, admits, limits and answers one request; all at one instant.
 fn answer(state: &mut State, parts: &Parts, body: Bytes) -> (Reply, Wire) {
     let now_ms = state.bank.now_ms;
-    let target = parts
-        .uri
-        .path_and_query()
-        .map_or_else(|| parts.uri.path(), |all| all.as_str());
+    let target = parts.uri.path_and_query().map_or_else(|| parts.uri.path(), |all| all.as_str());
     let client_id = header(&parts.headers, "x-access-client-id");
     let secret = header(&parts.headers, "x-access-secret");
     let admitted = state.truv.admit(client_id, secret);
-    let logged: Arc<str> = admitted
-        .as_ref()
-        .map_or_else(|| secret.into(), |(text, _)| Arc::clone(text));
+    let logged: Arc<str> = admitted.as_ref().map_or_else(|| secret.into(), |(text, _)| Arc::clone(text));
     let number = state.traffic.receive(now_ms, logged, parts.method.as_str(), target);
-    let mut wire = Wire {
-        delay: state.settings.latency,
-        ..Wire::default()
-    };
+    let mut wire = Wire { delay: state.settings.latency, ..Wire::default() };
     let reply = match admitted {
         None => Reply::error(401, "authentication_failed", "No such user"),
         Some((secret, tenant)) => {
@@ -88,10 +73,7 @@ fn answer(state: &mut State, parts: &Parts, body: Bytes) -> (Reply, Wire) {
 
 fn admitted_answer(state: &mut State, parts: &Parts, body: Bytes, tenant: usize, wire: &mut Wire) -> Reply {
     let mut call = call_of(parts, body, tenant);
-    let target = parts
-        .uri
-        .path_and_query()
-        .map_or_else(|| parts.uri.path(), |all| all.as_str());
+    let target = parts.uri.path_and_query().map_or_else(|| parts.uri.path(), |all| all.as_str());
     let asked = Asked {
         method: call.method.as_str(),
         path: target,
@@ -155,11 +137,7 @@ fn replacement(fault: &Fault) -> Option<Reply> {
                 </center>\r\n</body>\r\n</html>\r\n";
             Reply::raw(502, "text/html", page.to_vec())
         }
-        Fault::NotJson => Reply::raw(
-            200,
-            "application/json",
-            b"upstream connect error, {\"count\": 1,".to_vec(),
-        ),
+        Fault::NotJson => Reply::raw(200, "application/json", b"upstream connect error, {\"count\": 1,".to_vec()),
         Fault::EmptyBody | Fault::HugeBody(_) => Reply::raw(200, "application/json", Vec::new()),
         Fault::Hang
         | Fault::Slow(_)
@@ -185,18 +163,10 @@ pub(super) fn call_of(parts: &Parts, body: Bytes, tenant: usize) -> Call {
     let host = header(&parts.headers, "host");
     Call {
         method: parts.method.clone(),
-        segments: below
-            .split('/')
-            .filter(|part| !part.is_empty())
-            .map(str::to_owned)
-            .collect(),
+        segments: below.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect(),
         path: path.to_owned(),
         query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
-        origin: if host.is_empty() {
-            "https://prod.truv.com".to_owned()
-        } else {
-            format!("http://{host}")
-        },
+        origin: if host.is_empty() { "https://prod.truv.com".to_owned() } else { format!("http://{host}") },
         body,
         tenant,
         wish: Wish::default(),
@@ -211,10 +181,7 @@ fn negotiate(call: &Call, headers: &HeaderMap) -> Option<Reply> {
     }
     let content_type = header(headers, "content-type");
     if !call.body.is_empty() && !content_type.to_ascii_lowercase().starts_with("application/json") {
-        return Some(Reply::detail(
-            415,
-            &format!("Unsupported media type \"{content_type}\" in request."),
-        ));
+        return Some(Reply::detail(415, &format!("Unsupported media type \"{content_type}\" in request.")));
     }
     None
 }
@@ -223,11 +190,7 @@ fn negotiate(call: &Call, headers: &HeaderMap) -> Option<Reply> {
 fn link_of(state: &State, call: &Call) -> Option<u128> {
     let named = call.segments.iter().find_map(|part| id::parse(part));
     if let Some(named) = named {
-        let task = state
-            .truv
-            .task_index
-            .get(&named)
-            .and_then(|task| state.truv.tasks[*task].link);
+        let task = state.truv.task_index.get(&named).and_then(|task| state.truv.tasks[*task].link);
         return task.map(|link| state.bank.links[link].id).or(Some(named));
     }
     let body: serde_json::Value = serde_json::from_slice(&call.body).ok()?;

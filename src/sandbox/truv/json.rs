@@ -89,11 +89,7 @@ fn civil(day: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -103,13 +99,9 @@ pub(super) fn push_instant(out: &mut Vec<u8>, ms: i64, style: u32) {
     let second = ms.rem_euclid(DAY_MS) / SECOND_MS;
     let fraction_ms = ms.rem_euclid(SECOND_MS);
     push_signed(out, year, 4);
-    for (mark, value) in [
-        (b'-', month),
-        (b'-', day),
-        (b'T', second / 3600),
-        (b':', second / 60 % 60),
-        (b':', second % 60),
-    ] {
+    for (mark, value) in
+        [(b'-', month), (b'-', day), (b'T', second / 3600), (b':', second / 60 % 60), (b':', second % 60)]
+    {
         out.push(mark);
         push_signed(out, value, 2);
     }

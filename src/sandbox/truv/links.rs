@@ -14,9 +14,7 @@ const SHOWN: usize = 4;
 
 /// The link with an id, whether deleted or not.
 pub(super) fn find(state: &State, call: &Call, id: &str) -> Result<usize, Reply> {
-    let link = id::parse(id)
-        .and_then(|id| state.bank.find_link(id))
-        .ok_or_else(Reply::not_found)?;
+    let link = id::parse(id).and_then(|id| state.bank.find_link(id)).ok_or_else(Reply::not_found)?;
     let owner = state.bank.users[state.bank.links[link].user].owner;
     state.truv.may(call.tenant, owner)?;
     Ok(link)
@@ -41,9 +39,7 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
         Some(user) => user.map(|user| bank.users[user].links.clone()).unwrap_or_default(),
         None => (0..bank.links.len()).collect(),
     };
-    let mine = wanted
-        .into_iter()
-        .filter(|link| bank.users[bank.links[*link].user].owner == call.tenant);
+    let mine = wanted.into_iter().filter(|link| bank.users[bank.links[*link].user].owner == call.tenant);
     let mine: Vec<usize> = mine.collect();
     paging::results(call, &state.settings, &mine, |link| object(bank, *link, user.is_some()))
 }
@@ -69,11 +65,7 @@ pub(super) fn delete(state: &mut State, call: &Call, id: &str) -> Answer {
 pub(super) fn object(bank: &Bank, link: usize, unmasked: bool) -> Value {
     let link = &bank.links[link];
     let token = id::hex(link.access_token);
-    let shown = if unmasked {
-        token
-    } else {
-        format!("{}{}", "*".repeat(28), &token[token.len() - SHOWN..])
-    };
+    let shown = if unmasked { token } else { format!("{}{}", "*".repeat(28), &token[token.len() - SHOWN..]) };
     json!({
         "id": id::hex(link.id),
         "access_token": shown,
@@ -108,16 +100,12 @@ fn listed(id: &str, name: &str) -> Value {
 /// Searches by `query`; other parameters are ignored, as observed. Not paged.
 pub(super) fn providers(call: &Call) -> Reply {
     let query = call.param("query").unwrap_or_default().to_lowercase();
-    let found = INSTITUTIONS
-        .iter()
-        .filter(|(id, name)| id.contains(&query) || name.to_lowercase().contains(&query));
+    let found = INSTITUTIONS.iter().filter(|(id, name)| id.contains(&query) || name.to_lowercase().contains(&query));
     let found: Vec<Value> = found.map(|(id, name)| listed(id, name)).collect();
     Reply::ok(&json!({"count": found.len(), "next": null, "previous": null, "results": found}))
 }
 
 pub(super) fn provider(wanted: &str) -> Answer {
     let found = INSTITUTIONS.iter().find(|(id, _)| *id == wanted);
-    found
-        .map(|(id, name)| Reply::ok(&listed(id, name)))
-        .ok_or_else(Reply::not_found)
+    found.map(|(id, name)| Reply::ok(&listed(id, name))).ok_or_else(Reply::not_found)
 }

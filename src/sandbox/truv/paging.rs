@@ -25,11 +25,7 @@ impl Paging {
     pub(super) fn of(call: &Call, settings: &Settings) -> Result<Self, Reply> {
         let page = match call.param("page") {
             None => 1,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|page| *page > 0)
-                .ok_or_else(Reply::invalid_page)?,
+            Some(text) => text.parse().ok().filter(|page| *page > 0).ok_or_else(Reply::invalid_page)?,
         };
         let size = match call.param("page_size") {
             None => settings.default_page_size,
@@ -39,10 +35,7 @@ impl Paging {
                 .filter(|size| *size > 0)
                 .ok_or_else(|| Reply::invalid("page_size", "Ensure this value is greater than or equal to 1."))?,
         };
-        Ok(Self {
-            page,
-            size: size.min(settings.max_page_size).max(1),
-        })
+        Ok(Self { page, size: size.min(settings.max_page_size).max(1) })
     }
 
     /// Cuts the page out of `count` rows; 404 beyond the end. An empty list has one empty page.
@@ -70,9 +63,7 @@ pub(super) fn results<T>(
 ) -> Result<Reply, Reply> {
     let cut = Paging::of(call, settings)?.cut(call, items.len())?;
     let page: Vec<Value> = items[cut.from..cut.to].iter().map(render).collect();
-    Ok(Reply::ok(
-        &json!({"count": items.len(), "next": cut.next, "previous": cut.previous, "results": page}),
-    ))
+    Ok(Reply::ok(&json!({"count": items.len(), "next": cut.next, "previous": cut.previous, "results": page})))
 }
 
 /// The absolute URL of another page, with all other parameters.

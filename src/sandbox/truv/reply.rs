@@ -39,28 +39,19 @@ pub(super) struct Wish {
 impl Call {
     /// The first value of a query parameter.
     pub(super) fn param(&self, name: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The values of a comma list, if the parameter is there and not empty.
     pub(super) fn list(&self, name: &str) -> Option<Vec<&str>> {
-        self.param(name)
-            .filter(|text| !text.is_empty())
-            .map(|text| text.split(',').map(str::trim).collect())
+        self.param(name).filter(|text| !text.is_empty()).map(|text| text.split(',').map(str::trim).collect())
     }
 
     /// The body as a JSON object.
     pub(super) fn json(&self) -> Result<Value, Reply> {
         let value: Value = serde_json::from_slice(&self.body)
             .map_err(|_| Reply::error(400, "incorrect_parameters", "JSON parse error"))?;
-        if value.is_object() {
-            Ok(value)
-        } else {
-            Err(Reply::invalid("non_field_errors", "Expected an object."))
-        }
+        if value.is_object() { Ok(value) } else { Err(Reply::invalid("non_field_errors", "Expected an object.")) }
     }
 }
 
@@ -84,12 +75,7 @@ pub(super) enum Retry {
 
 impl Reply {
     pub(super) fn raw(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
-        Self {
-            status,
-            body,
-            content_type,
-            retry_after: None,
-        }
+        Self { status, body, content_type, retry_after: None }
     }
 
     pub(super) fn json(status: u16, value: &Value) -> Self {
@@ -134,17 +120,11 @@ impl Reply {
     /// 429 in the newest form with its header (2).
     pub(super) fn throttled(seconds: i64) -> Self {
         let message = format!("Request was throttled. Expected available in {seconds} seconds.");
-        Self {
-            retry_after: Some(Retry::Seconds(seconds)),
-            ..Self::error(429, "throttled", &message)
-        }
+        Self { retry_after: Some(Retry::Seconds(seconds)), ..Self::error(429, "throttled", &message) }
     }
 }
 
 /// A header as text, empty when absent or not text.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

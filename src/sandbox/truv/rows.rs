@@ -27,20 +27,13 @@ impl RowWriter {
             currency: account.currency.to_string(),
             digits: fraction_digits(&account.currency),
         });
-        Self {
-            accounts: told.collect(),
-            oddities,
-        }
+        Self { accounts: told.collect(), oddities }
     }
 
     /// Appends one object; `wish` is the damage asked for.
     pub(super) fn push(&self, out: &mut Vec<u8>, row: &Row, wish: Wish) {
         // Six independent bits and more per field, drawn from the id; 0 everywhere when all rows are to look alike.
-        let style = if self.oddities {
-            row.id.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 96
-        } else {
-            0
-        };
+        let style = if self.oddities { row.id.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 96 } else { 0 };
         let pick = |shift: u32, of: u128| u32::try_from((style >> shift) % of).unwrap_or(0);
         let account = &self.accounts[usize::from(row.account)];
         let detail = &*row.detail;
@@ -156,10 +149,7 @@ fn push_place(out: &mut Vec<u8>, place: Option<(i32, i32)>, style: u32) {
         return;
     };
     let quote: &[u8] = if style == 1 { b"\"" } else { b"" };
-    for (head, millionths) in [
-        (&b",\"location\":{\"latitude\":"[..], latitude),
-        (b",\"longitude\":", longitude),
-    ] {
+    for (head, millionths) in [(&b",\"location\":{\"latitude\":"[..], latitude), (b",\"longitude\":", longitude)] {
         out.extend_from_slice(head);
         out.extend_from_slice(quote);
         if millionths < 0 {

@@ -20,16 +20,8 @@ use crate::sandbox::world::Bank;
 /// The text of the refresh limit, exactly as documented (section 2).
 pub(super) const REFRESH_LIMIT_TEXT: &str = "Refresh limit for the access_token exceeded";
 
-const PRODUCTS: [&str; 8] = [
-    "income",
-    "employment",
-    "deposit_switch",
-    "pll",
-    "insurance",
-    "transactions",
-    "assets",
-    "admin",
-];
+const PRODUCTS: [&str; 8] =
+    ["income", "employment", "deposit_switch", "pll", "insurance", "transactions", "assets", "admin"];
 
 /// One task.
 #[derive(Debug)]
@@ -112,10 +104,7 @@ impl Truv {
         let of = |(link, at): (&usize, &Vec<i64>)| Refreshes {
             access_token: id::hex(bank.links[*link].access_token),
             link_upstream_id: id::hex(bank.links[*link].id),
-            at: at
-                .iter()
-                .filter_map(|ms| Timestamp::from_millisecond(*ms).ok())
-                .collect(),
+            at: at.iter().filter_map(|ms| Timestamp::from_millisecond(*ms).ok()).collect(),
             worst_day: worst(at, DAY_MS),
         };
         all.into_iter().map(of).collect()
@@ -136,9 +125,7 @@ pub(super) fn refresh(state: &mut State, call: &Call) -> Answer {
     let body = call.json()?;
     let token = body.get("access_token").and_then(Value::as_str);
     let token = token.ok_or_else(|| Reply::invalid("access_token", "This field is required."))?;
-    let link = id::parse(token)
-        .and_then(|token| state.bank.find_token(token))
-        .ok_or_else(Reply::not_found)?;
+    let link = id::parse(token).and_then(|token| state.bank.find_token(token)).ok_or_else(Reply::not_found)?;
     let user = state.bank.links[link].user;
     state.truv.may(call.tenant, state.bank.users[user].owner)?;
     if state.bank.links[link].deleted_ms.is_some() {
@@ -153,11 +140,7 @@ pub(super) fn refresh(state: &mut State, call: &Call) -> Answer {
     };
     let tenant = &state.truv.tenants[call.tenant];
     if tenant.environment == Environment::Dev && tenant.successful_tasks >= state.settings.dev_task_limit {
-        return Err(Reply::error(
-            403,
-            "task_limit_exceeded",
-            "Limit of successful tasks in development exceeded",
-        ));
+        return Err(Reply::error(403, "task_limit_exceeded", "Limit of successful tasks in development exceeded"));
     }
     let now_ms = state.bank.now_ms;
     let past = state.truv.refreshes.entry(link).or_default();
@@ -190,9 +173,7 @@ pub(super) fn refresh(state: &mut State, call: &Call) -> Answer {
 }
 
 fn find<'a>(state: &'a State, call: &Call, id: &str) -> Result<&'a Task, Reply> {
-    let task = id::parse(id)
-        .and_then(|id| state.truv.task_index.get(&id))
-        .ok_or_else(Reply::not_found)?;
+    let task = id::parse(id).and_then(|id| state.truv.task_index.get(&id)).ok_or_else(Reply::not_found)?;
     let task = &state.truv.tasks[*task];
     state.truv.may(call.tenant, state.bank.users[task.user].owner)?;
     Ok(task)

@@ -92,20 +92,11 @@ pub(super) fn exchange(state: &mut State, call: &Call) -> Answer {
     let text = text.ok_or_else(|| Reply::invalid("public_token", "This field is required."))?;
     let incorrect = || Reply::error(403, "incorrect_token", "Token is invalid");
     let now_ms = state.bank.now_ms;
-    let token = id::parse(text)
-        .and_then(|token| state.truv.public_tokens.get(&token))
-        .ok_or_else(incorrect)?;
+    let token = id::parse(text).and_then(|token| state.truv.public_tokens.get(&token)).ok_or_else(incorrect)?;
     let link = &state.bank.links[token.link];
-    state
-        .truv
-        .may(call.tenant, state.bank.users[link.user].owner)
-        .map_err(|_| incorrect())?;
+    state.truv.may(call.tenant, state.bank.users[link.user].owner).map_err(|_| incorrect())?;
     if token.used || token.expires_ms <= now_ms {
-        return Err(Reply::error(
-            410,
-            "expired_token",
-            &format!("Public token expired: {text}"),
-        ));
+        return Err(Reply::error(410, "expired_token", &format!("Public token expired: {text}")));
     }
     let answer = json!({
         "access_token": id::hex(link.access_token),

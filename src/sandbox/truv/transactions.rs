@@ -48,11 +48,7 @@ pub(super) fn list(state: &mut State, call: &Call, id: &str) -> Answer {
         let first = paging.cut(call, rows.len())?;
         (cut.from, cut.to) = (first.from, first.to);
     }
-    Ok(Reply::raw(
-        200,
-        "application/json",
-        page(link, &rows, &cut, call.wish, immediately, state.settings.oddities),
-    ))
+    Ok(Reply::raw(200, "application/json", page(link, &rows, &cut, call.wish, immediately, state.settings.oddities)))
 }
 
 fn page(link: &Link, rows: &[usize], cut: &Cut, wish: Wish, immediately: bool, oddities: bool) -> Vec<u8> {
@@ -68,11 +64,7 @@ fn page(link: &Link, rows: &[usize], cut: &Cut, wish: Wish, immediately: bool, o
         }
     }
     out.extend_from_slice(b",\"accounts\":");
-    let listed: Vec<Value> = accounts
-        .iter()
-        .filter(|account| account.listed)
-        .map(json::account)
-        .collect();
+    let listed: Vec<Value> = accounts.iter().filter(|account| account.listed).map(json::account).collect();
     out.extend_from_slice(Value::from(listed).to_string().as_bytes());
     out.extend_from_slice(b",\"transactions\":[");
     let writer = RowWriter::new(accounts, oddities);
@@ -109,9 +101,7 @@ impl Filter {
             from_ms: bound(call, "transacted_at_from", false)?,
             to_ms: bound(call, "transacted_at_to", true)?,
             accounts,
-            categories: call
-                .list("categories")
-                .map(|all| all.into_iter().map(str::to_owned).collect()),
+            categories: call.list("categories").map(|all| all.into_iter().map(str::to_owned).collect()),
         })
     }
 
@@ -136,16 +126,11 @@ impl Filter {
         let passes = |at: &&usize| {
             let row = &link.rows[**at];
             (from..=to).contains(&row.transacted_ms)
+                && self.accounts.as_ref().is_none_or(|wanted| wanted[usize::from(row.account)])
                 && self
-                    .accounts
+                    .categories
                     .as_ref()
-                    .is_none_or(|wanted| wanted[usize::from(row.account)])
-                && self.categories.as_ref().is_none_or(|wanted| {
-                    row.detail
-                        .category
-                        .as_ref()
-                        .is_some_and(|category| wanted.contains(category))
-                })
+                    .is_none_or(|wanted| row.detail.category.as_ref().is_some_and(|category| wanted.contains(category)))
         };
         span.iter().filter(passes).copied().collect()
     }
@@ -164,7 +149,5 @@ fn bound(call: &Call, name: &str, upper: bool) -> Result<Option<i64>, Reply> {
     } else {
         text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
     };
-    parsed
-        .map(Some)
-        .ok_or_else(|| Reply::invalid(name, "Enter a valid date/time."))
+    parsed.map(Some).ok_or_else(|| Reply::invalid(name, "Enter a valid date/time."))
 }

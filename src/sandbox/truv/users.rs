@@ -12,15 +12,9 @@ use crate::sandbox::world::{Bank, User};
 
 /// The living user with an id.
 pub(super) fn find(state: &State, call: &Call, id: &str) -> Result<usize, Reply> {
-    let user = id::parse(id)
-        .and_then(|id| state.bank.find_user(id))
-        .ok_or_else(Reply::not_found)?;
+    let user = id::parse(id).and_then(|id| state.bank.find_user(id)).ok_or_else(Reply::not_found)?;
     state.truv.may(call.tenant, state.bank.users[user].owner)?;
-    if state.bank.users[user].deleted {
-        Err(Reply::not_found())
-    } else {
-        Ok(user)
-    }
+    if state.bank.users[user].deleted { Err(Reply::not_found()) } else { Ok(user) }
 }
 
 pub(super) fn list(state: &mut State, call: &Call) -> Answer {
@@ -49,15 +43,10 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
         return if state.settings.duplicate_user_returns_existing {
             Ok(Reply::ok(&object(&state.bank, known, false)))
         } else {
-            Err(Reply::invalid(
-                "external_user_id",
-                "User with this external_user_id already exists.",
-            ))
+            Err(Reply::invalid("external_user_id", "User with this external_user_id already exists."))
         };
     }
-    let user = state
-        .bank
-        .insert_user(call.tenant, Some(external_id), text("first_name"), text("last_name"));
+    let user = state.bank.insert_user(call.tenant, Some(external_id), text("first_name"), text("last_name"));
     let user = &mut state.bank.users[user];
     (user.email, user.phone) = (text("email"), text("phone"));
     let user = state.bank.users.len() - 1;
@@ -111,11 +100,7 @@ fn object(bank: &Bank, user: &User, with_links: bool) -> Value {
     });
     if with_links {
         // Masked here, whatever the filter (20.25).
-        value["links"] = user
-            .links
-            .iter()
-            .map(|link| links::object(bank, *link, false))
-            .collect();
+        value["links"] = user.links.iter().map(|link| links::object(bank, *link, false)).collect();
     }
     value
 }

@@ -24,12 +24,7 @@ pub(super) struct Webhook {
 
 pub(super) fn list(state: &mut State, call: &Call) -> Reply {
     let client = state.truv.tenants[call.tenant].client;
-    let mine: Vec<&Webhook> = state
-        .truv
-        .webhooks
-        .iter()
-        .filter(|webhook| webhook.client == client)
-        .collect();
+    let mine: Vec<&Webhook> = state.truv.webhooks.iter().filter(|webhook| webhook.client == client).collect();
     paging::results(call, &state.settings, &mine, |webhook| object(webhook)).unwrap_or_else(|refusal| refusal)
 }
 
@@ -51,10 +46,7 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
     let client = state.truv.tenants[call.tenant].client;
     let taken = |known: &Webhook| known.client == client && known.url == url && known.env_type == env_type;
     if state.truv.webhooks.iter().any(taken) {
-        return Err(Reply::invalid(
-            "env_type",
-            &format!("Webhook url for {env_type} already registered"),
-        ));
+        return Err(Reply::invalid("env_type", &format!("Webhook url for {env_type} already registered")));
     }
     let webhook = Webhook {
         id: id::draw(&mut state.bank.rng),
@@ -76,9 +68,7 @@ fn find(state: &State, call: &Call, id: &str) -> Result<usize, Reply> {
     let client = state.truv.tenants[call.tenant].client;
     let wanted = id::parse(id);
     let mut known = state.truv.webhooks.iter();
-    known
-        .position(|webhook| webhook.client == client && Some(webhook.id) == wanted)
-        .ok_or_else(Reply::not_found)
+    known.position(|webhook| webhook.client == client && Some(webhook.id) == wanted).ok_or_else(Reply::not_found)
 }
 
 pub(super) fn retrieve(state: &mut State, call: &Call, id: &str) -> Answer {

@@ -31,9 +31,7 @@ const ERROR_STATUSES: [&str; 9] = [
 ];
 
 pub(super) async fn connect(Extract(sandbox): Extract<Sandbox>, request: Request) -> Response<Body> {
-    let body = axum::body::to_bytes(request.into_body(), MAX_REQUEST_BYTES)
-        .await
-        .unwrap_or_default();
+    let body = axum::body::to_bytes(request.into_body(), MAX_REQUEST_BYTES).await.unwrap_or_default();
     let value: Value = serde_json::from_slice(&body).unwrap_or_default();
     let reply = {
         let mut state = sandbox.lock();
@@ -41,10 +39,9 @@ pub(super) async fn connect(Extract(sandbox): Extract<Sandbox>, request: Request
     };
     let mut response = Response::new(Body::from(reply.body));
     *response.status_mut() = axum::http::StatusCode::from_u16(reply.status).unwrap_or_default();
-    response.headers_mut().insert(
-        axum::http::header::CONTENT_TYPE,
-        axum::http::HeaderValue::from_static(reply.content_type),
-    );
+    response
+        .headers_mut()
+        .insert(axum::http::header::CONTENT_TYPE, axum::http::HeaderValue::from_static(reply.content_type));
     response
 }
 
@@ -55,10 +52,9 @@ fn outcome(username: &str, password: &str, mfa: Option<&str>) -> Result<i64, &'s
         ("goodlogin", "good_asset") => Ok(30),
         ("goodlogin", "mfa") if mfa == Some(MFA_CODE) => Ok(90),
         ("goodlogin", "mfa") => Err("mfa_error"),
-        ("error.user", status) => Err(ERROR_STATUSES
-            .into_iter()
-            .find(|known| *known == status)
-            .unwrap_or("login_error")),
+        ("error.user", status) => {
+            Err(ERROR_STATUSES.into_iter().find(|known| *known == status).unwrap_or("login_error"))
+        }
         _ => Err("login_error"),
     }
 }
@@ -67,23 +63,12 @@ fn log_in(state: &mut State, body: &Value) -> Answer {
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let token = text("bridge_token").and_then(id::parse);
     let token = token.ok_or_else(|| Reply::invalid("bridge_token", "This field is required."))?;
-    let bridge = state
-        .truv
-        .bridge_tokens
-        .get(&token)
-        .cloned()
-        .ok_or_else(Reply::not_found)?;
+    let bridge = state.truv.bridge_tokens.get(&token).cloned().ok_or_else(Reply::not_found)?;
     if bridge.expires_ms <= state.bank.now_ms {
         return Err(Reply::error(410, "expired_token", "Bridge token expired"));
     }
-    let (username, password) = (
-        text("username").unwrap_or_default(),
-        text("password").unwrap_or_default(),
-    );
-    let provider = text("provider_id")
-        .or(bridge.provider.as_deref())
-        .unwrap_or("truv_bank")
-        .to_owned();
+    let (username, password) = (text("username").unwrap_or_default(), text("password").unwrap_or_default());
+    let provider = text("provider_id").or(bridge.provider.as_deref()).unwrap_or("truv_bank").to_owned();
     let result = outcome(username, password, text("mfa"));
     let link = match (&result, bridge.update) {
         (_, Some(link)) => Some(link),
@@ -113,30 +98,18 @@ fn log_in(state: &mut State, body: &Value) -> Answer {
         status.clone_into(&mut state.bank.links[link].status);
     }
     let Some(link) = link.filter(|_| result.is_ok()) else {
-        let code = if status == "mfa_error" || status == "no_data" {
-            status.to_uppercase()
-        } else {
-            widget_code(&status)
-        };
+        let code =
+            if status == "mfa_error" || status == "no_data" { status.to_uppercase() } else { widget_code(&status) };
         let error = json!({"error_type": "LINK_ERROR", "error_code": code, "error_message": status});
-        return Err(Reply::json(
-            400,
-            &json!({"error": error, "task_id": task_id, "status": status}),
-        ));
+        return Err(Reply::json(400, &json!({"error": error, "task_id": task_id, "status": status})));
     };
     state.bank.links[link].trouble = None;
     tasks::start(state, task);
     let public = id::draw(&mut state.bank.rng);
-    let token = PublicToken {
-        link,
-        expires_ms: now_ms + TOKEN_LIFE_MS,
-        used: false,
-    };
+    let token = PublicToken { link, expires_ms: now_ms + TOKEN_LIFE_MS, used: false };
     state.truv.public_tokens.insert(public, token);
     let link_id = id::hex(state.bank.links[link].id);
-    Ok(Reply::ok(
-        &json!({"public_token": id::hex(public), "task_id": task_id, "link_id": link_id}),
-    ))
+    Ok(Reply::ok(&json!({"public_token": id::hex(public), "task_id": task_id, "link_id": link_id})))
 }
 
 /// The widget's code of a failing status (section 15).
@@ -166,13 +139,7 @@ fn link_for(state: &mut State, bridge: &BridgeToken, username: &str, provider: &
     made.product.clone_from(&bridge.product);
     // Nothing shows before the first task is done.
     made.visible = Some(0);
-    let plan = Plan {
-        links: 1,
-        transactions_per_link: 60,
-        days,
-        every_kind: true,
-        ..Plan::default()
-    };
+    let plan = Plan { links: 1, transactions_per_link: 60, days, every_kind: true, ..Plan::default() };
     state.bank.furnish(link, &plan);
     link
 }

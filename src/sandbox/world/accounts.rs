@@ -44,19 +44,13 @@ impl Account {
 
     /// The balance as served: what is owed on cards and loans, what is held elsewhere.
     pub(crate) fn served_balance(&self) -> i64 {
-        if self.owes() {
-            -self.booked_minor
-        } else {
-            self.booked_minor
-        }
+        if self.owes() { -self.booked_minor } else { self.booked_minor }
     }
 
     /// What can be spent, where the bank tells.
     pub(crate) fn served_available(&self) -> Option<i64> {
         match &*self.kind {
-            "CREDIT_CARD" => self
-                .limit_minor
-                .map(|limit| limit + self.booked_minor + self.pending_minor),
+            "CREDIT_CARD" => self.limit_minor.map(|limit| limit + self.booked_minor + self.pending_minor),
             "LOAN" | "INVESTMENT" => None,
             _ => Some(self.booked_minor + self.pending_minor),
         }
@@ -135,9 +129,7 @@ impl Bank {
             kind: new.kind.into(),
             subtype: new.subtype.map(Into::into),
             nickname: new.nickname.map(Into::into),
-            number: new
-                .number
-                .unwrap_or_else(|| self.rng.random_range(100_000_000..9_999_999_999)),
+            number: new.number.unwrap_or_else(|| self.rng.random_range(100_000_000..9_999_999_999)),
             routing: self.rng.random_range(11_000_000..322_000_000),
             currency: new.currency.into(),
             booked_minor: new.opening_minor,

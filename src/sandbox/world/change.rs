@@ -75,10 +75,7 @@ impl Bank {
 
     /// Brings back a removed row under its old id.
     pub fn restore_transaction(&mut self, txn: TransactionId) {
-        let row = self
-            .removed
-            .remove(&txn.0)
-            .unwrap_or_else(|| panic!("no transaction {txn} was removed"));
+        let row = self.removed.remove(&txn.0).unwrap_or_else(|| panic!("no transaction {txn} was removed"));
         let link = self.link_of_row[&txn.0];
         self.insert_row(link, row);
     }

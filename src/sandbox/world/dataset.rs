@@ -25,11 +25,7 @@ pub struct DatasetOptions {
 
 impl Default for DatasetOptions {
     fn default() -> Self {
-        Self {
-            accounts_per_link: 2,
-            institution: "truv_bank".to_owned(),
-            shift_to_today: true,
-        }
+        Self { accounts_per_link: 2, institution: "truv_bank".to_owned(), shift_to_today: true }
     }
 }
 
@@ -99,16 +95,8 @@ struct Holding {
     entries: Vec<Entry>,
 }
 
-const COLUMNS: [&str; 8] = [
-    "transaction_id",
-    "account_id",
-    "date",
-    "amount",
-    "currency",
-    "description",
-    "counterparty",
-    "balance_after",
-];
+const COLUMNS: [&str; 8] =
+    ["transaction_id", "account_id", "date", "amount", "currency", "description", "counterparty", "balance_after"];
 
 impl Bank {
     /// Loads a CSV, plain or gzip, and publishes the new links.
@@ -116,11 +104,7 @@ impl Bank {
     /// Errors: the first bad line, with its reason; the bank is then unchanged.
     pub fn load_dataset(&mut self, reader: impl Read, options: &DatasetOptions) -> Result<Loaded, DatasetError> {
         let holdings = read(reader)?;
-        let last_day = holdings
-            .iter()
-            .flat_map(|h| h.entries.iter().map(|e| e.day))
-            .max()
-            .unwrap_or(0);
+        let last_day = holdings.iter().flat_map(|h| h.entries.iter().map(|e| e.day)).max().unwrap_or(0);
         let today = self.now_ms.div_euclid(DAY_MS);
         let shift = if options.shift_to_today { today - last_day } else { 0 };
         let mut loaded = Loaded::default();
@@ -141,10 +125,7 @@ impl Bank {
 
     fn hold(&mut self, link: usize, holding: &Holding, shift: i64, loaded: &mut Loaded) {
         let opening_minor = opening(&holding.entries);
-        let new = NewAccount {
-            currency: holding.currency.clone(),
-            ..NewAccount::checking("Current", opening_minor)
-        };
+        let new = NewAccount { currency: holding.currency.clone(), ..NewAccount::checking("Current", opening_minor) };
         let account = self.insert_account(link, new);
         let last = holding.entries.iter().map(|entry| entry.day).max().unwrap_or(0);
         for entry in &holding.entries {
@@ -169,10 +150,7 @@ impl Bank {
         }
         let booked = self.links[link].accounts[account].booked_minor;
         let ends = holding.entries.iter().filter(|entry| entry.day == last);
-        let drift_minor = ends
-            .map(|entry| (entry.balance_after_minor - booked).abs())
-            .min()
-            .unwrap_or(0);
+        let drift_minor = ends.map(|entry| (entry.balance_after_minor - booked).abs()).min().unwrap_or(0);
         loaded.unbalanced_accounts += usize::from(drift_minor != 0);
         loaded.worst_drift_minor = loaded.worst_drift_minor.max(drift_minor);
         loaded.accounts += 1;
@@ -185,24 +163,16 @@ fn opening(entries: &[Entry]) -> i64 {
     let first_day = entries.iter().map(|entry| entry.day).min();
     let day: Vec<&Entry> = entries.iter().filter(|entry| Some(entry.day) == first_day).collect();
     let before = |entry: &Entry| entry.balance_after_minor - entry.amount_minor;
-    let mut starts = day
-        .iter()
-        .filter(|entry| day.iter().all(|other| other.balance_after_minor != before(entry)));
+    let mut starts = day.iter().filter(|entry| day.iter().all(|other| other.balance_after_minor != before(entry)));
     starts.next().or(day.first()).map_or(0, |entry| before(entry))
 }
 
 fn read(reader: impl Read) -> Result<Vec<Holding>, DatasetError> {
     let at = |line: u64| move |problem: DatasetProblem| DatasetError { line, problem };
     let mut input = BufReader::new(reader);
-    let is_gzip = input
-        .fill_buf()
-        .map_err(|e| at(1)(e.into()))?
-        .starts_with(&[0x1f, 0x8b]);
-    let plain: Box<dyn Read + '_> = if is_gzip {
-        Box::new(flate2::bufread::MultiGzDecoder::new(input))
-    } else {
-        Box::new(input)
-    };
+    let is_gzip = input.fill_buf().map_err(|e| at(1)(e.into()))?.starts_with(&[0x1f, 0x8b]);
+    let plain: Box<dyn Read + '_> =
+        if is_gzip { Box::new(flate2::bufread::MultiGzDecoder::new(input)) } else { Box::new(input) };
     let mut table = csv::Reader::from_reader(plain);
     let header = table.headers().map_err(|e| at(1)(e.into()))?.clone();
     let mut places = [0; COLUMNS.len()];
@@ -217,23 +187,12 @@ fn read(reader: impl Read) -> Result<Vec<Holding>, DatasetError> {
     let mut record = csv::StringRecord::new();
     loop {
         let line = table.position().line();
-        if !table
-            .read_record(&mut record)
-            .map_err(|e| at(e.position().map_or(line, csv::Position::line))(e.into()))?
-        {
+        if !table.read_record(&mut record).map_err(|e| at(e.position().map_or(line, csv::Position::line))(e.into()))? {
             return Ok(holdings);
         }
         let line = record.position().map_or(line, csv::Position::line);
-        let [
-            id,
-            account,
-            date,
-            amount,
-            currency,
-            description,
-            counterparty,
-            balance_after,
-        ] = places.map(|place| record.get(place).unwrap_or_default().trim());
+        let [id, account, date, amount, currency, description, counterparty, balance_after] =
+            places.map(|place| record.get(place).unwrap_or_default().trim());
         for (name, value) in [("transaction_id", id), ("account_id", account), ("currency", currency)] {
             if value.is_empty() {
                 return Err(at(line)(DatasetProblem::Empty(name)));
@@ -242,19 +201,15 @@ fn read(reader: impl Read) -> Result<Vec<Holding>, DatasetError> {
         if !seen.insert(id.to_owned()) {
             return Err(at(line)(DatasetProblem::Duplicate(id.to_owned())));
         }
-        let day: Date = date
-            .parse()
-            .map_err(|_| at(line)(DatasetProblem::Date(date.to_owned())))?;
+        let day: Date = date.parse().map_err(|_| at(line)(DatasetProblem::Date(date.to_owned())))?;
         let minor = |text: &str| minor(text).ok_or_else(|| at(line)(DatasetProblem::Amount(text.to_owned())));
-        let shared = details
-            .entry((description.to_owned(), counterparty.to_owned()))
-            .or_insert_with(|| {
-                Arc::new(Detail {
-                    description: description.to_owned(),
-                    memo: (!counterparty.is_empty()).then(|| counterparty.to_owned()),
-                    ..Detail::default()
-                })
-            });
+        let shared = details.entry((description.to_owned(), counterparty.to_owned())).or_insert_with(|| {
+            Arc::new(Detail {
+                description: description.to_owned(),
+                memo: (!counterparty.is_empty()).then(|| counterparty.to_owned()),
+                ..Detail::default()
+            })
+        });
         let entry = Entry {
             external_id: id.to_owned(),
             day: day_number(day),
@@ -263,10 +218,7 @@ fn read(reader: impl Read) -> Result<Vec<Holding>, DatasetError> {
             balance_after_minor: minor(balance_after)?,
         };
         let holding = *index.entry(account.to_owned()).or_insert_with(|| {
-            holdings.push(Holding {
-                currency: currency.to_owned(),
-                entries: Vec::new(),
-            });
+            holdings.push(Holding { currency: currency.to_owned(), entries: Vec::new() });
             holdings.len() - 1
         });
         holdings[holding].entries.push(entry);
@@ -275,9 +227,7 @@ fn read(reader: impl Read) -> Result<Vec<Holding>, DatasetError> {
 
 /// Days since 1970-01-01.
 fn day_number(date: Date) -> i64 {
-    let midnight = date
-        .to_datetime(jiff::civil::Time::midnight())
-        .to_zoned(jiff::tz::TimeZone::UTC);
+    let midnight = date.to_datetime(jiff::civil::Time::midnight()).to_zoned(jiff::tz::TimeZone::UTC);
     midnight.map_or(0, |zoned| zoned.timestamp().as_second().div_euclid(DAY_MS / 1000))
 }
 

@@ -133,11 +133,7 @@ impl Bank {
     pub(crate) fn spending_account(&mut self, link: usize) -> usize {
         let accounts = &self.links[link].accounts;
         let choice = self.rng.random_range(0..accounts.len());
-        if &*accounts[choice].kind == "SAVINGS" {
-            0
-        } else {
-            choice
-        }
+        if &*accounts[choice].kind == "SAVINGS" { 0 } else { choice }
     }
 
     /// Inserts a drawn row: pending when it is younger than its booking delay.
@@ -170,11 +166,7 @@ impl Bank {
         };
         if posted_ms > self.now_ms {
             row.posted_ms = None;
-            row.status = if rare_statuses && roll.is_multiple_of(5) {
-                Status::Authorization
-            } else {
-                Status::Pending
-            };
+            row.status = if rare_statuses && roll.is_multiple_of(5) { Status::Authorization } else { Status::Pending };
         } else if rare_statuses && roll == 0 {
             row.status = Status::Memo;
             row.amount_minor = 0;

@@ -32,110 +32,35 @@ const CITIES: [(&str, &str, i32, i32); 8] = [
 struct Merchant(&'static str, &'static str, &'static str, u16, i64, i64, u32);
 
 const MERCHANTS: [Merchant; 24] = [
-    Merchant(
-        "GREENLEAF MARKET #",
-        "Greenleaf Market",
-        "Food & Dining",
-        5411,
-        1_200,
-        18_500,
-        14,
-    ),
+    Merchant("GREENLEAF MARKET #", "Greenleaf Market", "Food & Dining", 5411, 1_200, 18_500, 14),
     Merchant("CORNER PANTRY ", "Corner Pantry", "Food & Dining", 5411, 300, 6_000, 9),
-    Merchant(
-        "SQ *BLUE DOOR COFFEE ",
-        "Blue Door Coffee",
-        "Food & Dining",
-        5814,
-        375,
-        1_450,
-        12,
-    ),
-    Merchant(
-        "TST* NOODLE HOUSE ",
-        "Noodle House",
-        "Food & Dining",
-        5812,
-        1_100,
-        7_800,
-        7,
-    ),
+    Merchant("SQ *BLUE DOOR COFFEE ", "Blue Door Coffee", "Food & Dining", 5814, 375, 1_450, 12),
+    Merchant("TST* NOODLE HOUSE ", "Noodle House", "Food & Dining", 5812, 1_100, 7_800, 7),
     Merchant("TACO PRONTO #", "Taco Pronto", "Food & Dining", 5814, 650, 3_200, 7),
     Merchant("QUICKFUEL ", "QuickFuel", "Auto & Transport", 5541, 2_200, 7_900, 7),
-    Merchant(
-        "METRO TRANSIT FARE ",
-        "Metro Transit",
-        "Auto & Transport",
-        4111,
-        250,
-        1_000,
-        6,
-    ),
+    Merchant("METRO TRANSIT FARE ", "Metro Transit", "Auto & Transport", 4111, 250, 1_000, 6),
     Merchant("RIDEALONG *TRIP ", "RideAlong", "Auto & Transport", 4121, 700, 4_800, 5),
     Merchant("EVERYTHING.EXAMPLE*", "Everything", "Shopping", 5942, 599, 24_900, 9),
     Merchant("HOMEBARN #", "HomeBarn", "Home", 5200, 900, 31_000, 3),
     Merchant("PAWS & CO ", "Paws & Co", "Pets", 5995, 1_000, 9_500, 2),
-    Merchant(
-        "CITY PHARMACY #",
-        "City Pharmacy",
-        "Health & Fitness",
-        5912,
-        450,
-        8_600,
-        4,
-    ),
-    Merchant(
-        "IRON TEMPLE GYM",
-        "Iron Temple Gym",
-        "Health & Fitness",
-        7997,
-        2_999,
-        5_999,
-        1,
-    ),
+    Merchant("CITY PHARMACY #", "City Pharmacy", "Health & Fitness", 5912, 450, 8_600, 4),
+    Merchant("IRON TEMPLE GYM", "Iron Temple Gym", "Health & Fitness", 7997, 2_999, 5_999, 1),
     Merchant("STREAMBOX.EXAMPLE", "StreamBox", "Entertainment", 4899, 999, 2_299, 2),
     Merchant("CINEMA NINE ", "Cinema Nine", "Entertainment", 7832, 1_200, 5_400, 2),
     Merchant("SKYLINE AIR 0012", "Skyline Air", "Travel", 4511, 8_900, 64_000, 1),
     Merchant("HARBOR INN ", "Harbor Inn", "Travel", 7011, 9_900, 42_000, 1),
     Merchant("CAFÉ ÉTOILE ", "Café Étoile", "Food & Dining", 5812, 900, 6_500, 2),
-    Merchant(
-        "MAIN ST BARBER ",
-        "Main St Barber",
-        "Personal Care",
-        7230,
-        1_800,
-        5_500,
-        1,
-    ),
-    Merchant(
-        "THREAD & NEEDLE ",
-        "Thread & Needle",
-        "Shopping",
-        5651,
-        1_900,
-        16_000,
-        3,
-    ),
+    Merchant("MAIN ST BARBER ", "Main St Barber", "Personal Care", 7230, 1_800, 5_500, 1),
+    Merchant("THREAD & NEEDLE ", "Thread & Needle", "Shopping", 5651, 1_900, 16_000, 3),
     Merchant("ATM WITHDRAWAL ", "", "Transfer", 6011, 2_000, 40_000, 2),
-    Merchant(
-        "PARKWAY PARKING ",
-        "Parkway Parking",
-        "Auto & Transport",
-        7523,
-        200,
-        3_000,
-        3,
-    ),
+    Merchant("PARKWAY PARKING ", "Parkway Parking", "Auto & Transport", 7523, 200, 3_000, 3),
     Merchant("TOY CHEST \"KIDS\" ", "Toy Chest", "Kids", 5945, 899, 8_000, 1),
     Merchant("FOREIGN TRANSACTION FEE", "", "Fees & Charges", 6012, 35, 450, 1),
 ];
 
 /// Draws a first and a last name.
 pub(crate) fn person(rng: &mut StdRng) -> (&'static str, &'static str) {
-    (
-        FIRST[rng.random_range(0..FIRST.len())],
-        LAST[rng.random_range(0..LAST.len())],
-    )
+    (FIRST[rng.random_range(0..FIRST.len())], LAST[rng.random_range(0..LAST.len())])
 }
 
 /// Merchants with their branches, weighted; rows share the details.
@@ -160,18 +85,14 @@ impl Pool {
             for _ in 0..weight * 3 {
                 let (city, state, latitude, longitude) = CITIES[rng.random_range(0..CITIES.len())];
                 let branch: u32 = rng.random_range(10..9_999);
-                let place = (
-                    latitude + rng.random_range(-50_000..50_000),
-                    longitude + rng.random_range(-50_000..50_000),
-                );
+                let place =
+                    (latitude + rng.random_range(-50_000..50_000), longitude + rng.random_range(-50_000..50_000));
                 let detail = Detail {
                     description: format!("{text}{branch} {city} {state}"),
                     merchant: (!name.is_empty()).then(|| (*name).to_owned()),
                     category: Some((*category).to_owned()),
                     mcc: Some(*mcc),
-                    memo: branch
-                        .is_multiple_of(5)
-                        .then(|| format!("card purchase, terminal {branch}")),
+                    memo: branch.is_multiple_of(5).then(|| format!("card purchase, terminal {branch}")),
                     place: (!branch.is_multiple_of(3)).then_some(place),
                 };
                 drawn.push((Arc::new(detail), *low, *high));
@@ -187,17 +108,9 @@ impl Pool {
         };
         Self {
             drawn,
-            salary: plain(
-                "ACME LOGISTICS PAYROLL PPD ID: 9111111101",
-                Some("Acme Logistics"),
-                "Income",
-            ),
+            salary: plain("ACME LOGISTICS PAYROLL PPD ID: 9111111101", Some("Acme Logistics"), "Income"),
             rent: plain("OAKWOOD PROPERTIES WEB PMTS", Some("Oakwood Properties"), "Home"),
-            power: plain(
-                "CITY LIGHT & POWER AUTOPAY",
-                Some("City Light & Power"),
-                "Bills & Utilities",
-            ),
+            power: plain("CITY LIGHT & POWER AUTOPAY", Some("City Light & Power"), "Bills & Utilities"),
             phone: plain("PINE MOBILE WIRELESS PMT", Some("Pine Mobile"), "Bills & Utilities"),
             refund: plain("EVERYTHING.EXAMPLE REFUND", Some("Everything"), "Shopping"),
             check: plain("CHECK", None, "Uncategorized"),

@@ -128,28 +128,19 @@ impl NewTransaction {
 
     /// A pending transaction of now.
     pub fn pending(amount_minor: i64, description: &str) -> Self {
-        Self {
-            status: Status::Pending,
-            ..Self::posted(amount_minor, description)
-        }
+        Self { status: Status::Pending, ..Self::posted(amount_minor, description) }
     }
 
     /// The same with an instant.
     #[must_use]
     pub fn at(self, transacted_at: Timestamp) -> Self {
-        Self {
-            transacted_at: Some(transacted_at),
-            ..self
-        }
+        Self { transacted_at: Some(transacted_at), ..self }
     }
 
     /// The same with the bank's own identifier.
     #[must_use]
     pub fn external(self, external_id: &str) -> Self {
-        Self {
-            external_id: Some(external_id.to_owned()),
-            ..self
-        }
+        Self { external_id: Some(external_id.to_owned()), ..self }
     }
 }
 
@@ -187,20 +178,12 @@ impl Link {
 
     /// The accounts a reader sees; with `immediately` those of this moment.
     pub(crate) fn accounts_for(&self, immediately: bool) -> &[Account] {
-        if immediately || self.visible.is_none() {
-            &self.accounts
-        } else {
-            &self.shown_accounts
-        }
+        if immediately || self.visible.is_none() { &self.accounts } else { &self.shown_accounts }
     }
 
     /// Positions of the rows a reader sees, newest first, or in a fixed disorder.
     pub(crate) fn view(&mut self, immediately: bool, shuffled: bool) -> Arc<Vec<usize>> {
-        let version = if immediately {
-            FOREVER - 1
-        } else {
-            self.visible.unwrap_or(FOREVER - 1)
-        };
+        let version = if immediately { FOREVER - 1 } else { self.visible.unwrap_or(FOREVER - 1) };
         if let Some(view) = &self.view
             && (view.version, view.revision, view.shuffled) == (version, self.revision, shuffled)
         {
@@ -211,26 +194,15 @@ impl Link {
             .rev()
             .filter(|at| {
                 let row = &self.rows[*at];
-                let listed = accounts
-                    .get(usize::from(row.account))
-                    .is_some_and(|account| account.listed);
+                let listed = accounts.get(usize::from(row.account)).is_some_and(|account| account.listed);
                 listed && row.since <= version && version < row.until
             })
             .collect();
         if shuffled {
-            rows.sort_by_key(|at| {
-                self.rows[*at]
-                    .id
-                    .wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
-            });
+            rows.sort_by_key(|at| self.rows[*at].id.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
         }
         let rows = Arc::new(rows);
-        self.view = Some(View {
-            version,
-            revision: self.revision,
-            shuffled,
-            rows: Arc::clone(&rows),
-        });
+        self.view = Some(View { version, revision: self.revision, shuffled, rows: Arc::clone(&rows) });
         rows
     }
 }
@@ -291,10 +263,6 @@ impl Bank {
 
     /// An identifier such as a bank's core system writes.
     pub(crate) fn draw_external_id(&mut self) -> Arc<str> {
-        format!(
-            "external_key_{}",
-            self.rng.random_range(100_000_000_u64..999_999_999_999)
-        )
-        .into()
+        format!("external_key_{}", self.rng.random_range(100_000_000_u64..999_999_999_999)).into()
     }
 }

@@ -124,15 +124,8 @@ impl Bank {
                 trouble: link.trouble.clone(),
                 deleted_at: link.deleted_ms.map(instant),
                 published_at: link.published_ms.map(instant),
-                accounts: accounts
-                    .iter()
-                    .filter(|account| account.listed)
-                    .map(TrueAccount::of)
-                    .collect(),
-                transactions: order
-                    .iter()
-                    .map(|at| TrueTransaction::of(accounts, &link.rows[*at]))
-                    .collect(),
+                accounts: accounts.iter().filter(|account| account.listed).map(TrueAccount::of).collect(),
+                transactions: order.iter().map(|at| TrueTransaction::of(accounts, &link.rows[*at])).collect(),
             }
         });
         World { links: links.collect() }

@@ -23,10 +23,8 @@ impl WriteTxn<'_> {
         let mut select = self
             .txn
             .prepare_cached("SELECT user_id FROM users WHERE source_id = :source_id AND upstream_id = :upstream_id")?;
-        Ok(select.query_row(
-            named_params! { ":source_id": source_id, ":upstream_id": user.upstream_id },
-            |row| row.get(0),
-        )?)
+        Ok(select
+            .query_row(named_params! { ":source_id": source_id, ":upstream_id": user.upstream_id }, |row| row.get(0))?)
     }
 
     fn put_institution(&self, source_id: i64, institution: &InstitutionRecord) -> Result<i64, StoreError> {
@@ -43,10 +41,10 @@ impl WriteTxn<'_> {
             "SELECT institution_id FROM institutions
              WHERE upstream_id = :upstream_id AND aggregator = (SELECT aggregator FROM sources WHERE source_id = :source_id)",
         )?;
-        Ok(select.query_row(
-            named_params! { ":source_id": source_id, ":upstream_id": institution.upstream_id },
-            |row| row.get(0),
-        )?)
+        Ok(select
+            .query_row(named_params! { ":source_id": source_id, ":upstream_id": institution.upstream_id }, |row| {
+                row.get(0)
+            })?)
     }
 
     /// Stores what an aggregator says about a link. A new one is due at once for its backfill.
@@ -54,12 +52,7 @@ impl WriteTxn<'_> {
     /// Shape: an access token that the answer does not carry leaves the stored one alone.
     pub fn put_link(&self, source_id: i64, new: &NewLink, now: Timestamp) -> Result<Upserted, StoreError> {
         let user_id = self.put_user(source_id, &new.user, now)?;
-        let institution_id = new
-            .link
-            .institution
-            .as_ref()
-            .map(|i| self.put_institution(source_id, i))
-            .transpose()?;
+        let institution_id = new.link.institution.as_ref().map(|i| self.put_institution(source_id, i)).transpose()?;
         let upstream_id = &new.link.upstream_id;
         let mut insert = self.txn.prepare_cached(
             "INSERT INTO links (source_id, user_id, institution_id, upstream_id, due_at, due_cause, first_seen_at)
@@ -73,10 +66,8 @@ impl WriteTxn<'_> {
         let mut select = self
             .txn
             .prepare_cached("SELECT link_id FROM links WHERE source_id = :source_id AND upstream_id = :upstream_id")?;
-        let link_id: i64 = select.query_row(
-            named_params! { ":source_id": source_id, ":upstream_id": upstream_id },
-            |row| row.get(0),
-        )?;
+        let link_id: i64 = select
+            .query_row(named_params! { ":source_id": source_id, ":upstream_id": upstream_id }, |row| row.get(0))?;
         if !is_new {
             let mut update = self.txn.prepare_cached(
                 "UPDATE links SET institution_id = coalesce(:institution_id, institution_id), user_id = :user_id
@@ -100,32 +91,14 @@ impl WriteTxn<'_> {
     }
 
     fn set_access_token(&self, link_id: i64, token: &Secret) -> Result<(), StoreError> {
-        let place = Place {
-            table: "links",
-            column: "access_token_sealed",
-            row_id: link_id,
-        };
-        let sealed_error = |source| StoreError::Sealed {
-            table: "links",
-            column: "access_token_sealed",
-            row_id: link_id,
-            source,
-        };
-        if self
-            .link_state(link_id)?
-            .access_token
-            .is_some_and(|t| t.expose() == token.expose())
-        {
+        let place = Place { table: "links", column: "access_token_sealed", row_id: link_id };
+        let sealed_error =
+            |source| StoreError::Sealed { table: "links", column: "access_token_sealed", row_id: link_id, source };
+        if self.link_state(link_id)?.access_token.is_some_and(|t| t.expose() == token.expose()) {
             return Ok(());
         }
-        let sealed = self
-            .sealer
-            .seal(place, token.expose().as_bytes())
-            .map_err(sealed_error)?;
-        self.txn.execute(
-            "UPDATE links SET access_token_sealed = ?1 WHERE link_id = ?2",
-            params![sealed, link_id],
-        )?;
+        let sealed = self.sealer.seal(place, token.expose().as_bytes()).map_err(sealed_error)?;
+        self.txn.execute("UPDATE links SET access_token_sealed = ?1 WHERE link_id = ?2", params![sealed, link_id])?;
         Ok(())
     }
 
@@ -181,10 +154,7 @@ impl WriteTxn<'_> {
         } else {
             "UPDATE links SET paused_at = NULL, due_at = min(due_at, :now) WHERE link_id = :link_id AND paused_at IS NOT NULL"
         };
-        Ok(self
-            .txn
-            .execute(sql, named_params! { ":now": ms(now), ":link_id": link_id })?
-            == 1)
+        Ok(self.txn.execute(sql, named_params! { ":now": ms(now), ":link_id": link_id })? == 1)
     }
 
     /// Makes a link due now for `cause`: `person` or `webhook`.
@@ -205,9 +175,8 @@ impl WriteTxn<'_> {
 
     /// Sets what comes next for a link.
     pub fn set_next(&self, link_id: i64, phase: Phase, due_at: Timestamp) -> Result<(), StoreError> {
-        let mut update = self
-            .txn
-            .prepare_cached("UPDATE links SET phase = :phase, due_at = :due_at WHERE link_id = :link_id")?;
+        let mut update =
+            self.txn.prepare_cached("UPDATE links SET phase = :phase, due_at = :due_at WHERE link_id = :link_id")?;
         update.execute(named_params! { ":phase": phase.as_str(), ":due_at": ms(due_at), ":link_id": link_id })?;
         Ok(())
     }
@@ -257,10 +226,9 @@ impl WriteTxn<'_> {
             "SELECT link_id, upstream_id FROM links
              WHERE source_id = :source_id AND due_at > :latest AND removed_at IS NULL",
         )?;
-        let rows = select.query_map(
-            named_params! { ":source_id": source_id, ":latest": ms(latest) },
-            |row| Ok((row.get("link_id")?, row.get("upstream_id")?)),
-        )?;
+        let rows = select.query_map(named_params! { ":source_id": source_id, ":latest": ms(latest) }, |row| {
+            Ok((row.get("link_id")?, row.get("upstream_id")?))
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }

@@ -41,28 +41,17 @@ fn record((id, external_id, status, amount_minor, day, description): Words<'_>) 
 }
 
 fn stored(transaction_id: i64, words: Words<'_>) -> StoredRow {
-    StoredRow {
-        transaction_id,
-        record: record(words),
-        removed_at: None,
-    }
+    StoredRow { transaction_id, record: record(words), removed_at: None }
 }
 
 fn held(words: &[Words<'_>]) -> Vec<Held> {
-    let one = |words: &Words<'_>| Held {
-        record: record(*words),
-        account_id: 1,
-        former_owner: None,
-    };
+    let one = |words: &Words<'_>| Held { record: record(*words), account_id: 1, former_owner: None };
     words.iter().map(one).collect()
 }
 
 /// Gone rows with the ids 10, 11, 12 and so on.
 fn gone(words: &[Words<'_>]) -> Vec<Gone> {
-    let one = |(id, words): (i64, &Words<'_>)| Gone {
-        row: stored(id, *words),
-        account_id: 1,
-    };
+    let one = |(id, words): (i64, &Words<'_>)| Gone { row: stored(id, *words), account_id: 1 };
     (10..).zip(words).map(one).collect()
 }
 
@@ -88,25 +77,12 @@ fn rows_are_matched_by_the_first_rule_that_is_sure() {
         ),
         (
             "an external id that comes twice says nothing",
-            vec![
-                ("n", Some("k"), POSTED, -1, 1, "A"),
-                ("m", Some("k"), POSTED, -2, 1, "B"),
-            ],
+            vec![("n", Some("k"), POSTED, -1, 1, "A"), ("m", Some("k"), POSTED, -2, 1, "B")],
             vec![("o", Some("k"), POSTED, -3, 1, "C")],
             vec![],
         ),
-        (
-            "identical",
-            vec![tea("n", POSTED, 2)],
-            vec![tea("o", POSTED, 2)],
-            vec![(0, 10, Identical)],
-        ),
-        (
-            "another day",
-            vec![tea("n", POSTED, 3)],
-            vec![tea("o", POSTED, 2)],
-            vec![],
-        ),
+        ("identical", vec![tea("n", POSTED, 2)], vec![tea("o", POSTED, 2)], vec![(0, 10, Identical)]),
+        ("another day", vec![tea("n", POSTED, 3)], vec![tea("o", POSTED, 2)], vec![]),
         (
             "two of a kind, both new",
             vec![tea("n", POSTED, 2), tea("m", POSTED, 2)],
@@ -122,10 +98,7 @@ fn rows_are_matched_by_the_first_rule_that_is_sure() {
         (
             "external ids new too, fewer than went",
             vec![("n", Some("k2"), POSTED, -450, 2, "TEA")],
-            vec![
-                ("o", Some("k1"), POSTED, -450, 2, "TEA"),
-                ("p", Some("k0"), POSTED, -450, 2, "TEA"),
-            ],
+            vec![("o", Some("k1"), POSTED, -450, 2, "TEA"), ("p", Some("k0"), POSTED, -450, 2, "TEA")],
             vec![],
         ),
         (
@@ -134,30 +107,10 @@ fn rows_are_matched_by_the_first_rule_that_is_sure() {
             vec![tea("o", PENDING, 2)],
             vec![(0, 10, PostedLikePending)],
         ),
-        (
-            "too late",
-            vec![tea("n", POSTED, 10)],
-            vec![tea("o", PENDING, 2)],
-            vec![],
-        ),
-        (
-            "a posted row is no pending one",
-            vec![tea("n", PENDING, 4)],
-            vec![tea("o", POSTED, 2)],
-            vec![],
-        ),
-        (
-            "two candidates went",
-            vec![tea("n", POSTED, 4)],
-            vec![tea("o", PENDING, 2), tea("p", PENDING, 3)],
-            vec![],
-        ),
-        (
-            "two candidates came",
-            vec![tea("n", POSTED, 4), tea("m", POSTED, 5)],
-            vec![tea("o", PENDING, 2)],
-            vec![],
-        ),
+        ("too late", vec![tea("n", POSTED, 10)], vec![tea("o", PENDING, 2)], vec![]),
+        ("a posted row is no pending one", vec![tea("n", PENDING, 4)], vec![tea("o", POSTED, 2)], vec![]),
+        ("two candidates went", vec![tea("n", POSTED, 4)], vec![tea("o", PENDING, 2), tea("p", PENDING, 3)], vec![]),
+        ("two candidates came", vec![tea("n", POSTED, 4), tea("m", POSTED, 5)], vec![tea("o", PENDING, 2)], vec![]),
         (
             "two of a kind went, two of a kind came",
             vec![tea("n", POSTED, 4), tea("m", POSTED, 4)],
@@ -190,11 +143,7 @@ fn a_former_id_goes_before_every_other_rule_and_other_accounts_never_match() {
     came[0].former_owner = Some(11);
     assert_eq!(match_held(&came, &went), [(0, 11, AliasRule::FormerId)]);
     came[0].former_owner = Some(99);
-    assert_eq!(
-        match_held(&came, &went),
-        [(0, 10, AliasRule::Identical)],
-        "its former owner is still there"
-    );
+    assert_eq!(match_held(&came, &went), [(0, 10, AliasRule::Identical)], "its former owner is still there");
     came[0].account_id = 2;
     assert_eq!(match_held(&came, &went), []);
 }
@@ -225,10 +174,7 @@ fn a_change_names_what_differs_and_nothing_else() {
     assert_eq!(change_between(&stored(1, tea), &record(tea)), None);
     let posted = change_between(&stored(1, tea), &record(("a", None, POSTED, -450, 2, "TEA"))).expect("a change");
     assert_eq!(posted.kind, "posted");
-    assert_eq!(
-        (posted.before.as_str(), posted.after.as_str()),
-        (r#"{"status":"pending"}"#, r#"{"status":"posted"}"#)
-    );
+    assert_eq!((posted.before.as_str(), posted.after.as_str()), (r#"{"status":"pending"}"#, r#"{"status":"posted"}"#));
     let edited = change_between(&stored(1, tea), &record(("b", None, PENDING, -500, 2, "TEA"))).expect("a change");
     assert_eq!(edited.kind, "updated");
     assert_eq!(edited.before, r#"{"amount_minor":-450,"upstream_id":"a"}"#);
@@ -240,13 +186,7 @@ fn a_change_names_what_differs_and_nothing_else() {
 }
 
 fn any_words() -> impl Strategy<Value = (Option<u8>, bool, i64, i8, u8)> {
-    (
-        proptest::option::of(0_u8..3),
-        any::<bool>(),
-        -2_i64..2,
-        1_i8..4,
-        0_u8..2,
-    )
+    (proptest::option::of(0_u8..3), any::<bool>(), -2_i64..2, 1_i8..4, 0_u8..2)
 }
 
 proptest! {

@@ -26,9 +26,7 @@ fn read(changes: &Value) -> TransactionRecord {
 }
 
 fn refused(changes: &Value) -> RejectedRow {
-    transaction(&raw(&row_with(changes)))
-        .err()
-        .unwrap_or_else(|| panic!("{changes} was taken"))
+    transaction(&raw(&row_with(changes))).err().unwrap_or_else(|| panic!("{changes} was taken"))
 }
 
 fn without(field: &str) -> Box<RawValue> {
@@ -48,14 +46,8 @@ fn amounts_are_read_from_texts_and_numbers_and_signed_by_type() {
         (json!({"amount": "5.1000", "type": "CREDIT"}), 510),
         (json!({"amount": "-5.00", "type": "DEBIT"}), -500),
         (json!({"amount": "0", "type": "CREDIT"}), 0),
-        (
-            json!({"amount": "1200", "type": "CREDIT", "currency_code": "JPY"}),
-            1_200,
-        ),
-        (
-            json!({"amount": "1.234", "type": "CREDIT", "currency_code": "KWD"}),
-            1_234,
-        ),
+        (json!({"amount": "1200", "type": "CREDIT", "currency_code": "JPY"}), 1_200),
+        (json!({"amount": "1.234", "type": "CREDIT", "currency_code": "KWD"}), 1_234),
         (json!({"amount": "1.20", "type": "CREDIT", "currency_code": "eur"}), 120),
     ];
     for (changes, expected) in cases {
@@ -82,10 +74,7 @@ fn money_that_cannot_be_told_is_set_aside_with_what_can() {
     for changes in cases {
         let row = refused(&changes);
         assert_eq!(row.upstream_id.as_deref(), Some("a1"), "{changes}");
-        assert_eq!(
-            row.transacted_at,
-            Some("2026-03-01T10:00:00Z".parse().expect("an instant"))
-        );
+        assert_eq!(row.transacted_at, Some("2026-03-01T10:00:00Z".parse().expect("an instant")));
         assert!(!row.reason.is_empty());
     }
 }
@@ -104,15 +93,7 @@ fn what_names_a_row_must_be_there() {
 
 #[test]
 fn everything_else_may_be_missing() {
-    for field in [
-        "status",
-        "posted_at",
-        "transacted_at",
-        "description",
-        "memo",
-        "categories",
-        "location",
-    ] {
+    for field in ["status", "posted_at", "transacted_at", "description", "memo", "categories", "location"] {
         assert!(transaction(&without(field)).is_ok(), "{field}");
     }
     assert_eq!(read(&json!({"description": null})).description, "");
@@ -171,13 +152,7 @@ fn codes_and_coordinates_come_as_numbers_or_texts() {
         let place = (row.latitude.as_deref(), row.longitude.as_deref());
         assert_eq!(place, (Some("37.7749"), Some("-122.4194")), "{location}");
     }
-    for location in [
-        json!(null),
-        json!({"latitude": null, "longitude": null}),
-        json!({}),
-        json!("here"),
-        json!([]),
-    ] {
+    for location in [json!(null), json!({"latitude": null, "longitude": null}), json!({}), json!("here"), json!([])] {
         let row = read(&json!({ "location": location }));
         assert_eq!((row.latitude, row.longitude), (None, None), "{location}");
     }
@@ -196,11 +171,7 @@ fn instants_come_in_both_styles_with_up_to_six_digits() {
     ];
     for (text, milliseconds) in cases {
         let row = read(&json!({ "transacted_at": text }));
-        assert_eq!(
-            row.transacted_at.as_millisecond(),
-            1_772_359_200_000 + milliseconds,
-            "{text}"
-        );
+        assert_eq!(row.transacted_at.as_millisecond(), 1_772_359_200_000 + milliseconds, "{text}");
     }
     let row = read(&json!({"transacted_at": "2026-03-01"}));
     assert_eq!(row.transacted_at.to_string(), "2026-03-01T00:00:00Z");
@@ -249,11 +220,7 @@ fn categories_are_a_list_a_text_or_nothing() {
         (json!({"name": "Travel"}), None),
     ];
     for (categories, expected) in cases {
-        assert_eq!(
-            read(&json!({ "categories": categories })).category.as_deref(),
-            expected,
-            "{categories}"
-        );
+        assert_eq!(read(&json!({ "categories": categories })).category.as_deref(), expected, "{categories}");
     }
 }
 
@@ -270,15 +237,8 @@ fn the_content_hash_ignores_when_upstream_looked_and_nothing_else() {
     let hash = |changes: &Value| read(changes).content_hash;
     let first = hash(&json!({"updated_at": "2026-03-01T10:00:00Z"}));
     assert_eq!(first, hash(&json!({"updated_at": "2026-03-09T18:30:00.123456+00:00"})));
-    assert_ne!(
-        first,
-        hash(&json!({"updated_at": "2026-03-01T10:00:00Z", "is_new_field": true}))
-    );
-    for changes in [
-        json!({"amount": "12.35"}),
-        json!({"description": "TEE"}),
-        json!({"posted_at": null}),
-    ] {
+    assert_ne!(first, hash(&json!({"updated_at": "2026-03-01T10:00:00Z", "is_new_field": true})));
+    for changes in [json!({"amount": "12.35"}), json!({"description": "TEE"}), json!({"posted_at": null})] {
         assert_ne!(hash(&json!({})), hash(&changes), "{changes}");
     }
 }
@@ -293,11 +253,7 @@ fn balances_are_an_object_an_array_or_nothing() {
     for shape in [balances.clone(), json!([balances])] {
         let account = account_of(&json!({"id": "acc", "balances": shape}));
         let balance = account.balance.expect("a balance");
-        let figures = (
-            balance.current_minor,
-            balance.available_minor,
-            balance.credit_limit_minor,
-        );
+        let figures = (balance.current_minor, balance.available_minor, balance.credit_limit_minor);
         assert_eq!(figures, (Some(1_050), Some(950), None), "{shape}");
     }
     for shape in [
@@ -308,11 +264,7 @@ fn balances_are_an_object_an_array_or_nothing() {
         json!({"balance": "10.50"}),
         json!("much"),
     ] {
-        assert_eq!(
-            account_of(&json!({"id": "acc", "balances": shape})).balance,
-            None,
-            "{shape}"
-        );
+        assert_eq!(account_of(&json!({"id": "acc", "balances": shape})).balance, None, "{shape}");
     }
 }
 
@@ -321,10 +273,7 @@ fn an_account_without_an_id_is_none_and_an_empty_text_is_nothing() {
     assert!(account(&raw(&json!({"type": "CHECKING"}))).is_none());
     let account =
         account_of(&json!({"id": "acc", "type": "CREDIT_CARD", "subtype": "", "nickname": "  ", "mask": "0042"}));
-    assert_eq!(
-        (account.kind.as_deref(), account.subtype, account.name),
-        (Some("CREDIT_CARD"), None, None)
-    );
+    assert_eq!((account.kind.as_deref(), account.subtype, account.name), (Some("CREDIT_CARD"), None, None));
     assert_eq!(account.mask.as_deref(), Some("0042"));
     assert_eq!((account.is_open, account.numbers), (None, None));
 }
@@ -343,13 +292,7 @@ fn account_numbers_come_by_network_and_are_never_kept_in_the_json() {
     let text = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose().to_owned());
     assert_eq!(text(&numbers[0].account_number).as_deref(), Some("123456789"));
     assert_eq!((numbers[0].is_tokenized, numbers[1].is_tokenized), (Some(false), None));
-    assert_eq!(
-        (
-            text(&numbers[1].account_number).as_deref(),
-            text(&numbers[1].routing_number)
-        ),
-        (Some("987"), None)
-    );
+    assert_eq!((text(&numbers[1].account_number).as_deref(), text(&numbers[1].routing_number)), (Some("987"), None));
 }
 
 #[test]
@@ -367,10 +310,7 @@ fn only_links_that_hold_bank_data_are_links() {
     let cases = [
         (json!({"id": "l1", "data_source": "financial_accounts"}), true),
         (json!({"id": "l1", "data_source": "payroll"}), false),
-        (
-            json!({"id": "l1", "data_source": "insurance", "allowed_products": ["transactions"]}),
-            false,
-        ),
+        (json!({"id": "l1", "data_source": "insurance", "allowed_products": ["transactions"]}), false),
         (json!({"id": "l1", "allowed_products": ["income", "employment"]}), false),
         (json!({"id": "l1", "allowed_products": ["assets"]}), true),
         (json!({"id": "l1"}), true),
@@ -388,10 +328,7 @@ fn a_links_provider_and_end_are_read_where_they_stand() {
     })))
     .expect("a link");
     let institution = record.institution.expect("a bank");
-    assert_eq!(
-        (institution.upstream_id.as_str(), institution.name.as_deref()),
-        ("chase", Some("Chase"))
-    );
+    assert_eq!((institution.upstream_id.as_str(), institution.name.as_deref()), ("chase", Some("Chase")));
     assert!(record.is_removed);
     let older = link(&raw(&json!({"id": "l1", "provider_id": "chase", "deleted_at": null}))).expect("a link");
     assert_eq!(older.institution.expect("a bank").upstream_id, "chase");
@@ -431,10 +368,7 @@ fn a_page_needs_its_list_and_nothing_else() {
         serde_json::from_str::<wire::TransactionsPage<'_>>(&value.to_string())
             .map(|p| (p.count.text(), p.next.text().is_some(), p.transactions.len()))
     };
-    assert!(
-        page(&json!({"count": 0, "next": null})).is_err(),
-        "no list is no empty list"
-    );
+    assert!(page(&json!({"count": 0, "next": null})).is_err(), "no list is no empty list");
     assert!(page(&json!({"transactions": null})).is_err());
     assert_eq!(page(&json!({"transactions": []})).expect("a page"), (None, false, 0));
     let counted = page(&json!({"count": "100", "next": "/v1/link/1/transactions/?page=2", "transactions": [{}]}));
