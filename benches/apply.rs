@@ -64,7 +64,7 @@ async fn fill(rows: usize) {
     let links_per_step = STEP_ROWS / LINK_ROWS;
     let mut totals = (Duration::ZERO, Duration::ZERO);
     let mut again = Duration::ZERO;
-    let mut speeds = Vec::new();
+    let (mut speeds, mut ceilings) = (Vec::new(), Vec::new());
     for step in 0..rows / STEP_ROWS {
         let links = step * links_per_step..(step + 1) * links_per_step;
         let (mut took, mut bare_took) = (Duration::ZERO, Duration::ZERO);
@@ -79,6 +79,7 @@ async fn fill(rows: usize) {
         }
         let (speed, ceiling) = (per_second(STEP_ROWS as u64, took), per_second(STEP_ROWS as u64, bare_took));
         speeds.push(speed);
+        ceilings.push(ceiling);
         table.row(&line(
             &format!("{} to {}", grouped((step * STEP_ROWS) as u64), grouped(((step + 1) * STEP_ROWS) as u64)),
             speed,
@@ -98,18 +99,23 @@ async fn fill(rows: usize) {
         format!("{TARGET_PERCENT} %"),
         verdict(percent(speed, ceiling) >= TARGET_PERCENT),
     ]);
-    let middle = speeds.len() / 2;
-    let (first_half, second_half) = speeds.split_at_mut(middle);
-    let flatness = percent(median(second_half), median(first_half));
+    let flatness = second_half_of_first(&mut speeds);
     table.row(&[
         "second half / first".to_owned(),
-        String::new(),
-        String::new(),
         format!("{flatness} %"),
+        format!("{} %", second_half_of_first(&mut ceilings)),
+        String::new(),
         format!("{TARGET_FLAT_PERCENT} %"),
         verdict(flatness >= TARGET_FLAT_PERCENT),
     ]);
     table.row(&["the same again".to_owned(), grouped(per_second(STEP_ROWS as u64, again))]);
+}
+
+/// The median speed of the second half of the steps, in percent of that of the first half.
+fn second_half_of_first(speeds: &mut [u64]) -> u64 {
+    let middle = speeds.len() / 2;
+    let (first, second) = speeds.split_at_mut(middle);
+    percent(median(second), median(first))
 }
 
 /// The speed of the middle step; zero without any.
