@@ -31,7 +31,7 @@ use crate::store::{Cursor, LinkState, Outcome, Phase, Store, StoreError, SyncCou
 
 pub use apply::Walk;
 pub use discover::Discovered;
-pub use outcome::CREDENTIALS_REST;
+pub use outcome::{CREDENTIALS_REFUSED, CREDENTIALS_REST};
 
 /// One configured source as the engine works with it.
 pub struct Source {

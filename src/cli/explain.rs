@@ -11,6 +11,7 @@ use super::{Exit, output};
 use crate::limits::refreshes::{self, REFRESH_WINDOW, RefreshPolicy};
 use crate::model::{Attention, Cause};
 use crate::store::{Access, LinkDetail, Phase, SourceRow, SyncRow};
+use crate::sync::CREDENTIALS_REFUSED;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -145,8 +146,14 @@ fn reasons(
     if !daemon_runs {
         reasons.push(Reason::new("no daemon is running", None, "start it: systemctl start passbook, or passbook run"));
     }
-    if let Some(until) = source.and_then(|s| s.hold_until).filter(|until| *until > now) {
-        reasons.push(Reason::new("the aggregator holds the whole source", Some(until), "nothing: it lifts by itself"));
+    if let Some((source, until)) = source.and_then(|s| Some((s, s.hold_until.filter(|until| *until > now)?))) {
+        let reason = source.hold_reason.as_deref().unwrap_or("a limit");
+        let remedy = if reason == CREDENTIALS_REFUSED {
+            "check client_id and access_secret: passbook check --online"
+        } else {
+            "nothing: it lifts by itself"
+        };
+        reasons.push(Reason::new(format!("the whole source rests: {reason}"), Some(until), remedy));
     }
     if let Some(until) = detail.hold_until.filter(|until| *until > now) {
         let reason = detail.hold_reason.clone().unwrap_or_else(|| "a limit".to_owned());

@@ -39,8 +39,10 @@ pub struct SourceRow {
     pub discovered_at: Option<Timestamp>,
     /// Failed listings since then.
     pub discover_failures: u32,
-    /// No request before this instant: the aggregator throttled us.
+    /// No request before this instant.
     pub hold_until: Option<Timestamp>,
+    /// Why: `request limit` or `credentials refused`.
+    pub hold_reason: Option<String>,
 }
 
 fn source_row(row: &Row<'_>) -> rusqlite::Result<SourceRow> {
@@ -51,6 +53,7 @@ fn source_row(row: &Row<'_>) -> rusqlite::Result<SourceRow> {
         discovered_at: row.get::<_, Option<i64>>("discovered_at")?.map(instant),
         discover_failures: row.get("discover_failures")?,
         hold_until: row.get::<_, Option<i64>>("hold_until")?.map(instant),
+        hold_reason: row.get("hold_reason")?,
     })
 }
 
@@ -58,7 +61,7 @@ impl ReadTxn<'_> {
     /// The source named `name`; `None` if it was never configured.
     pub fn source(&self, name: &str) -> Result<Option<SourceRow>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT source_id, name, discover_due_at, discovered_at, discover_failures, hold_until
+            "SELECT source_id, name, discover_due_at, discovered_at, discover_failures, hold_until, hold_reason
              FROM sources WHERE name = :name",
         )?;
         Ok(select.query_row(named_params! { ":name": name }, source_row).optional()?)

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::outcome::CREDENTIALS_REST;
+use super::outcome::{CREDENTIALS_REFUSED, CREDENTIALS_REST};
 use super::{Engine, Source, Stop};
 use crate::aggregator::{CallContext, CallError, ListedUser, PageToken};
 use crate::limits::requests::Lane;
@@ -70,7 +70,7 @@ impl Engine {
         let (next, hold, is_failure) = match &stop {
             Stop::Call(CallError::RateLimited { until }) => (*until, Some((*until, "request limit")), false),
             Stop::Call(CallError::Unauthorized(_)) => {
-                (later(CREDENTIALS_REST), Some((later(CREDENTIALS_REST), "credentials refused")), true)
+                (later(CREDENTIALS_REST), Some((later(CREDENTIALS_REST), CREDENTIALS_REFUSED)), true)
             }
             Stop::Call(_)
             | Stop::Store(_)

@@ -9,6 +9,8 @@ use crate::store::{Outcome, Phase, RemovedBy, StoreError, SyncEnd};
 
 /// How long a source rests after the aggregator refused its credentials: a person must change them.
 pub const CREDENTIALS_REST: SignedDuration = SignedDuration::from_mins(5);
+/// Why a source rests whose credentials were refused, as the store and `explain` say it.
+pub const CREDENTIALS_REFUSED: &str = "credentials refused";
 /// When a list that would not hold still is read again.
 const RESTLESS_RETRY: SignedDuration = SignedDuration::from_mins(10);
 /// When a list that stands still and does not add up is read again: reading it at once would only cost requests.
@@ -139,7 +141,7 @@ impl Trip<'_> {
         let source_id = self.link.source_id;
         let now = self.now();
         let until = now.saturating_add(CREDENTIALS_REST).unwrap_or(now);
-        self.store().write(move |txn| txn.hold_source(source_id, until, "credentials refused")).await?;
+        self.store().write(move |txn| txn.hold_source(source_id, until, CREDENTIALS_REFUSED)).await?;
         self.fail(message).await
     }
 

@@ -62,7 +62,6 @@ const POSTED: Status = Status::Posted;
 type Case<'a> = (&'a str, Vec<Words<'a>>, Vec<Words<'a>>, Vec<(usize, i64, AliasRule)>);
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn rows_are_matched_by_the_first_rule_that_is_sure() {
     use AliasRule::{ExternalId, Identical, PostedLikePending};
     let tea = |id, status, day| (id, None, status, -450, day, "TEA HOUSE 12");
