@@ -115,7 +115,7 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
         Order::Pause { link } => {
             let id = find(engine, &link).await?;
             let changed = engine.store().write(move |txn| txn.set_paused(id, true, now)).await?;
-            Ok(done(id, if changed { "paused" } else { "was paused already" }))
+            Ok(done(id, if changed { "paused" } else { "was paused or removed already" }))
         }
         Order::Resume { link } => {
             let id = find(engine, &link).await?;
@@ -127,8 +127,9 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
         }
         Order::Remove { link } => {
             let id = find(engine, &link).await?;
-            engine.store().write(move |txn| txn.remove_link(id, RemovedBy::Operator, now)).await?;
-            Ok(done(id, "removed; its history stays. It still exists at the aggregator"))
+            let changed = engine.store().write(move |txn| txn.remove_link(id, RemovedBy::Operator, now)).await?;
+            let word = "removed; its history stays, and it still exists at the aggregator";
+            Ok(done(id, if changed { word } else { "was removed already" }))
         }
         Order::Add { source, user, link } => add(engine, source, user, link).await,
         Order::Discover => {

@@ -178,13 +178,14 @@ impl Engine {
             };
             if is_gone {
                 let now = self.clock.now();
-                self.store
+                let changed = self
+                    .store
                     .write(move |txn| match txn.link_by_upstream_id(&upstream_id)? {
                         Some(link_id) => txn.remove_link(link_id, RemovedBy::Aggregator, now),
-                        None => Ok(()),
+                        None => Ok(false),
                     })
                     .await?;
-                removed += 1;
+                removed += u32::from(changed);
             }
         }
         Ok(removed)

@@ -123,14 +123,16 @@ impl WriteTxn<'_> {
     }
 
     /// Notes that the link is gone, at the aggregator or by an operator's decision; its history stays.
-    pub fn remove_link(&self, link_id: i64, by: RemovedBy, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+    ///
+    /// Shape: whether that changed anything.
+    pub fn remove_link(&self, link_id: i64, by: RemovedBy, now: Timestamp) -> Result<bool, StoreError> {
+        let changed = self.txn.execute(
             "UPDATE links SET removed_at = :now, removed_by = :by, phase = 'idle', sync_id = NULL, hold_until = NULL,
                     hold_reason = NULL
              WHERE link_id = :link_id AND removed_at IS NULL",
             named_params! { ":now": ms(now), ":by": by.as_str(), ":link_id": link_id },
         )?;
-        Ok(())
+        Ok(changed == 1)
     }
 
     /// Takes back a removal made by `by`: the aggregator shows the link again, or the operator wants it back.
@@ -150,7 +152,7 @@ impl WriteTxn<'_> {
     /// Shape: whether that changed anything.
     pub fn set_paused(&self, link_id: i64, paused: bool, now: Timestamp) -> Result<bool, StoreError> {
         let sql = if paused {
-            "UPDATE links SET paused_at = :now WHERE link_id = :link_id AND paused_at IS NULL"
+            "UPDATE links SET paused_at = :now WHERE link_id = :link_id AND paused_at IS NULL AND removed_at IS NULL"
         } else {
             "UPDATE links SET paused_at = NULL, due_at = min(due_at, :now) WHERE link_id = :link_id AND paused_at IS NOT NULL"
         };
