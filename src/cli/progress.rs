@@ -75,6 +75,7 @@ pub(super) async fn watch(mut events: mpsc::UnboundedReceiver<Event>, total: u64
     if io::stderr().is_terminal() {
         let template = "{bar:32} {pos}/{len} links  {msg}  {elapsed}";
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message("looking for links");
         bar.enable_steady_tick(Duration::from_millis(200));
     } else {
         bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
