@@ -38,7 +38,7 @@ pub use query::QueryAnswer;
 pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};
 pub use report::{HealthRow, SourceReport, SyncRow};
 pub use sources::{SourceRow, SourceSettings};
-pub use syncs::{Outcome, SyncCounts, SyncEnd};
+pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
 pub use transactions::{AliasRule, Cursor, KnownRow, PageWriter, RowWrite, StoredRow};
 pub use usage::UsageRow;
 pub use verify::{Finding, VerifyReport};

@@ -101,7 +101,7 @@ pub struct SyncReport {
     pub outcome: Outcome,
     /// What went wrong and what to do.
     pub error: Option<String>,
-    /// What it wrote in its last step.
+    /// What all its steps did.
     pub counts: SyncCounts,
     /// When the link is due next.
     pub next_due_at: Timestamp,
@@ -126,7 +126,6 @@ struct Trip<'a> {
     sync_id: i64,
     is_full: bool,
     began: Timestamp,
-    counts: SyncCounts,
     /// What became of the refresh, to be stored with the next commit.
     refreshed: Option<String>,
     /// The account numbers were read, or refused, in this step.
@@ -246,7 +245,6 @@ impl Engine {
             cursor,
             context: CallContext::new(lane),
             began,
-            counts: SyncCounts::default(),
             refreshed: None,
             numbers_checked: false,
         }))

@@ -1,9 +1,9 @@
 //! Syncs: one row per attempt, and what its end means for the link.
 
 use jiff::Timestamp;
-use rusqlite::named_params;
+use rusqlite::{Row, named_params};
 
-use super::{Phase, StoreError, WriteTxn, ms};
+use super::{Phase, StoreError, WriteTxn, instant, ms};
 use crate::model::Cause;
 
 /// How a sync ended. Only `attention` and `failed` ask for a person.
@@ -98,6 +98,15 @@ pub struct SyncEnd {
     pub reconcile_due_at: Option<Timestamp>,
 }
 
+/// A sync that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedSync {
+    /// Its start.
+    pub started_at: Timestamp,
+    /// What all its steps did.
+    pub counts: SyncCounts,
+}
+
 impl WriteTxn<'_> {
     /// Opens a sync of a link and returns its id. A sync that a crash left open is closed as failed.
     pub fn begin_sync(&self, link_id: i64, cause: Cause, is_full: bool, now: Timestamp) -> Result<i64, StoreError> {
@@ -145,20 +154,25 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
-    /// Closes a sync and says what comes next. An open deferred one (next phase not idle) stays open.
+    /// Closes a sync, says what comes next for its link, and returns what all its steps did together.
     ///
     /// A success clears every trace of failure; a deferral leaves the failures as they are; a failure or an attention
     /// leaves the last success as it is.
-    pub fn end_sync(&self, link_id: i64, sync_id: i64, end: &SyncEnd, now: Timestamp) -> Result<(), StoreError> {
+    pub fn end_sync(&self, link_id: i64, sync_id: i64, end: &SyncEnd, now: Timestamp) -> Result<EndedSync, StoreError> {
         let mut close = self.txn.prepare_cached(
             "UPDATE syncs SET outcome = :outcome, finished_at = :now, error = :error, deferred_until = :until
-             WHERE sync_id = :sync_id",
+             WHERE sync_id = :sync_id
+             RETURNING started_at, requests, pages, rows_seen, rows_added, rows_updated, rows_posted, rows_removed,
+                 rows_restored, rows_rejected",
         )?;
         let (until, reason) = end.hold.clone().unzip();
-        close.execute(named_params! {
-            ":outcome": end.outcome.as_str(), ":now": ms(now), ":error": end.error, ":until": until.map(ms),
-            ":sync_id": sync_id,
-        })?;
+        let ended = close.query_row(
+            named_params! {
+                ":outcome": end.outcome.as_str(), ":now": ms(now), ":error": end.error, ":until": until.map(ms),
+                ":sync_id": sync_id,
+            },
+            ended_sync,
+        )?;
         let mut update = self.txn.prepare_cached(
             "UPDATE links SET
                  sync_id = NULL, phase = :phase, due_at = iif(asked_cause IS NULL, :due_at, :now),
@@ -178,6 +192,23 @@ impl WriteTxn<'_> {
             ":is_fresh": end.is_fresh, ":reconcile_due_at": end.reconcile_due_at.map(ms), ":now": ms(now), ":error": end.error,
             ":link_id": link_id,
         })?;
-        Ok(())
+        Ok(ended)
     }
+}
+
+fn ended_sync(row: &Row<'_>) -> rusqlite::Result<EndedSync> {
+    Ok(EndedSync {
+        started_at: instant(row.get("started_at")?),
+        counts: SyncCounts {
+            requests: row.get("requests")?,
+            pages: row.get("pages")?,
+            rows_seen: row.get("rows_seen")?,
+            rows_added: row.get("rows_added")?,
+            rows_updated: row.get("rows_updated")?,
+            rows_posted: row.get("rows_posted")?,
+            rows_removed: row.get("rows_removed")?,
+            rows_restored: row.get("rows_restored")?,
+            rows_rejected: row.get("rows_rejected")?,
+        },
+    })
 }

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Step, Stop, SyncReport, Trip};
 use crate::aggregator::CallError;
 use crate::model::{Attention, Cause};
-use crate::store::{Outcome, Phase, RemovedBy, StoreError, SyncEnd};
+use crate::store::{EndedSync, Outcome, Phase, RemovedBy, StoreError, SyncEnd};
 
 /// How long a source rests after the aggregator refused its credentials: a person must change them.
 pub const CREDENTIALS_REST: SignedDuration = SignedDuration::from_mins(5);
@@ -194,20 +194,20 @@ impl Trip<'_> {
     async fn end(&mut self, end: SyncEnd) -> Result<Step, StoreError> {
         let (link_id, sync_id, now, requests) = (self.link.link_id, self.sync_id, self.now(), self.requests());
         let stored = end.clone();
-        self.store()
+        let ended = self
+            .store()
             .write(move |txn| {
                 txn.count_sync(sync_id, &requests)?;
                 txn.end_sync(link_id, sync_id, &stored, now)
             })
             .await?;
-        self.counts.add(&requests);
-        Ok(self.report(&end))
+        Ok(self.report(&end, ended))
     }
 
     /// The one line a sync leaves in the log.
-    pub(super) fn report(&self, end: &SyncEnd) -> Step {
-        let c = &self.counts;
-        let duration_ms = self.now().duration_since(self.began).as_millis();
+    pub(super) fn report(&self, end: &SyncEnd, ended: EndedSync) -> Step {
+        let c = ended.counts;
+        let duration_ms = self.now().duration_since(ended.started_at).as_millis();
         let next_due_at = end.next_due_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let error = end.error.as_deref().unwrap_or_default();
         macro_rules! line {
@@ -232,7 +232,7 @@ impl Trip<'_> {
             sync_id: self.sync_id,
             outcome: end.outcome,
             error: end.error.clone(),
-            counts: self.counts,
+            counts: ended.counts,
             next_due_at: end.next_due_at,
         })
     }

@@ -6,7 +6,7 @@ use super::apply::Walk;
 use super::{Step, Stop, Trip};
 use crate::aggregator::{CallError, PageToken, Window};
 use crate::model::AccountRecord;
-use crate::store::{Phase, SyncCounts};
+use crate::store::Phase;
 
 /// How often a list that changes under our eyes is read before the sync gives up.
 const MAX_WALKS: u32 = 3;
@@ -125,17 +125,15 @@ impl Trip<'_> {
                 page.accounts = accounts;
             }
             let (sync_id, requests) = (self.sync_id, self.requests());
-            let (returned, counts) = self
+            walk = self
                 .store()
                 .write(move |txn| {
                     let mut counts = walk.apply_page(txn, &page)?;
                     counts.add(&requests);
                     txn.count_sync(sync_id, &counts)?;
-                    Ok((walk, counts))
+                    Ok(walk)
                 })
                 .await?;
-            walk = returned;
-            self.counts.add(&counts);
             if token.is_none() {
                 return Ok(walk);
             }
@@ -148,29 +146,26 @@ impl Trip<'_> {
         let now = self.now();
         let rejected = walk.rejected_rows();
         let mut end = self.end_of_complete_walk(rejected, now);
-        let (link_id, sync_id, so_far, requests) = (self.link.link_id, self.sync_id, self.counts, self.requests());
+        let (link_id, sync_id, requests) = (self.link.link_id, self.sync_id, self.requests());
         if self.is_full {
             end.reconcile_due_at = Some(self.source.next_reconcile_at(&self.link.upstream_id, now));
         }
         let stored = end.clone();
         let numbers_checked = self.numbers_checked;
-        let counts = self
+        let ended = self
             .store()
             .write(move |txn| {
-                let mut counts: SyncCounts = walk.finish(txn, &listed, now)?;
+                let mut counts = walk.finish(txn, &listed, now)?;
                 counts.add(&requests);
                 txn.count_sync(sync_id, &counts)?;
-                let mut total = so_far;
-                total.add(&counts);
-                txn.refresh_gained(link_id, total.rows_changed())?;
                 if numbers_checked {
                     txn.numbers_checked(link_id, now)?;
                 }
-                txn.end_sync(link_id, sync_id, &stored, now)?;
-                Ok(counts)
+                let ended = txn.end_sync(link_id, sync_id, &stored, now)?;
+                txn.refresh_gained(link_id, ended.counts.rows_changed())?;
+                Ok(ended)
             })
             .await?;
-        self.counts.add(&counts);
-        Ok(self.report(&end))
+        Ok(self.report(&end, ended))
     }
 }
