@@ -38,7 +38,7 @@ const FILES: [&str; 8] = [
     "truv.secret",
 ];
 /// How often the running demo says what happened.
-const NEWS_EVERY: Duration = Duration::from_secs(30);
+const NEWS_EVERY: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -106,7 +106,7 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<Exit> {
     if arguments.once || stop.is_cancelled() {
         return Ok(Exit::Done);
     }
-    bank.live(LivingPlan::default());
+    bank.live(LivingPlan { break_login_one_in: 9, heal_one_in: 60, ..LivingPlan::default() });
     keep_running(&context, &local, &bank, listener, stop).await?;
     Ok(Exit::Done)
 }
