@@ -176,8 +176,11 @@ impl Ours {
                 upstream_id: format!("link-{link}"),
                 institution: None,
                 access_token: None,
-                health: LinkHealth { upstream_status: None, attention: None },
+                health: LinkHealth::default(),
                 is_removed: false,
+                refreshed_at: None,
+                tried_at: None,
+                consent_expires_at: None,
             },
         };
         let (link_id, sync_id) = self

@@ -135,8 +135,11 @@ fn put(txn: &WriteTxn<'_>, link: &TrueLink, now: jiff::Timestamp) -> Result<(), 
             upstream_id: link.upstream_id.clone(),
             institution: None,
             access_token: Some(Secret::new(link.access_token.clone())),
-            health: LinkHealth { upstream_status: Some("done".to_owned()), attention: None },
+            health: LinkHealth { upstream_status: Some("done".to_owned()), ..LinkHealth::default() },
             is_removed: false,
+            refreshed_at: None,
+            tried_at: None,
+            consent_expires_at: None,
         },
     };
     let link_id = txn.put_link(1, &new, now)?.link_id;

@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::money::Currency;
 use crate::secret::Secret;
@@ -21,12 +21,31 @@ pub struct UserRecord {
 }
 
 /// One bank as an aggregator names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstitutionRecord {
     /// The aggregator's id, e.g. `chase`.
     pub upstream_id: String,
     /// The name a person knows.
     pub name: Option<String>,
+    /// ISO 3166 country, two letters.
+    pub country: Option<String>,
+    /// The banking group it belongs to.
+    pub group_name: Option<String>,
+    /// Where its logo is.
+    pub logo_url: Option<String>,
+    /// Whether the aggregator can reach it at present, verbatim: a word, or JSON where there are several.
+    pub service_status: Option<String>,
+}
+
+/// One category of transactions as an aggregator names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CategoryRecord {
+    /// The aggregator's id.
+    pub upstream_id: String,
+    /// The category above it.
+    pub parent_upstream_id: Option<String>,
+    /// In the configured language.
+    pub name: String,
 }
 
 /// One customer's connection to one institution.
@@ -42,15 +61,63 @@ pub struct LinkRecord {
     pub health: LinkHealth,
     /// Deleted at the aggregator.
     pub is_removed: bool,
+    /// When the aggregator last read the bank with success, where it says.
+    pub refreshed_at: Option<Timestamp>,
+    /// When it last tried.
+    pub tried_at: Option<Timestamp>,
+    /// When the customer's consent ends and must be renewed.
+    pub consent_expires_at: Option<Timestamp>,
 }
 
 /// What an aggregator says about a link's connection to the bank.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LinkHealth {
     /// The aggregator's word, verbatim; `None` where it says nothing.
     pub upstream_status: Option<String>,
-    /// What only a person can repair, if anything.
-    pub attention: Option<Attention>,
+    /// The aggregator's own sentence for the customer, in the configured language.
+    pub detail: Option<String>,
+    /// What that means for us.
+    pub condition: Condition,
+}
+
+/// What the state of a connection means for us.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// Data flows.
+    #[default]
+    Well,
+    /// The first connection, or one with new credentials, is under way: wait.
+    Connecting,
+    /// Data flows, and the aggregator says that some of it is missing.
+    Incomplete,
+    /// No fresh data for now and nobody here can help: it passes.
+    Passing {
+        /// After this long it is the aggregator's support that must help; `None`: it may take as long as it takes.
+        patience: Option<SignedDuration>,
+    },
+    /// Only a person can repair it.
+    NeedsPerson(Attention),
+}
+
+impl Condition {
+    /// The word the store keeps.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Connecting => "connecting",
+            Self::Incomplete => "incomplete",
+            Self::Passing { .. } => "passing",
+            Self::NeedsPerson(_) => "needs_person",
+        }
+    }
+
+    /// What a person must repair, if that is what it needs.
+    pub fn attention(self) -> Option<Attention> {
+        match self {
+            Self::NeedsPerson(attention) => Some(attention),
+            Self::Well | Self::Connecting | Self::Incomplete | Self::Passing { .. } => None,
+        }
+    }
 }
 
 /// What only a person can repair.
@@ -68,12 +135,30 @@ pub enum Attention {
     Unsupported,
     /// The aggregator refuses us this link's data.
     Access,
+    /// The bank wants something done on its own site: terms, a contract, identity papers.
+    BankAction,
+    /// The customer's identity must be confirmed; until then the data comes obfuscated.
+    Identity,
+    /// The bank is moving to another connection.
+    Migration,
+    /// The aggregator's support must look at it.
+    Support,
 }
 
 impl Attention {
     /// Every reason, in the order of the schema.
-    pub const ALL: [Self; 6] =
-        [Self::Login, Self::SecondFactor, Self::AccountLocked, Self::Configuration, Self::Unsupported, Self::Access];
+    pub const ALL: [Self; 10] = [
+        Self::Login,
+        Self::SecondFactor,
+        Self::AccountLocked,
+        Self::Configuration,
+        Self::Unsupported,
+        Self::Access,
+        Self::BankAction,
+        Self::Identity,
+        Self::Migration,
+        Self::Support,
+    ];
 
     /// The word the store keeps.
     pub fn as_str(self) -> &'static str {
@@ -84,6 +169,10 @@ impl Attention {
             Self::Configuration => "configuration",
             Self::Unsupported => "unsupported",
             Self::Access => "access",
+            Self::BankAction => "bank_action",
+            Self::Identity => "identity",
+            Self::Migration => "migration",
+            Self::Support => "support",
         }
     }
 
@@ -103,6 +192,18 @@ impl Attention {
             Self::Access => {
                 "the aggregator refuses this link's data: check the products of the link and the key's rights"
             }
+            Self::BankAction => {
+                "the bank wants something done on its own site: the customer does that there, then reconnects this bank"
+            }
+            Self::Identity => {
+                "the bank asks who the customer is, and hides the data until then: ask the customer to reconnect this bank"
+            }
+            Self::Migration => {
+                "the bank moves to another connection: follow what the aggregator says, then ask the customer to connect it anew"
+            }
+            Self::Support => {
+                "the aggregator has not reached the bank for too long: ask its support, and name the upstream link id"
+            }
         }
     }
 }
@@ -114,7 +215,7 @@ impl fmt::Display for Attention {
 }
 
 /// One account as one answer shows it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AccountRecord {
     /// The aggregator's id.
     pub upstream_id: String,
@@ -134,6 +235,18 @@ pub struct AccountRecord {
     pub balance: Option<BalanceRecord>,
     /// Numbers for payments; `None` where the answer does not carry them, empty where it says there are none.
     pub numbers: Option<Vec<AccountNumber>>,
+    /// The link it belongs to, where one answer shows the accounts of several.
+    pub upstream_link_id: Option<String>,
+    /// Whether the customer shares it with us; `None` where the aggregator has no such choice.
+    pub is_shared: Option<bool>,
+    /// Whether it is a business account.
+    pub is_business: Option<bool>,
+    /// When the aggregator last read it at the bank.
+    pub refreshed_at: Option<Timestamp>,
+    /// Whether the last try to read it there worked.
+    pub is_refreshed: Option<bool>,
+    /// What the bank tells of a loan.
+    pub loan: Option<LoanRecord>,
     /// Upstream's JSON without account numbers.
     pub raw: Option<String>,
 }
@@ -149,6 +262,64 @@ pub struct BalanceRecord {
     pub available_minor: Option<i64>,
     /// Credit limit.
     pub credit_limit_minor: Option<i64>,
+}
+
+/// The terms of a loan, as the bank tells them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoanRecord {
+    /// Upstream's type, verbatim.
+    pub kind: Option<String>,
+    /// Percent a year, decimal text.
+    pub interest_rate: Option<String>,
+    /// What was lent, in minor units of the account's currency.
+    pub borrowed_minor: Option<i64>,
+    /// What has been paid back.
+    pub repaid_minor: Option<i64>,
+    /// What is still owed.
+    pub remaining_minor: Option<i64>,
+    /// Its first day.
+    pub opened_on: Option<Date>,
+    /// Its last day.
+    pub matures_on: Option<Date>,
+    /// The day of the next payment.
+    pub next_payment_on: Option<Date>,
+    /// How much that is.
+    pub next_payment_minor: Option<i64>,
+}
+
+/// One security held on an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldingRecord {
+    /// The aggregator's id.
+    pub upstream_id: String,
+    /// The aggregator's id of the account; `None` on a stub that only says it is gone.
+    pub upstream_account_id: Option<String>,
+    /// What it is called.
+    pub label: Option<String>,
+    /// International securities number.
+    pub isin: Option<String>,
+    /// The exchange's short name.
+    pub ticker: Option<String>,
+    /// Where it is traded.
+    pub marketplace: Option<String>,
+    /// How many, decimal text.
+    pub quantity: Option<String>,
+    /// Price of one, decimal text in the currency.
+    pub price: Option<String>,
+    /// What one cost on average, decimal text in the currency.
+    pub average_purchase_price: Option<String>,
+    /// What they are worth together, minor units; rounded half to even where upstream is finer.
+    pub value_minor: Option<i64>,
+    /// The currency of all of these.
+    pub currency: Option<Currency>,
+    /// The day of the price.
+    pub valued_on: Option<Date>,
+    /// Upstream's last change.
+    pub upstream_updated_at: Option<Timestamp>,
+    /// No longer held.
+    pub is_removed: bool,
+    /// Upstream's JSON.
+    pub raw: String,
 }
 
 /// Where an account can be paid.
@@ -218,8 +389,8 @@ pub struct TransactionRecord {
     pub memo_minor: Option<i64>,
     /// The currency of the amount.
     pub currency: Currency,
-    /// When it happened.
-    pub transacted_at: Timestamp,
+    /// When it happened; `None` where upstream tells only the day.
+    pub transacted_at: Option<Timestamp>,
     /// The civil day of it at the bank.
     pub transacted_on: Date,
     /// When the money moved; `None` while pending.
@@ -228,10 +399,14 @@ pub struct TransactionRecord {
     pub posted_on: Option<Date>,
     /// The bank's text.
     pub description: String,
+    /// The aggregator's tidier version of it.
+    pub clean_description: Option<String>,
     /// Who was paid.
     pub merchant: Option<String>,
     /// Free text.
     pub category: Option<String>,
+    /// The aggregator's id of a category, where it keeps a list of them.
+    pub upstream_category_id: Option<String>,
     /// ISO 18245 code.
     pub merchant_code: Option<String>,
     /// The number of a cheque.
@@ -246,6 +421,10 @@ pub struct TransactionRecord {
     pub operation_type: Option<String>,
     /// Upstream's status, verbatim.
     pub upstream_status: Option<String>,
+    /// When upstream last wrote this version; an older one never replaces a newer one.
+    pub upstream_updated_at: Option<Timestamp>,
+    /// Its texts are hidden behind X: such a version never replaces one that can be read.
+    pub is_obfuscated: bool,
     /// Hash of upstream's JSON without its update time: equal means nothing changed.
     pub content_hash: i64,
     /// Upstream's JSON.

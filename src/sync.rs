@@ -25,7 +25,7 @@ use crate::aggregator::{Aggregator, CallContext, CallError};
 use crate::clock::Clock;
 use crate::limits::refreshes::RefreshPolicy;
 use crate::limits::requests::{Lane, RequestLimiter};
-use crate::model::Cause;
+use crate::model::{Cause, LinkRecord};
 use crate::schedule::{self, Schedule};
 use crate::store::{Cursor, LinkState, Outcome, Phase, Store, StoreError, SyncCounts};
 
@@ -265,8 +265,9 @@ impl Trip<'_> {
         &self.engine.store
     }
 
-    fn aggregator(&self) -> &Aggregator {
-        &self.source.aggregator
+    /// Reads the link by itself.
+    async fn ask_for_link(&self) -> Result<Option<LinkRecord>, CallError> {
+        self.source.aggregator.link(&self.context, &self.link.upstream_user_id, &self.link.upstream_id).await
     }
 
     /// Opens a sync row unless one is open.

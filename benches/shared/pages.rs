@@ -63,14 +63,11 @@ fn account(rng: &mut StdRng) -> AccountRecord {
     AccountRecord {
         upstream_id: hex_id(rng),
         kind: Some("CHECKING".to_owned()),
-        subtype: None,
         name: Some("Everyday Checking".to_owned()),
         mask: Some("4411".to_owned()),
         currency: Some(Currency::USD),
         is_open: Some(true),
-        balance: None,
-        numbers: None,
-        raw: None,
+        ..AccountRecord::default()
     }
 }
 
@@ -98,13 +95,15 @@ fn row(rng: &mut StdRng, accounts: &[AccountRecord], nth: usize, now: Timestamp)
         amount_minor: -cents,
         memo_minor: None,
         currency: Currency::USD,
-        transacted_at,
+        transacted_at: Some(transacted_at),
         transacted_on,
         posted_at,
         posted_on: posted_at.map(|at| at.to_zoned(TimeZone::UTC).date()),
         description: description.to_owned(),
+        clean_description: None,
         merchant: Some(merchant.to_owned()),
         category: Some(category.to_owned()),
+        upstream_category_id: None,
         merchant_code: Some(code.to_owned()),
         check_number: None,
         memo: None,
@@ -112,6 +111,8 @@ fn row(rng: &mut StdRng, accounts: &[AccountRecord], nth: usize, now: Timestamp)
         longitude: Some("-73.9".to_owned()),
         operation_type: None,
         upstream_status: Some(word.to_owned()),
+        upstream_updated_at: None,
+        is_obfuscated: false,
         content_hash: xxh3_64(raw.as_bytes()).cast_signed(),
         upstream_id,
         raw,

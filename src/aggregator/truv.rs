@@ -7,18 +7,21 @@ mod normalize;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{
-    CallContext, CallError, ListedUser, PageToken, RefreshProgress, RefreshTerms, TransactionPage, UserPage, Window,
-};
-use crate::http::{Answer, Dialect, Door, ErrorDocument, HttpError};
+use super::call::{CallContext, CallError, parse};
+use super::loose::Loose;
+use super::{ListedUser, OpenError, PageToken, RefreshProgress, RefreshTerms, TransactionPage, UserPage, Window};
+use crate::clock::Clock;
+use crate::config::{SourceConfig, TruvConfig};
+use crate::http::{Answer, Dialect, Door, DoorOptions, ErrorDocument, HttpError, Timeouts, Transport};
+use crate::limits::requests::{DEFAULT_MARGIN_PERCENT, Quota, RequestLimiter};
 use crate::model::{AccountRecord, LinkRecord};
 use crate::secret::Secret;
 
@@ -35,7 +38,7 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(120);
 
 /// One Truv credential.
 #[derive(Clone)]
-pub struct Truv(Arc<Inner>);
+pub(super) struct Truv(Arc<Inner>);
 
 struct Inner {
     door: Door,
@@ -43,13 +46,37 @@ struct Inner {
     is_development: bool,
 }
 
+/// Makes the client of one configured credential, with its request budget.
+pub(super) fn open(
+    source: &SourceConfig,
+    config: &TruvConfig,
+    transport: Transport,
+    clock: Clock,
+    seed: u64,
+) -> Result<(Truv, RequestLimiter), OpenError> {
+    let quota = Quota { requests: config.requests_per_minute, window: Duration::from_mins(1) };
+    let limiter = RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, source.backfill_share, clock.clone());
+    let door = Door::new(DoorOptions {
+        origin: source.base_url.clone(),
+        headers: headers(&config.client_id, &config.access_secret).ok_or(OpenError::Credentials)?,
+        transport,
+        limiter: limiter.clone(),
+        dialect: Dialect { read_error: ErrorDocument::read, is_quota },
+        clock,
+        timeouts: Timeouts::default(),
+        seed,
+    })?;
+    let is_development = is_development_secret(config.access_secret.expose());
+    Ok((Truv::new(door, config.page_size, is_development), limiter))
+}
+
 /// Whether a secret is one of the development environment, whose successful tasks are capped.
-pub fn is_development_secret(secret: &str) -> bool {
+fn is_development_secret(secret: &str) -> bool {
     secret.starts_with("dev-")
 }
 
 /// The two headers that every request carries; `None` if the credentials hold characters no header can.
-pub fn headers(client_id: &str, access_secret: &Secret) -> Option<HeaderMap> {
+fn headers(client_id: &str, access_secret: &Secret) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     for (name, value) in [("x-access-client-id", client_id), ("x-access-secret", access_secret.expose())] {
         let mut value = HeaderValue::from_str(value).ok()?;
@@ -59,11 +86,6 @@ pub fn headers(client_id: &str, access_secret: &Secret) -> Option<HeaderMap> {
     Some(headers)
 }
 
-/// How Truv writes errors, and which 429 is no request throttle.
-pub fn dialect() -> Dialect {
-    Dialect { read_error: ErrorDocument::read, is_quota }
-}
-
 /// Source: section 2: the refresh limit answers 429 with this text, whatever its code.
 fn is_quota(_status: u16, document: &ErrorDocument) -> bool {
     document.message.as_deref().is_some_and(|m| m.to_ascii_lowercase().contains("refresh limit"))
@@ -71,7 +93,7 @@ fn is_quota(_status: u16, document: &ErrorDocument) -> bool {
 
 impl Truv {
     /// A credential that speaks through `door`.
-    pub fn new(door: Door, page_size: u32, is_development: bool) -> Self {
+    fn new(door: Door, page_size: u32, is_development: bool) -> Self {
         Self(Arc::new(Inner { door, page_size: page_size.to_string(), is_development }))
     }
 
@@ -80,7 +102,7 @@ impl Truv {
     }
 
     async fn get(&self, context: &CallContext, path: &str, query: &[(&str, &str)]) -> Result<Answer, HttpError> {
-        counted(context, self.0.door.get(path, query, context.lane).await)
+        context.counted(self.0.door.get(path, query, context.lane).await)
     }
 
     pub(super) async fn check(&self, context: &CallContext) -> Result<(), CallError> {
@@ -143,7 +165,7 @@ impl Truv {
 
     pub(super) async fn start_refresh(&self, context: &CallContext, token: &Secret) -> Result<String, CallError> {
         let body = json!({ "access_token": token.expose(), "product_type": PRODUCT });
-        let answer = counted(context, self.0.door.post("/v1/refresh/tasks/", &body, context.lane).await);
+        let answer = context.counted(self.0.door.post("/v1/refresh/tasks/", &body, context.lane).await);
         let answer = answer.map_err(|error| {
             // A 403 here may be the cap of a development key: whether the link may be read, the pull will tell.
             if let HttpError::Refused { status, document, .. } = &error
@@ -241,9 +263,9 @@ impl Truv {
         let mut page = TransactionPage {
             accounts: parsed.accounts.iter().filter_map(|raw| normalize::account(raw)).collect(),
             rows: Vec::with_capacity(parsed.transactions.len()),
-            rejected: Vec::new(),
             total: parsed.count.text().and_then(|count| count.parse().ok()),
             next: next_page(&parsed.next, number),
+            ..TransactionPage::default()
         };
         for raw in parsed.transactions {
             match normalize::transaction(raw) {
@@ -276,20 +298,8 @@ fn listed_user(raw: &RawValue) -> Result<ListedUser, CallError> {
 /// The page after `page`, if the answer has a next one. Its address is not followed, only taken as a yes.
 ///
 /// Source: section 10: official code counts pages up until `next` is empty.
-fn next_page(next: &wire::Loose<'_>, page: &str) -> Option<PageToken> {
+fn next_page(next: &Loose<'_>, page: &str) -> Option<PageToken> {
     next.text()?;
     let number: u32 = page.parse().ok()?;
     Some(PageToken((number + 1).to_string()))
-}
-
-fn parse<'a, T: Deserialize<'a>>(what: &'static str, answer: &'a Answer) -> Result<T, CallError> {
-    serde_json::from_slice(&answer.body).map_err(|e| CallError::Malformed { what, reason: e.to_string() })
-}
-
-fn counted(context: &CallContext, result: Result<Answer, HttpError>) -> Result<Answer, HttpError> {
-    match &result {
-        Ok(answer) => context.count(answer.attempts),
-        Err(error) => context.count(error.attempts()),
-    }
-    result
 }

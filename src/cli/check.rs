@@ -7,9 +7,8 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::{Exit, output};
-use crate::aggregator::CallContext;
+use crate::aggregator::{self, CallContext};
 use crate::config::{AggregatorConfig, SourceConfig};
-use crate::daemon;
 use crate::http::Transport;
 use crate::limits::requests::Lane;
 
@@ -95,9 +94,9 @@ fn describe(source: &SourceConfig, now: Timestamp, context: &Context, online: Op
 }
 
 async fn try_online(context: &Context, source: &SourceConfig) -> Online {
-    let made = daemon::aggregator_of(source, Transport::network(), context.clock.clone(), rand::random());
+    let made = aggregator::open(source, Transport::network(), context.clock.clone(), rand::random());
     let result = match made {
-        Ok((aggregator, _)) => aggregator.check(&CallContext::new(Lane::Person)).await.map_err(|e| e.to_string()),
+        Ok(opened) => opened.aggregator.check(&CallContext::new(Lane::Person)).await.map_err(|e| e.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match result {

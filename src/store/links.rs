@@ -151,6 +151,19 @@ pub struct Upserted {
     pub is_new: bool,
 }
 
+/// What discovery compares a listed link with.
+#[derive(Debug, Clone)]
+pub struct KnownLink {
+    /// The aggregator's id.
+    pub upstream_id: String,
+    /// The aggregator's id of the customer.
+    pub user: String,
+    /// The last four characters of the stored token.
+    pub token_suffix: Option<String>,
+    /// Gone at the aggregator.
+    pub is_removed: bool,
+}
+
 const STATE_COLUMNS: &str =
     "l.link_id, l.source_id, l.upstream_id, u.upstream_id AS upstream_user_id, l.access_token_sealed,
     l.attention, l.phase, l.due_at, l.due_cause, l.wants_full, l.sync_id, l.consecutive_failures, l.last_success_at,
@@ -247,11 +260,12 @@ impl ReadTxn<'_> {
 
     /// A source's links by upstream id, with what discovery compares: the token's last four characters and the status.
     ///
-    /// Shape: (upstream link id, last four of the token if one is stored, gone at the aggregator), in upstream id order.
-    pub fn known_links(&self, source_id: i64) -> Result<Vec<(String, Option<String>, bool)>, StoreError> {
+    /// Shape: in upstream id order.
+    pub fn known_links(&self, source_id: i64) -> Result<Vec<KnownLink>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT link_id, upstream_id, access_token_sealed, removed_by IS 'aggregator' AS is_removed
-             FROM links WHERE source_id = :source_id ORDER BY upstream_id",
+            "SELECT l.link_id, l.upstream_id, u.upstream_id AS user, l.access_token_sealed,
+                    l.removed_by IS 'aggregator' AS is_removed
+             FROM links l JOIN users u ON u.user_id = l.user_id WHERE l.source_id = :source_id ORDER BY l.upstream_id",
         )?;
         let mut rows = select.query(named_params! { ":source_id": source_id })?;
         let mut known = Vec::new();
@@ -263,7 +277,12 @@ impl ReadTxn<'_> {
                 .transpose()?
                 .flatten()
                 .map(|token| token_suffix(token.expose()).to_owned());
-            known.push((row.get("upstream_id")?, suffix, row.get("is_removed")?));
+            known.push(KnownLink {
+                upstream_id: row.get("upstream_id")?,
+                user: row.get("user")?,
+                token_suffix: suffix,
+                is_removed: row.get("is_removed")?,
+            });
         }
         Ok(known)
     }

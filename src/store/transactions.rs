@@ -57,6 +57,8 @@ pub enum AliasRule {
     PostedLikePending,
     /// An earlier id came back.
     FormerId,
+    /// Upstream took a row back and made it anew within days, with a like description.
+    Recreated,
 }
 
 impl AliasRule {
@@ -67,6 +69,7 @@ impl AliasRule {
             Self::Identical => "identical",
             Self::PostedLikePending => "posted_like_pending",
             Self::FormerId => "former_id",
+            Self::Recreated => "recreated",
         }
     }
 }
@@ -86,9 +89,9 @@ pub struct RowWrite {
 
 const ROW_COLUMNS: &str =
     "t.transaction_id, t.upstream_id, a.upstream_id AS upstream_account_id, t.external_id, t.status,
-    t.amount_minor, t.memo_minor, t.currency, t.transacted_at, t.transacted_on, t.posted_at, t.posted_on, t.description,
-    t.merchant, t.category, t.merchant_code, t.check_number, t.memo, t.latitude, t.longitude, t.operation_type,
-    t.upstream_status, t.removed_at, t.content_hash";
+    t.amount_minor, t.memo_minor, t.currency, t.transacted_at, t.transacted_on, t.posted_at, t.posted_on, t.description, t.clean_description,
+    t.merchant, t.category, t.upstream_category_id, t.merchant_code, t.check_number, t.memo, t.latitude, t.longitude, t.operation_type,
+    t.upstream_status, t.upstream_updated_at, t.removed_at, t.content_hash";
 
 fn word_error(column: &'static str, value: String) -> StoreError {
     StoreError::UnknownWord { column, value }
@@ -109,7 +112,7 @@ fn stored_row(row: &Row<'_>) -> Result<StoredRow, StoreError> {
             amount_minor: row.get("amount_minor")?,
             memo_minor: row.get("memo_minor")?,
             currency: currency.parse::<Currency>().map_err(|_| word_error("transactions.currency", currency))?,
-            transacted_at: instant(row.get("transacted_at")?),
+            transacted_at: row.get::<_, Option<i64>>("transacted_at")?.map(instant),
             transacted_on: day("transactions.transacted_on", row.get("transacted_on")?)?,
             posted_at: row.get::<_, Option<i64>>("posted_at")?.map(instant),
             posted_on: row
@@ -117,8 +120,10 @@ fn stored_row(row: &Row<'_>) -> Result<StoredRow, StoreError> {
                 .map(|text| day("transactions.posted_on", text))
                 .transpose()?,
             description: row.get("description")?,
+            clean_description: row.get("clean_description")?,
             merchant: row.get("merchant")?,
             category: row.get("category")?,
+            upstream_category_id: row.get("upstream_category_id")?,
             merchant_code: row.get("merchant_code")?,
             check_number: row.get("check_number")?,
             memo: row.get("memo")?,
@@ -126,6 +131,8 @@ fn stored_row(row: &Row<'_>) -> Result<StoredRow, StoreError> {
             longitude: row.get("longitude")?,
             operation_type: row.get("operation_type")?,
             upstream_status: row.get("upstream_status")?,
+            upstream_updated_at: row.get::<_, Option<i64>>("upstream_updated_at")?.map(instant),
+            is_obfuscated: false,
             content_hash: row.get("content_hash")?,
             raw: String::new(),
         },

@@ -345,16 +345,5 @@ fn update(
 }
 
 fn bare_account(upstream_id: &str) -> AccountRecord {
-    AccountRecord {
-        upstream_id: upstream_id.to_owned(),
-        kind: None,
-        subtype: None,
-        name: None,
-        mask: None,
-        currency: None,
-        is_open: None,
-        balance: None,
-        numbers: None,
-        raw: None,
-    }
+    AccountRecord { upstream_id: upstream_id.to_owned(), ..AccountRecord::default() }
 }

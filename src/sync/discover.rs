@@ -13,7 +13,7 @@ use crate::aggregator::{CallContext, CallError, ListedUser, PageToken};
 use crate::limits::requests::Lane;
 use crate::model::LinkRecord;
 use crate::schedule;
-use crate::store::{NewLink, RemovedBy, StoreError};
+use crate::store::{KnownLink, NewLink, RemovedBy, StoreError};
 
 /// More pages of users than anybody has: a list that goes on is a loop.
 const MAX_PAGES: u32 = 100_000;
@@ -96,12 +96,12 @@ impl Engine {
 
     async fn list_everything(&self, source: &Source, context: &CallContext) -> Result<Discovered, Stop> {
         let source_id = source.source_id;
-        let known: HashMap<String, Known> = self
+        let known: HashMap<String, KnownLink> = self
             .store
             .read(move |txn| txn.known_links(source_id))
             .await?
             .into_iter()
-            .map(|(id, token_suffix, is_removed)| (id, Known { token_suffix, is_removed }))
+            .map(|known| (known.upstream_id.clone(), known))
             .collect();
         let mut found = Discovered::default();
         let mut seen: HashSet<String> = HashSet::new();
@@ -122,7 +122,7 @@ impl Engine {
             page = answer.next;
             if page.is_none() {
                 let missing = known.iter().filter(|(id, k)| !k.is_removed && !seen.contains(*id));
-                let missing: Vec<String> = missing.map(|(id, _)| id.clone()).collect();
+                let missing: Vec<(String, String)> = missing.map(|(id, k)| (id.clone(), k.user.clone())).collect();
                 found.removed_links = self.ask_after(source, context, missing).await?;
                 return Ok(found);
             }
@@ -136,7 +136,7 @@ impl Engine {
         source: &Source,
         context: &CallContext,
         listed: ListedUser,
-        known: &HashMap<String, Known>,
+        known: &HashMap<String, KnownLink>,
     ) -> Result<Vec<LinkRecord>, Stop> {
         if let Some(links) = listed.links
             && links.iter().all(|(link, suffix)| {
@@ -167,10 +167,15 @@ impl Engine {
     }
 
     /// Asks for each link that the listing did not show; absence from a list is no deletion.
-    async fn ask_after(&self, source: &Source, context: &CallContext, missing: Vec<String>) -> Result<u32, Stop> {
+    async fn ask_after(
+        &self,
+        source: &Source,
+        context: &CallContext,
+        missing: Vec<(String, String)>,
+    ) -> Result<u32, Stop> {
         let mut removed = 0;
-        for upstream_id in missing {
-            let is_gone = match source.aggregator.link(context, &upstream_id).await {
+        for (upstream_id, user) in missing {
+            let is_gone = match source.aggregator.link(context, &user, &upstream_id).await {
                 Ok(Some(record)) => record.is_removed,
                 Ok(None) => false,
                 Err(CallError::Gone(_)) => true,
@@ -190,10 +195,4 @@ impl Engine {
         }
         Ok(removed)
     }
-}
-
-/// What discovery knows of a stored link.
-struct Known {
-    token_suffix: Option<String>,
-    is_removed: bool,
 }

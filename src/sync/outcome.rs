@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Step, Stop, SyncReport, Trip};
 use crate::aggregator::CallError;
-use crate::model::{Attention, Cause};
+use crate::model::{Attention, Cause, Condition, LinkHealth};
 use crate::store::{EndedSync, Outcome, Phase, RemovedBy, StoreError, SyncEnd};
 
 /// How long a source rests after the aggregator refused its credentials: a person must change them.
@@ -47,9 +47,10 @@ impl Trip<'_> {
                 CallError::RateLimited { until } => self.deferred(until).await,
                 CallError::NeedsAttention { reason, document } => {
                     let (link_id, now) = (self.link.link_id, self.now());
-                    let health = crate::model::LinkHealth {
+                    let health = LinkHealth {
                         upstream_status: Some(document.to_string()),
-                        attention: Some(reason),
+                        detail: None,
+                        condition: Condition::NeedsPerson(reason),
                     };
                     self.store().write(move |txn| txn.set_link_health(link_id, &health, now)).await?;
                     self.attention(reason).await
@@ -107,7 +108,7 @@ impl Trip<'_> {
 
     /// A 404 on the link's data: is the link gone, or only this answer wrong? The link itself is asked.
     async fn gone(&mut self, message: String) -> Result<Step, StoreError> {
-        match self.aggregator().link(&self.context, &self.link.upstream_id).await {
+        match self.ask_for_link().await {
             Ok(Some(record)) if record.is_removed => self.removed_now().await,
             Err(CallError::Gone(_)) => self.removed_now().await,
             _ => self.fail(message).await,

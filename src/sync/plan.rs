@@ -75,7 +75,7 @@ pub(super) fn change_between(stored: &StoredRow, incoming: &TransactionRecord) -
 }
 
 /// The values whose change is history, by column.
-fn columns(r: &TransactionRecord) -> [(&'static str, Value); 20] {
+fn columns(r: &TransactionRecord) -> [(&'static str, Value); 22] {
     [
         ("upstream_id", json!(r.upstream_id)),
         ("upstream_account_id", json!(r.upstream_account_id)),
@@ -84,13 +84,15 @@ fn columns(r: &TransactionRecord) -> [(&'static str, Value); 20] {
         ("amount_minor", json!(r.amount_minor)),
         ("memo_minor", json!(r.memo_minor)),
         ("currency", json!(r.currency.as_str())),
-        ("transacted_at", json!(r.transacted_at.as_millisecond())),
+        ("transacted_at", json!(r.transacted_at.map(jiff::Timestamp::as_millisecond))),
         ("transacted_on", json!(r.transacted_on.to_string())),
         ("posted_at", json!(r.posted_at.map(jiff::Timestamp::as_millisecond))),
         ("posted_on", json!(r.posted_on.map(|d| d.to_string()))),
         ("description", json!(r.description)),
+        ("clean_description", json!(r.clean_description)),
         ("merchant", json!(r.merchant)),
         ("category", json!(r.category)),
+        ("upstream_category_id", json!(r.upstream_category_id)),
         ("merchant_code", json!(r.merchant_code)),
         ("check_number", json!(r.check_number)),
         ("memo", json!(r.memo)),

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::apply::Walk;
 use super::{Step, Stop, Trip};
-use crate::aggregator::{CallError, PageToken, Window};
+use crate::aggregator::{CallError, Feed, PageToken, Window, Windows};
 use crate::model::AccountRecord;
 use crate::store::Phase;
 
@@ -26,12 +26,16 @@ impl Trip<'_> {
 
     /// Reads everything the aggregator holds for the link since the cursor, and stores it.
     pub(super) async fn pull(&mut self) -> Result<Step, Stop> {
+        let feed = match self.source.aggregator.feed() {
+            Feed::Windows(feed) => feed,
+            Feed::Changes(_) => todo!(),
+        };
         self.begin_pull().await?;
-        let listed = self.read_accounts().await?;
+        let listed = self.read_accounts(&feed).await?;
         let window = self.window().await?;
         let mut earlier: Option<Walk> = None;
         for _ in 0..MAX_WALKS {
-            let walk = self.walk(window, &listed).await?;
+            let walk = self.walk(&feed, window, &listed).await?;
             if walk.is_complete() {
                 return self.completed(walk, listed).await;
             }
@@ -69,12 +73,12 @@ impl Trip<'_> {
     }
 
     /// Accounts with balances; once a day their numbers come with them in the same request.
-    async fn read_accounts(&mut self) -> Result<Vec<AccountRecord>, Stop> {
+    async fn read_accounts(&mut self, feed: &Windows<'_>) -> Result<Vec<AccountRecord>, Stop> {
         let now = self.now();
         let is_due = self.link.numbers_checked_at.is_none_or(|at| now.duration_since(at) >= NUMBERS_EVERY);
         let upstream_id = self.link.upstream_id.clone();
         if is_due {
-            let answer = self.aggregator().accounts(&self.context, &upstream_id, true).await;
+            let answer = feed.accounts(&self.context, &upstream_id, true).await;
             match answer {
                 Ok(accounts) => {
                     self.numbers_checked = true;
@@ -86,7 +90,7 @@ impl Trip<'_> {
                 Err(_) => self.numbers_checked = true,
             }
         }
-        Ok(self.aggregator().accounts(&self.context, &upstream_id, false).await?)
+        Ok(feed.accounts(&self.context, &upstream_id, false).await?)
     }
 
     /// From the oldest of: cursor minus overlap, and what is not settled yet. The whole history where that is due.
@@ -106,15 +110,12 @@ impl Trip<'_> {
     }
 
     /// Reads the list from its first page to its last, storing each page as it comes.
-    async fn walk(&mut self, window: Window, listed: &[AccountRecord]) -> Result<Walk, Stop> {
+    async fn walk(&mut self, feed: &Windows<'_>, window: Window, listed: &[AccountRecord]) -> Result<Walk, Stop> {
         let has_history = self.cursor.is_some();
         let mut walk = Walk::new(self.link.link_id, self.sync_id, self.began, window, has_history);
         let mut token: Option<PageToken> = None;
         for number in 0..MAX_PAGES {
-            let mut page = self
-                .aggregator()
-                .transactions(&self.context, &self.link.upstream_id.clone(), window, token.as_ref())
-                .await?;
+            let mut page = feed.transactions(&self.context, &self.link.upstream_id, window, token.as_ref()).await?;
             token = page.next.take();
             if number == 0 {
                 // The dedicated list is complete and fresher; what only this answer shows is kept too.

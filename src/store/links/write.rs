@@ -110,14 +110,18 @@ impl WriteTxn<'_> {
                  upstream_status = coalesce(:status, upstream_status),
                  attention_at = CASE WHEN :attention IS NULL THEN NULL
                                      WHEN attention IS :attention THEN attention_at ELSE :now END,
-                 attention_detail = iif(:attention IS NULL, NULL, coalesce(:status, attention_detail)),
-                 attention = :attention
+                 attention_detail = iif(:attention IS NULL, NULL, coalesce(:detail, :status, attention_detail)),
+                 attention = :attention,
+                 condition_at = iif(condition = :condition, condition_at, :now),
+                 condition = :condition,
+                 status_detail = :detail
              WHERE link_id = :link_id
-               AND (attention IS NOT :attention OR upstream_status IS NOT coalesce(:status, upstream_status))",
+               AND (attention IS NOT :attention OR upstream_status IS NOT coalesce(:status, upstream_status)
+                    OR condition <> :condition OR status_detail IS NOT :detail)",
         )?;
         update.execute(named_params! {
-            ":attention": health.attention.map(Attention::as_str), ":status": health.upstream_status,
-            ":now": ms(now), ":link_id": link_id,
+            ":attention": health.condition.attention().map(Attention::as_str), ":status": health.upstream_status,
+            ":condition": health.condition.as_str(), ":detail": health.detail, ":now": ms(now), ":link_id": link_id,
         })?;
         Ok(())
     }
