@@ -562,7 +562,7 @@ SELECT l.link_id,
            WHEN l.removed_at IS NOT NULL THEN 'removed'
            WHEN l.paused_at IS NOT NULL THEN 'paused'
            WHEN l.attention IS NOT NULL THEN 'attention'
-           WHEN l.consecutive_failures > 0 THEN 'failing'
+           WHEN l.consecutive_failures > 0 OR l.condition = 'passing' THEN 'failing'
            WHEN l.last_success_at IS NULL THEN 'new'
            ELSE 'active'
        END AS state,
@@ -585,7 +585,10 @@ SELECT l.link_id,
        l.refreshed_at,
        l.consent_expires_at,
        -- whole days until the customer's consent ends; negative: it has ended
-       floor((l.consent_expires_at - unixepoch() * 1000) / 86400000.0) AS consent_days_left
+       CASE WHEN l.consent_expires_at < unixepoch() * 1000
+           THEN -1 - (unixepoch() * 1000 - l.consent_expires_at) / 86400000
+           ELSE (l.consent_expires_at - unixepoch() * 1000) / 86400000
+       END AS consent_days_left
 FROM links l
 JOIN sources s ON s.source_id = l.source_id
 JOIN users u ON u.user_id = l.user_id

@@ -192,13 +192,12 @@ impl Ours {
             .await
             .expect("a link");
         let began = Instant::now();
-        let mut walk = Walk::new(link_id, sync_id, now(), Window { from: None }, has_history);
+        let mut walk = Walk::over_link(link_id, sync_id, now(), Window { from: None }, has_history);
         for page in pages {
             walk = self
                 .store
                 .write(move |txn| {
-                    let counts = walk.apply_page(txn, &page)?;
-                    txn.count_sync(sync_id, &counts)?;
+                    walk.apply_page(txn, &page)?;
                     Ok(walk)
                 })
                 .await

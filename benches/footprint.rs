@@ -148,8 +148,8 @@ fn put(txn: &WriteTxn<'_>, link: &TrueLink, now: jiff::Timestamp) -> Result<(), 
         total: Some(link.transactions.len() as u64),
         ..TransactionPage::default()
     };
-    Walk::new(link_id, 0, now, Window { from: None }, false).apply_page(txn, &page)?;
-    txn.move_cursor(link_id, now, true)?;
+    Walk::over_link(link_id, 0, now, Window { from: None }, false).apply_page(txn, &page)?;
+    txn.move_cursor(link_id, now, None, true)?;
     txn.ask_for_sync(link_id, Cause::Schedule, false, now)
 }
 
@@ -163,13 +163,15 @@ fn record(row: &TrueTransaction) -> TransactionRecord {
         amount_minor: row.amount_minor,
         memo_minor: None,
         currency: Currency::USD,
-        transacted_at: row.transacted_at,
+        transacted_at: Some(row.transacted_at),
         transacted_on: row.transacted_at.to_zoned(jiff::tz::TimeZone::UTC).date(),
         posted_at: row.posted_at,
         posted_on: row.posted_at.map(|at| at.to_zoned(jiff::tz::TimeZone::UTC).date()),
         description: row.description.clone(),
+        clean_description: None,
         merchant: None,
         category: None,
+        upstream_category_id: None,
         merchant_code: None,
         check_number: None,
         memo: None,
@@ -177,6 +179,8 @@ fn record(row: &TrueTransaction) -> TransactionRecord {
         longitude: None,
         operation_type: None,
         upstream_status: None,
+        upstream_updated_at: None,
+        is_obfuscated: false,
         content_hash: 0,
         raw: "{}".to_owned(),
     }

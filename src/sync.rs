@@ -6,12 +6,12 @@
 //!
 //! The decisions are pure (`plan`, `limits::refreshes`, `schedule`); the edges are the aggregator and the store.
 
-mod apply;
 mod discover;
 mod outcome;
 mod plan;
 mod pull;
 mod refresh;
+mod walk;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,9 +29,9 @@ use crate::model::{Cause, LinkRecord};
 use crate::schedule::{self, Schedule};
 use crate::store::{Cursor, LinkState, Outcome, Phase, Store, StoreError, SyncCounts};
 
-pub use apply::Walk;
 pub use discover::Discovered;
 pub use outcome::{CREDENTIALS_REFUSED, CREDENTIALS_REST};
+pub use walk::{Place, Reading, Walk};
 
 /// One configured source as the engine works with it.
 pub struct Source {

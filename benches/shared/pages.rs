@@ -37,9 +37,8 @@ pub(crate) fn pages_of_link(link: usize, now: Timestamp) -> Vec<TransactionPage>
         .map(|page| TransactionPage {
             accounts: accounts.clone(),
             rows: (page * PAGE_ROWS..(page + 1) * PAGE_ROWS).map(|nth| row(&mut rng, &accounts, nth, now)).collect(),
-            rejected: Vec::new(),
             total: u64::try_from(total).ok(),
-            next: None,
+            ..TransactionPage::default()
         })
         .collect()
 }
@@ -51,7 +50,7 @@ pub(crate) fn copy_of(page: &TransactionPage) -> TransactionPage {
         rows: page.rows.clone(),
         rejected: page.rejected.clone(),
         total: page.total,
-        next: None,
+        ..TransactionPage::default()
     }
 }
 

@@ -7,7 +7,7 @@ mod write;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use rusqlite::{OptionalExtension as _, Row, named_params};
+use rusqlite::{OptionalExtension as _, Row, Rows, named_params};
 
 use super::{ReadTxn, StoreError, instant, ms};
 use crate::model::{Status, TransactionRecord};
@@ -20,6 +20,8 @@ pub use write::PageWriter;
 pub struct Cursor {
     /// Everything that upstream held at this instant is stored.
     pub covered_to_at: Timestamp,
+    /// The latest instant on upstream's own clock at which a stored row was written; `None`: no feed, or no row yet.
+    pub updated_to_at: Option<Timestamp>,
     /// When the whole history was last walked completely.
     pub full_walked_at: Option<Timestamp>,
 }
@@ -139,15 +141,27 @@ fn stored_row(row: &Row<'_>) -> Result<StoredRow, StoreError> {
     })
 }
 
+/// Our ids with where each row stands.
+fn statuses(mut rows: Rows<'_>) -> Result<Vec<(i64, Status)>, StoreError> {
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let status: String = row.get("status")?;
+        let status = Status::from_word(&status).ok_or_else(|| word_error("transactions.status", status))?;
+        found.push((row.get("transaction_id")?, status));
+    }
+    Ok(found)
+}
+
 impl ReadTxn<'_> {
     /// How far a link is stored; `None`: never walked completely.
     pub fn cursor(&self, link_id: i64) -> Result<Option<Cursor>, StoreError> {
         let mut select =
-            self.txn.prepare_cached("SELECT covered_to_at, full_walked_at FROM cursors WHERE link_id = :link_id")?;
+            self.txn.prepare_cached("SELECT covered_to_at, updated_to_at, full_walked_at FROM cursors WHERE link_id = :link_id")?;
         Ok(select
             .query_row(named_params! { ":link_id": link_id }, |row| {
                 Ok(Cursor {
                     covered_to_at: instant(row.get("covered_to_at")?),
+                    updated_to_at: row.get::<_, Option<i64>>("updated_to_at")?.map(instant),
                     full_walked_at: row.get::<_, Option<i64>>("full_walked_at")?.map(instant),
                 })
             })
@@ -223,14 +237,25 @@ impl ReadTxn<'_> {
                AND transacted_on >= date(:from / 1000, 'unixepoch', '-1 day')",
         )?;
         let from = from.map_or(-62_135_596_800_000, ms);
-        let mut rows = select.query(named_params! { ":account_id": account_id, ":from": from })?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let status: String = row.get("status")?;
-            let status = Status::from_word(&status).ok_or_else(|| word_error("transactions.status", status))?;
-            found.push((row.get("transaction_id")?, status));
-        }
-        Ok(found)
+        statuses(select.query(named_params! { ":account_id": account_id, ":from": from })?)
+    }
+
+    /// Live rows of one account from a day on.
+    ///
+    /// Shape: (our id, where it stands), in no promised order.
+    pub fn live_rows_since(&self, account_id: i64, day: Date) -> Result<Vec<(i64, Status)>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT transaction_id, status FROM transactions
+             WHERE account_id = :account_id AND removed_at IS NULL AND transacted_on >= :day",
+        )?;
+        statuses(select.query(named_params! { ":account_id": account_id, ":day": day.to_string() })?)
+    }
+
+    /// The account of a stored row.
+    pub fn account_of(&self, transaction_id: i64) -> Result<i64, StoreError> {
+        let mut select =
+            self.txn.prepare_cached("SELECT account_id FROM transactions WHERE transaction_id = :transaction_id")?;
+        Ok(select.query_row(named_params! { ":transaction_id": transaction_id }, |row| row.get(0))?)
     }
 
     /// Rows missed by a complete walk before, with the instant of that.

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::apply::Walk;
+use super::walk::Walk;
 use super::{Step, Stop, Trip};
 use crate::aggregator::{CallError, Feed, PageToken, Window, Windows};
 use crate::model::AccountRecord;
@@ -37,7 +37,7 @@ impl Trip<'_> {
         for _ in 0..MAX_WALKS {
             let walk = self.walk(&feed, window, &listed).await?;
             if walk.is_complete() {
-                return self.completed(walk, listed).await;
+                return self.completed(walk, window, listed).await;
             }
             if earlier.as_ref().is_some_and(|earlier| walk.saw_the_same_as(earlier)) {
                 return Err(Stop::Inconsistent { seen: walk.seen_rows() });
@@ -112,7 +112,7 @@ impl Trip<'_> {
     /// Reads the list from its first page to its last, storing each page as it comes.
     async fn walk(&mut self, feed: &Windows<'_>, window: Window, listed: &[AccountRecord]) -> Result<Walk, Stop> {
         let has_history = self.cursor.is_some();
-        let mut walk = Walk::new(self.link.link_id, self.sync_id, self.began, window, has_history);
+        let mut walk = Walk::over_link(self.link.link_id, self.sync_id, self.began, window, has_history);
         let mut token: Option<PageToken> = None;
         for number in 0..MAX_PAGES {
             let mut page = feed.transactions(&self.context, &self.link.upstream_id, window, token.as_ref()).await?;
@@ -129,9 +129,8 @@ impl Trip<'_> {
             walk = self
                 .store()
                 .write(move |txn| {
-                    let mut counts = walk.apply_page(txn, &page)?;
-                    counts.add(&requests);
-                    txn.count_sync(sync_id, &counts)?;
+                    walk.apply_page(txn, &page)?;
+                    txn.count_sync(sync_id, &requests)?;
                     Ok(walk)
                 })
                 .await?;
@@ -143,11 +142,11 @@ impl Trip<'_> {
     }
 
     /// Commits what only a complete walk can decide, the cursor and the end of the sync, all in one transaction.
-    async fn completed(&mut self, walk: Walk, listed: Vec<AccountRecord>) -> Result<Step, Stop> {
+    async fn completed(&mut self, mut walk: Walk, window: Window, listed: Vec<AccountRecord>) -> Result<Step, Stop> {
         let now = self.now();
         let rejected = walk.rejected_rows();
         let mut end = self.end_of_complete_walk(rejected, now);
-        let (link_id, sync_id, requests) = (self.link.link_id, self.sync_id, self.requests());
+        let (link_id, sync_id, seen_at, requests) = (self.link.link_id, self.sync_id, self.began, self.requests());
         if self.is_full {
             end.reconcile_due_at = Some(self.source.next_reconcile_at(&self.link.upstream_id, now));
         }
@@ -156,9 +155,17 @@ impl Trip<'_> {
         let ended = self
             .store()
             .write(move |txn| {
-                let mut counts = walk.finish(txn, &listed, now)?;
-                counts.add(&requests);
-                txn.count_sync(sync_id, &counts)?;
+                let decided = listed.iter().filter_map(|account| walk.account_id(&account.upstream_id)).collect();
+                walk.settle(txn, &decided, now)?;
+                for account in &listed {
+                    if let (Some(balance), Some(id)) = (&account.balance, walk.account_id(&account.upstream_id)) {
+                        txn.put_balance(id, balance, seen_at, sync_id)?;
+                    }
+                }
+                let listed: Vec<String> = listed.into_iter().map(|account| account.upstream_id).collect();
+                txn.mark_missing_accounts(link_id, &listed, seen_at)?;
+                txn.move_cursor(link_id, seen_at, None, window.from.is_none())?;
+                txn.count_sync(sync_id, &requests)?;
                 if numbers_checked {
                     txn.numbers_checked(link_id, now)?;
                 }

@@ -49,7 +49,7 @@ async fn a_discovery_with_a_refused_secret_says_so_and_tries_again() {
     let fault = bench.bank.fault(Fault::Status(401), Scope::all());
     bench.run_once().await;
     let error = bench.value("SELECT discover_error FROM sources");
-    assert!(error.contains("check client_id and access_secret"), "{error}");
+    assert!(error.contains("check its ids and secrets"), "{error}");
     assert_eq!(bench.bank.request_log().len(), 1);
     bench.bank.clear_fault(fault);
     bench.pass(hours(1)).await;

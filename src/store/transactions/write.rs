@@ -228,15 +228,24 @@ impl PageWriter<'_> {
 
 impl WriteTxn<'_> {
     /// Moves the cursor, back too after the clock was ahead. Only the commit that completes a walk may call this.
-    pub fn move_cursor(&self, link_id: i64, covered_to: Timestamp, is_full: bool) -> Result<(), StoreError> {
+    ///
+    /// Shape: `updated_to` never moves back; `None` leaves it where it is.
+    pub fn move_cursor(
+        &self,
+        link_id: i64,
+        covered_to: Timestamp,
+        updated_to: Option<Timestamp>,
+        is_full: bool,
+    ) -> Result<(), StoreError> {
         let mut upsert = self.txn.prepare_cached(
-            "INSERT INTO cursors (link_id, covered_to_at, full_walked_at)
-             VALUES (:link_id, :covered_to, iif(:is_full, :covered_to, NULL))
+            "INSERT INTO cursors (link_id, covered_to_at, updated_to_at, full_walked_at)
+             VALUES (:link_id, :covered_to, :updated_to, iif(:is_full, :covered_to, NULL))
              ON CONFLICT (link_id) DO UPDATE SET covered_to_at = excluded.covered_to_at,
+                 updated_to_at = max(coalesce(excluded.updated_to_at, updated_to_at), coalesce(updated_to_at, excluded.updated_to_at)),
                  full_walked_at = coalesce(excluded.full_walked_at, full_walked_at)",
         )?;
         upsert.execute(named_params! {
-            ":link_id": link_id, ":covered_to": ms(covered_to), ":is_full": is_full,
+            ":link_id": link_id, ":covered_to": ms(covered_to), ":updated_to": updated_to.map(ms), ":is_full": is_full,
         })?;
         Ok(())
     }
@@ -287,6 +296,35 @@ impl WriteTxn<'_> {
                AND (:from IS NULL OR transacted_at >= :from)",
         )?;
         update.execute(named_params! { ":walked_at": ms(walked_at), ":link_id": link_id, ":from": from.map(ms) })?;
+        Ok(())
+    }
+}
+
+impl WriteTxn<'_> {
+    /// Resolves the rows set aside before `walked_at` whose ids a walk showed well-formed, or gone.
+    pub fn resolve_rejected_ids<'i>(
+        &self,
+        link_id: i64,
+        upstream_ids: impl Iterator<Item = &'i String>,
+        walked_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut open = self.txn.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM rejected_rows WHERE link_id = :link_id AND resolved_at IS NULL
+                            AND last_seen_at < :walked_at)",
+        )?;
+        let parameters = named_params! { ":link_id": link_id, ":walked_at": ms(walked_at) };
+        if !open.query_row(parameters, |row| row.get::<_, bool>(0))? {
+            return Ok(());
+        }
+        let mut update = self.txn.prepare_cached(
+            "UPDATE rejected_rows SET resolved_at = :walked_at
+             WHERE link_id = :link_id AND upstream_id = :upstream_id AND resolved_at IS NULL AND last_seen_at < :walked_at",
+        )?;
+        for upstream_id in upstream_ids {
+            update.execute(named_params! {
+                ":walked_at": ms(walked_at), ":link_id": link_id, ":upstream_id": upstream_id,
+            })?;
+        }
         Ok(())
     }
 }

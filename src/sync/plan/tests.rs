@@ -55,7 +55,7 @@ fn held(words: &[Words<'_>]) -> Vec<Held> {
 
 /// Gone rows with the ids 10, 11, 12 and so on.
 fn gone(words: &[Words<'_>]) -> Vec<Gone> {
-    let one = |(id, words): (i64, &Words<'_>)| Gone { row: stored(id, *words), account_id: 1 };
+    let one = |(id, words): (i64, &Words<'_>)| Gone { row: stored(id, *words), account_id: 1, is_for_good: false };
     (10..).zip(words).map(one).collect()
 }
 
@@ -208,6 +208,7 @@ proptest! {
         let went: Vec<Gone> = (10..).zip(went.iter().enumerate())
             .map(|(id, (n, w))| Gone {
                 row: StoredRow { transaction_id: id, record: make("o", n, w), removed_at: None }, account_id: 1,
+                is_for_good: false,
             }).collect();
         let pairs = match_held(&came, &went);
         let (mut helds, mut gones) = (HashSet::new(), HashSet::new());
