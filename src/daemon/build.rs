@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::aggregator::{self, Aggregator, Truv};
 use crate::clock::Clock;
-use crate::config::{AggregatorConfig, Config, SourceConfig};
+use crate::config::{AggregatorConfig, Config, RefreshConfig, SourceConfig};
 use crate::http::{Door, DoorError, DoorOptions, Timeouts, Transport};
 use crate::limits::refreshes::RefreshPolicy;
 use crate::limits::requests::{DEFAULT_MARGIN_PERCENT, Quota, RequestLimiter};
@@ -43,6 +43,14 @@ pub enum BuildError {
         /// The source's name.
         name: String,
     },
+    /// The configuration knows the aggregator and the engine does not: leave the source out.
+    #[error("source {name:?}: aggregator {aggregator:?} is not supported yet; remove the source")]
+    Unsupported {
+        /// The source's name.
+        name: String,
+        /// The aggregator's word.
+        aggregator: &'static str,
+    },
 }
 
 /// Builds the engine of a configuration and records its sources in the store.
@@ -58,16 +66,17 @@ pub async fn build(config: &Config, options: BuildOptions) -> Result<Engine, Bui
 }
 
 fn settings_of(source: &SourceConfig) -> SourceSettings {
-    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    let (request_limit, window) = source.quota();
+    let refresh = source.refresh().unwrap_or(&RefreshConfig::NEVER);
     SourceSettings {
         name: source.name.clone(),
-        aggregator: source.aggregator.word().to_owned(),
+        aggregator: source.word().to_owned(),
         base_url: source.base_url.to_string(),
-        request_limit: truv.requests_per_minute,
-        request_window_ms: 60_000,
-        refreshes_per_day: truv.refreshes_per_day,
-        refresh_reserve: truv.refresh_reserve,
-        refreshes_per_month: truv.refreshes_per_month,
+        request_limit,
+        request_window_ms: i64::try_from(window.as_millis()).unwrap_or(i64::MAX),
+        refreshes_per_day: refresh.per_day,
+        refresh_reserve: refresh.reserve,
+        refreshes_per_month: refresh.per_month,
     }
 }
 
@@ -78,8 +87,14 @@ pub fn aggregator_of(
     clock: Clock,
     seed: u64,
 ) -> Result<(Aggregator, RequestLimiter), BuildError> {
-    let AggregatorConfig::Truv(truv) = &source.aggregator;
-    let quota = Quota { requests: truv.requests_per_minute, window: std::time::Duration::from_mins(1) };
+    let truv = match &source.aggregator {
+        AggregatorConfig::Truv(truv) => truv,
+        AggregatorConfig::Bridge(_) => {
+            return Err(BuildError::Unsupported { name: source.name.clone(), aggregator: source.word() });
+        }
+    };
+    let (requests, window) = source.quota();
+    let quota = Quota { requests, window };
     let limiter = RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, source.backfill_share, clock.clone());
     let headers = aggregator::truv_headers(&truv.client_id, &truv.access_secret)
         .ok_or_else(|| BuildError::Credentials { name: source.name.clone() })?;
@@ -95,16 +110,16 @@ pub fn aggregator_of(
     })
     .map_err(|error| BuildError::Door { name: source.name.clone(), source: error })?;
     let is_development = aggregator::is_development_secret(truv.access_secret.expose());
-    Ok((Aggregator::Truv(Truv::new(door, truv.page_size, is_development)), limiter))
+    Ok((Aggregator::Truv(Truv::new(door, source.page_size(), is_development)), limiter))
 }
 
 /// How a source's refreshes are limited by the configuration.
 pub fn refresh_policy(source: &SourceConfig) -> RefreshPolicy {
-    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    let refresh = source.refresh().unwrap_or(&RefreshConfig::NEVER);
     RefreshPolicy {
-        per_day: truv.refreshes_per_day,
-        reserve: truv.refresh_reserve,
-        per_month: truv.refreshes_per_month,
+        per_day: refresh.per_day,
+        reserve: refresh.reserve,
+        per_month: refresh.per_month,
         lifetime_cap: None,
     }
 }
@@ -116,7 +131,7 @@ fn source_of(
     options: &BuildOptions,
 ) -> Result<Source, BuildError> {
     let (aggregator, limiter) = aggregator_of(source, options.transport.clone(), options.clock.clone(), options.seed)?;
-    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    let refresh = source.refresh().unwrap_or(&RefreshConfig::NEVER);
     let refresh_policy = RefreshPolicy {
         lifetime_cap: aggregator.refresh_terms().and_then(|terms| terms.lifetime_cap),
         ..refresh_policy(source)
@@ -131,10 +146,10 @@ fn source_of(
         discover_schedule: source.discover_schedule.clone(),
         reconcile_schedule: source.reconcile_schedule.clone(),
         max_spread: config.schedule.spread,
-        overlap: truv.overlap,
-        refresh_poll_first: truv.refresh_poll_first,
-        refresh_poll_max: truv.refresh_poll_max,
-        refresh_timeout: truv.refresh_timeout,
+        overlap: source.overlap(),
+        refresh_poll_first: refresh.poll_first,
+        refresh_poll_max: refresh.poll_max,
+        refresh_timeout: refresh.timeout,
         step_deadline: config.schedule.sync_deadline,
     })
 }
