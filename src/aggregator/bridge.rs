@@ -10,7 +10,19 @@ use crate::model::{AccountRecord, CategoryRecord, HoldingRecord, InstitutionReco
 #[derive(Clone)]
 pub(super) struct Bridge;
 
+pub(super) fn headers(_: &str, _: &crate::secret::Secret, _: &str) -> Option<http::HeaderMap> {
+    todo!()
+}
+
+pub(super) fn dialect() -> crate::http::Dialect {
+    todo!()
+}
+
 impl Bridge {
+    pub(super) fn new(_door: crate::http::Door, _page_size: u32, _clock: crate::clock::Clock) -> Self {
+        todo!()
+    }
+
     pub(super) async fn check(&self, _context: &CallContext) -> Result<(), CallError> {
         todo!()
     }

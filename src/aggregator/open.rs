@@ -1,11 +1,15 @@
 //! From a configured credential to an aggregator with its request budget.
 
+use http::HeaderMap;
+
 use crate::clock::Clock;
 use crate::config::{AggregatorConfig, SourceConfig};
-use crate::http::{DoorError, Transport};
-use crate::limits::requests::RequestLimiter;
+use crate::http::{Dialect, Door, DoorError, DoorOptions, Timeouts, Transport};
+use crate::limits::requests::{DEFAULT_MARGIN_PERCENT, Quota, RequestLimiter};
 
-use super::{Aggregator, Kind, truv};
+use super::bridge::{self, Bridge};
+use super::truv::{self, Truv};
+use super::{Aggregator, Kind};
 
 /// An aggregator ready to be asked.
 pub struct Opened {
@@ -28,10 +32,30 @@ pub enum OpenError {
 
 /// Makes the aggregator of one configured credential; sends nothing.
 pub fn open(source: &SourceConfig, transport: Transport, clock: Clock, seed: u64) -> Result<Opened, OpenError> {
-    let (kind, limiter) = match &source.aggregator {
+    let (requests, window) = source.quota();
+    let quota = Quota { requests, window };
+    let limiter = RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, source.backfill_share, clock.clone());
+    let door = |headers: Option<HeaderMap>, dialect: Dialect| {
+        Ok::<_, OpenError>(Door::new(DoorOptions {
+            origin: source.base_url.clone(),
+            headers: headers.ok_or(OpenError::Credentials)?,
+            transport,
+            limiter: limiter.clone(),
+            dialect,
+            clock: clock.clone(),
+            timeouts: Timeouts::default(),
+            seed,
+        })?)
+    };
+    let kind = match &source.aggregator {
         AggregatorConfig::Truv(config) => {
-            let (truv, limiter) = truv::open(source, config, transport, clock, seed)?;
-            (Kind::Truv(truv), limiter)
+            let headers = truv::headers(&config.client_id, &config.access_secret);
+            let is_development = truv::is_development_secret(config.access_secret.expose());
+            Kind::Truv(Truv::new(door(headers, truv::dialect())?, source.page_size(), is_development))
+        }
+        AggregatorConfig::Bridge(config) => {
+            let headers = bridge::headers(&config.client_id, &config.client_secret, &config.accept_language);
+            Kind::Bridge(Bridge::new(door(headers, bridge::dialect())?, source.page_size(), clock.clone()))
         }
     };
     Ok(Opened { aggregator: Aggregator(kind), limiter })

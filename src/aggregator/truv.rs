@@ -7,7 +7,6 @@ mod normalize;
 mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -17,11 +16,8 @@ use serde_json::value::RawValue;
 
 use super::call::{CallContext, CallError, parse};
 use super::loose::Loose;
-use super::{ListedUser, OpenError, PageToken, RefreshProgress, RefreshTerms, TransactionPage, UserPage, Window};
-use crate::clock::Clock;
-use crate::config::{SourceConfig, TruvConfig};
-use crate::http::{Answer, Dialect, Door, DoorOptions, ErrorDocument, HttpError, Timeouts, Transport};
-use crate::limits::requests::{DEFAULT_MARGIN_PERCENT, Quota, RequestLimiter};
+use super::{ListedUser, PageToken, RefreshProgress, RefreshTerms, TransactionPage, UserPage, Window};
+use crate::http::{Answer, Dialect, Door, ErrorDocument, HttpError};
 use crate::model::{AccountRecord, LinkRecord};
 use crate::secret::Secret;
 
@@ -46,37 +42,13 @@ struct Inner {
     is_development: bool,
 }
 
-/// Makes the client of one configured credential, with its request budget.
-pub(super) fn open(
-    source: &SourceConfig,
-    config: &TruvConfig,
-    transport: Transport,
-    clock: Clock,
-    seed: u64,
-) -> Result<(Truv, RequestLimiter), OpenError> {
-    let quota = Quota { requests: config.requests_per_minute, window: Duration::from_mins(1) };
-    let limiter = RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, source.backfill_share, clock.clone());
-    let door = Door::new(DoorOptions {
-        origin: source.base_url.clone(),
-        headers: headers(&config.client_id, &config.access_secret).ok_or(OpenError::Credentials)?,
-        transport,
-        limiter: limiter.clone(),
-        dialect: Dialect { read_error: ErrorDocument::read, is_quota },
-        clock,
-        timeouts: Timeouts::default(),
-        seed,
-    })?;
-    let is_development = is_development_secret(config.access_secret.expose());
-    Ok((Truv::new(door, config.page_size, is_development), limiter))
-}
-
 /// Whether a secret is one of the development environment, whose successful tasks are capped.
-fn is_development_secret(secret: &str) -> bool {
+pub(super) fn is_development_secret(secret: &str) -> bool {
     secret.starts_with("dev-")
 }
 
 /// The two headers that every request carries; `None` if the credentials hold characters no header can.
-fn headers(client_id: &str, access_secret: &Secret) -> Option<HeaderMap> {
+pub(super) fn headers(client_id: &str, access_secret: &Secret) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     for (name, value) in [("x-access-client-id", client_id), ("x-access-secret", access_secret.expose())] {
         let mut value = HeaderValue::from_str(value).ok()?;
@@ -86,6 +58,11 @@ fn headers(client_id: &str, access_secret: &Secret) -> Option<HeaderMap> {
     Some(headers)
 }
 
+/// How Truv writes errors, and which 429 is no request throttle.
+pub(super) fn dialect() -> Dialect {
+    Dialect { read_error: ErrorDocument::read, is_quota }
+}
+
 /// Source: section 2: the refresh limit answers 429 with this text, whatever its code.
 fn is_quota(_status: u16, document: &ErrorDocument) -> bool {
     document.message.as_deref().is_some_and(|m| m.to_ascii_lowercase().contains("refresh limit"))
@@ -93,7 +70,7 @@ fn is_quota(_status: u16, document: &ErrorDocument) -> bool {
 
 impl Truv {
     /// A credential that speaks through `door`.
-    fn new(door: Door, page_size: u32, is_development: bool) -> Self {
+    pub(super) fn new(door: Door, page_size: u32, is_development: bool) -> Self {
         Self(Arc::new(Inner { door, page_size: page_size.to_string(), is_development }))
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::aggregator;
 use crate::clock::Clock;
-use crate::config::{AggregatorConfig, Config, SourceConfig};
+use crate::config::{Config, RefreshConfig, SourceConfig};
 use crate::http::Transport;
 use crate::limits::refreshes::RefreshPolicy;
 use crate::store::{SourceRow, SourceSettings, Store, StoreError};
@@ -51,26 +51,27 @@ pub async fn build(config: &Config, options: BuildOptions) -> Result<Engine, Bui
 }
 
 fn settings_of(source: &SourceConfig) -> SourceSettings {
-    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    let (request_limit, window) = source.quota();
+    let refresh = source.refresh().unwrap_or(&RefreshConfig::NEVER);
     SourceSettings {
         name: source.name.clone(),
-        aggregator: source.aggregator.word().to_owned(),
+        aggregator: source.word().to_owned(),
         base_url: source.base_url.to_string(),
-        request_limit: truv.requests_per_minute,
-        request_window_ms: 60_000,
-        refreshes_per_day: truv.refreshes_per_day,
-        refresh_reserve: truv.refresh_reserve,
-        refreshes_per_month: truv.refreshes_per_month,
+        request_limit,
+        request_window_ms: i64::try_from(window.as_millis()).unwrap_or(i64::MAX),
+        refreshes_per_day: refresh.per_day,
+        refresh_reserve: refresh.reserve,
+        refreshes_per_month: refresh.per_month,
     }
 }
 
 /// How a source's refreshes are limited by the configuration.
 pub fn refresh_policy(source: &SourceConfig) -> RefreshPolicy {
-    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    let refresh = source.refresh().unwrap_or(&RefreshConfig::NEVER);
     RefreshPolicy {
-        per_day: truv.refreshes_per_day,
-        reserve: truv.refresh_reserve,
-        per_month: truv.refreshes_per_month,
+        per_day: refresh.per_day,
+        reserve: refresh.reserve,
+        per_month: refresh.per_month,
         lifetime_cap: None,
     }
 }
@@ -83,7 +84,7 @@ fn source_of(
 ) -> Result<Source, BuildError> {
     let opened = aggregator::open(source, options.transport.clone(), options.clock.clone(), options.seed)
         .map_err(|error| BuildError::Aggregator { name: source.name.clone(), source: error })?;
-    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    let refresh = source.refresh().unwrap_or(&RefreshConfig::NEVER);
     let refresh_policy = RefreshPolicy {
         lifetime_cap: opened.aggregator.refreshes().and_then(|refreshes| refreshes.terms().lifetime_cap),
         ..refresh_policy(source)
@@ -98,10 +99,10 @@ fn source_of(
         discover_schedule: source.discover_schedule.clone(),
         reconcile_schedule: source.reconcile_schedule.clone(),
         max_spread: config.schedule.spread,
-        overlap: truv.overlap,
-        refresh_poll_first: truv.refresh_poll_first,
-        refresh_poll_max: truv.refresh_poll_max,
-        refresh_timeout: truv.refresh_timeout,
+        overlap: source.overlap(),
+        refresh_poll_first: refresh.poll_first,
+        refresh_poll_max: refresh.poll_max,
+        refresh_timeout: refresh.timeout,
         step_deadline: config.schedule.sync_deadline,
     })
 }

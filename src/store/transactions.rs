@@ -155,8 +155,9 @@ fn statuses(mut rows: Rows<'_>) -> Result<Vec<(i64, Status)>, StoreError> {
 impl ReadTxn<'_> {
     /// How far a link is stored; `None`: never walked completely.
     pub fn cursor(&self, link_id: i64) -> Result<Option<Cursor>, StoreError> {
-        let mut select =
-            self.txn.prepare_cached("SELECT covered_to_at, updated_to_at, full_walked_at FROM cursors WHERE link_id = :link_id")?;
+        let mut select = self.txn.prepare_cached(
+            "SELECT covered_to_at, updated_to_at, full_walked_at FROM cursors WHERE link_id = :link_id",
+        )?;
         Ok(select
             .query_row(named_params! { ":link_id": link_id }, |row| {
                 Ok(Cursor {

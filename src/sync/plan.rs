@@ -278,7 +278,8 @@ impl Matching<'_> {
     fn posts(&self, h: usize, g: usize) -> bool {
         let (held, gone) = (&self.held[h], &self.gone[g]);
         held.account_id == gone.account_id
-            && (posts(&gone.row.record, &held.record) || (gone.is_for_good && is_made_anew(&gone.row.record, &held.record)))
+            && (posts(&gone.row.record, &held.record)
+                || (gone.is_for_good && is_made_anew(&gone.row.record, &held.record)))
     }
 
     fn held_identity(&self, h: usize) -> Identity<'_> {

@@ -155,12 +155,7 @@ impl Walk {
     }
 
     fn at(&self, place: Place) -> RowWrite {
-        RowWrite {
-            link_id: place.link_id,
-            account_id: place.account_id,
-            sync_id: place.sync_id,
-            seen_at: self.seen_at,
-        }
+        RowWrite { link_id: place.link_id, account_id: place.account_id, sync_id: place.sync_id, seen_at: self.seen_at }
     }
 
     fn counts(&mut self, place: Place) -> &mut SyncCounts {
@@ -347,8 +342,7 @@ impl Walk {
             self.hidden.insert(place.account_id);
             return Ok(());
         }
-        let former_owner =
-            if place.has_history { writer.find_alias(place.link_id, &row.upstream_id)? } else { None };
+        let former_owner = if place.has_history { writer.find_alias(place.link_id, &row.upstream_id)? } else { None };
         if former_owner.is_some() || (place.has_history && self.may_replace_unseen(txn, place.account_id, row)?) {
             self.held.push(Held { record: row.clone(), account_id: place.account_id, former_owner });
             return Ok(());
@@ -370,9 +364,9 @@ impl Walk {
         let to = row.transacted_on.saturating_add(span);
         let near = txn.live_rows_between(account_id, from, to)?;
         let is_feed = !matches!(self.reading, Reading::Window(_));
-        Ok(near.iter().any(|s| {
-            !self.seen_transactions.contains(&s.transaction_id) && plan::may_replace(&s.record, row, is_feed)
-        }))
+        Ok(near
+            .iter()
+            .any(|s| !self.seen_transactions.contains(&s.transaction_id) && plan::may_replace(&s.record, row, is_feed)))
     }
 }
 

@@ -33,7 +33,7 @@ async fn a_refused_secret_rests_the_source_and_spoils_no_link_for_good() {
     let reason = bench.value("SELECT hold_reason FROM sources");
     assert_eq!(reason, "credentials refused");
     let errors = bench.rows("SELECT DISTINCT last_error FROM v_link_health WHERE last_error IS NOT NULL");
-    assert!(errors[0][0].contains("check client_id and access_secret"), "{errors:?}");
+    assert!(errors[0][0].contains("check its ids and secrets"), "{errors:?}");
     assert_eq!(bench.value("SELECT count(*) FROM refreshes WHERE outcome <> 'not_sent'"), "0");
     bench.bank.clear_fault(fault);
     bench.pass(hours(1)).await;
