@@ -74,7 +74,7 @@ impl Bench {
         let mut reports = Vec::new();
         while let Some(event) = seen.recv().await {
             if let Event::Stepped { step: Step::Ended(report), .. } = event {
-                reports.push(report);
+                reports.extend(report);
             }
         }
         reports

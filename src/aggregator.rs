@@ -170,14 +170,9 @@ impl Changes<'_> {
         self.0.transactions(context, user, stretch, page).await
     }
 
-    /// Lists the securities on a user's accounts; removed ones too where `since` is given.
-    pub async fn holdings(
-        &self,
-        context: &CallContext,
-        user: &str,
-        since: Option<Timestamp>,
-    ) -> Result<Vec<HoldingRecord>, CallError> {
-        self.0.holdings(context, user, since).await
+    /// Lists the securities that a user's accounts hold now.
+    pub async fn holdings(&self, context: &CallContext, user: &str) -> Result<Vec<HoldingRecord>, CallError> {
+        self.0.holdings(context, user, None).await
     }
 }
 

@@ -245,6 +245,8 @@ pub struct AccountRecord {
     pub refreshed_at: Option<Timestamp>,
     /// Whether the last try to read it there worked.
     pub is_refreshed: Option<bool>,
+    /// Whether accounts of its kind hold securities.
+    pub holds_securities: bool,
     /// What the bank tells of a loan.
     pub loan: Option<LoanRecord>,
     /// Upstream's JSON without account numbers.

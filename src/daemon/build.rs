@@ -98,6 +98,7 @@ fn source_of(
         sync_schedule: source.sync_schedule.clone(),
         discover_schedule: source.discover_schedule.clone(),
         reconcile_schedule: source.reconcile_schedule.clone(),
+        status_schedule: source.status_schedule().cloned(),
         max_spread: config.schedule.spread,
         overlap: source.overlap(),
         refresh_poll_first: refresh.poll_first,

@@ -66,6 +66,8 @@ pub struct LinkState {
     pub link_id: i64,
     /// Its source.
     pub source_id: i64,
+    /// The customer.
+    pub user_id: i64,
     /// The aggregator's id.
     pub upstream_id: String,
     /// The aggregator's id of the customer.
@@ -100,6 +102,14 @@ pub struct LinkState {
     pub removed_at: Option<Timestamp>,
     /// First seen.
     pub first_seen_at: Timestamp,
+    /// `well`, `connecting`, `incomplete`, `passing` or `needs_person`.
+    pub condition: String,
+    /// Since when; `None`: from the beginning.
+    pub condition_at: Option<Timestamp>,
+    /// When the aggregator last tried to read the bank.
+    pub tried_at: Option<Timestamp>,
+    /// The same as of when its accounts were last stored.
+    pub read_tried_at: Option<Timestamp>,
 }
 
 /// A link as the commands show it.
@@ -167,7 +177,8 @@ pub struct KnownLink {
 const STATE_COLUMNS: &str =
     "l.link_id, l.source_id, l.upstream_id, u.upstream_id AS upstream_user_id, l.access_token_sealed,
     l.attention, l.phase, l.due_at, l.due_cause, l.wants_full, l.sync_id, l.consecutive_failures, l.last_success_at,
-    l.refresh_hold_until, l.reconcile_due_at, l.numbers_checked_at, l.paused_at, l.removed_at, l.first_seen_at";
+    l.refresh_hold_until, l.reconcile_due_at, l.numbers_checked_at, l.paused_at, l.removed_at, l.first_seen_at,
+    l.user_id, l.condition, l.condition_at, l.tried_at, l.read_tried_at";
 
 fn optional_instant(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(instant))
@@ -202,6 +213,11 @@ impl ReadTxn<'_> {
             paused_at: optional_instant(row, "paused_at")?,
             removed_at: optional_instant(row, "removed_at")?,
             first_seen_at: instant(row.get("first_seen_at")?),
+            user_id: row.get("user_id")?,
+            condition: row.get("condition")?,
+            condition_at: optional_instant(row, "condition_at")?,
+            tried_at: optional_instant(row, "tried_at")?,
+            read_tried_at: optional_instant(row, "read_tried_at")?,
         })
     }
 

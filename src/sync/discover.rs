@@ -1,13 +1,14 @@
 //! Discovery: which users and links are there, with their access tokens.
 //!
 //! Cheap: the list of users carries their links with masked tokens; only a user with a link or token that is not in the store
-//! is asked for in full. A link that a complete listing does not show is asked for by itself before it counts as gone.
+//! is asked for in full. Where the list of users shows no links, they are looked at user by user, as customers of their own
+//! (`user::look`). A link that a complete listing does not show is asked for by itself before it counts as gone.
 
 use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::outcome::{CREDENTIALS_REFUSED, CREDENTIALS_REST};
+use super::outcome::{CREDENTIALS_REFUSED, CREDENTIALS_REST, REQUEST_LIMIT};
 use super::{Engine, Source, Stop};
 use crate::aggregator::{CallContext, CallError, ListedUser, PageToken};
 use crate::limits::requests::Lane;
@@ -39,7 +40,12 @@ impl Engine {
     /// After a crash: what was found is stored; the next discovery lists everything again.
     pub async fn discover(&self, source: &Source, is_person: bool) -> Result<Option<Discovered>, StoreError> {
         let context = CallContext::new(if is_person { Lane::Person } else { Lane::Scheduled });
-        let result = self.list_everything(source, &context).await;
+        let mut result = self.list_everything(source, &context).await;
+        if result.is_ok()
+            && let Err(stop) = self.read_catalog(source, &context).await
+        {
+            result = Err(stop);
+        }
         let now = self.clock.now();
         let source_id = source.source_id;
         match result {
@@ -68,7 +74,7 @@ impl Engine {
         let message = stop.to_string();
         let later = |delay: SignedDuration| now.saturating_add(delay).unwrap_or(now);
         let (next, hold, is_failure) = match &stop {
-            Stop::Call(CallError::RateLimited { until }) => (*until, Some((*until, "request limit")), false),
+            Stop::Call(CallError::RateLimited { until }) => (*until, Some((*until, REQUEST_LIMIT)), false),
             Stop::Call(CallError::Unauthorized(_)) => {
                 (later(CREDENTIALS_REST), Some((later(CREDENTIALS_REST), CREDENTIALS_REFUSED)), true)
             }
@@ -105,9 +111,21 @@ impl Engine {
             .collect();
         let mut found = Discovered::default();
         let mut seen: HashSet<String> = HashSet::new();
+        let mut seen_users: HashSet<String> = HashSet::new();
         let mut page: Option<PageToken> = None;
         for _ in 0..MAX_PAGES {
             let answer = source.aggregator.users(context, page.as_ref()).await?;
+            if source.status_schedule.is_some() {
+                found.users += u32::try_from(answer.users.len()).unwrap_or(u32::MAX);
+                seen_users.extend(answer.users.iter().map(|listed| listed.user.upstream_id.clone()));
+                self.put_users(source, answer.users).await?;
+                page = answer.next;
+                if page.is_none() {
+                    self.look_for_missing_users(source, &seen_users).await?;
+                    return Ok(found);
+                }
+                continue;
+            }
             let mut listed_links = Vec::new();
             for listed in answer.users {
                 found.users += 1;
@@ -128,6 +146,28 @@ impl Engine {
             }
         }
         Err(CallError::Malformed { what: "the list of users", reason: format!("more than {MAX_PAGES} pages") }.into())
+    }
+
+    /// Stores a page of users whose links are looked at user by user; new ones at once.
+    async fn put_users(&self, source: &Source, users: Vec<ListedUser>) -> Result<(), StoreError> {
+        let (now, source_id) = (self.clock.now(), source.source_id);
+        self.store
+            .write(move |txn| {
+                for listed in &users {
+                    let user_id = txn.put_user(source_id, &listed.user, now)?;
+                    txn.look_at_new_user(user_id, now)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Has every user looked at that a complete listing did not show: the look tells whether they are gone.
+    async fn look_for_missing_users(&self, source: &Source, seen: &HashSet<String>) -> Result<(), StoreError> {
+        let (now, source_id) = (self.clock.now(), source.source_id);
+        let known = self.store.read(move |txn| txn.known_users(source_id)).await?;
+        let missing: Vec<i64> = known.into_iter().filter(|(_, id)| !seen.contains(id)).map(|(id, _)| id).collect();
+        self.store.write(move |txn| missing.iter().try_for_each(|user_id| txn.set_links_due_at(*user_id, now))).await
     }
 
     /// A user's links, with tokens if any of them is news.

@@ -9,9 +9,9 @@ use crate::model::AccountRecord;
 use crate::store::Phase;
 
 /// How often a list that changes under our eyes is read before the sync gives up.
-const MAX_WALKS: u32 = 3;
+pub(super) const MAX_WALKS: u32 = 3;
 /// More pages than any history has: a list that goes on is a loop.
-const MAX_PAGES: u32 = 20_000;
+pub(super) const MAX_PAGES: u32 = 20_000;
 /// Account numbers hardly ever change.
 const NUMBERS_EVERY: SignedDuration = SignedDuration::from_hours(23);
 /// Reached back beyond the oldest unsettled row, so that a row on the edge is surely asked for.
@@ -148,7 +148,7 @@ impl Trip<'_> {
         let mut end = self.end_of_complete_walk(rejected, now);
         let (link_id, sync_id, seen_at, requests) = (self.link.link_id, self.sync_id, self.began, self.requests());
         if self.is_full {
-            end.reconcile_due_at = Some(self.source.next_reconcile_at(&self.link.upstream_id, now));
+            end.reconcile_due_at = Some(self.source.next_reconcile_at(self.spread_key(), now));
         }
         let stored = end.clone();
         let numbers_checked = self.numbers_checked;

@@ -308,7 +308,7 @@ impl Walk {
         let mut accounts = page.accounts.clone();
         accounts.extend(unknown.into_iter().map(bare_account));
         let lead = self.lead;
-        let ids = txn.put_accounts(lead.link_id, &accounts, self.seen_at)?;
+        let ids = txn.put_accounts(lead.link_id, &accounts, false, self.seen_at)?;
         self.places = ids.into_iter().map(|(id, account_id)| (id, Some(Place { account_id, ..lead }))).collect();
         Ok(())
     }

@@ -128,8 +128,8 @@ impl Bench {
         daemon.run(CancellationToken::new()).await?;
         let mut reports = Vec::new();
         while let Some(event) = seen.recv().await {
-            if let daemon::Event::Stepped { step: Step::Ended(report), .. } = event {
-                reports.push(report);
+            if let daemon::Event::Stepped { step: Step::Ended(ended), .. } = event {
+                reports.extend(ended);
             }
         }
         Ok(reports)
