@@ -217,3 +217,6 @@ fn listed_user(raw: &RawValue) -> Result<ListedUser, CallError> {
         .ok_or_else(|| CallError::Malformed { what: THE_USERS, reason: "a user without a uuid".to_owned() })?;
     Ok(ListedUser { user, links: None })
 }
+
+#[cfg(test)]
+mod tests;

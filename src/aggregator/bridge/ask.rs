@@ -1,7 +1,7 @@
 //! One request as the application or as one of its users, with the user's token where it takes one.
 //!
-//! What must stay true: beside what the door repeats, a request goes out at most twice, the second time with a new token;
-//! and what a refusal says about a user or the application is decided here and nowhere else.
+//! What must stay true: beside what the door repeats, a request goes out at most twice, the second time with a new
+//! token; and what a refusal says about a user or the application is decided here and nowhere else.
 //! Source: upstream/bridge.md sections 3, 6 and 15.1.
 
 use std::sync::Arc;
@@ -71,8 +71,8 @@ impl Bridge {
         self.0.tokens.get(user, self.new_token(context, user)).await
     }
 
-    /// Source: section 6. Unlike other requests that change something this one may be sent again when its fate is unknown:
-    /// a second token harms nothing.
+    /// Source: section 6. Unlike other requests that change something this one may be sent again when its fate is
+    /// unknown: a second token harms nothing.
     async fn new_token(&self, context: &CallContext, user: &str) -> Result<UserToken, CallError> {
         let asked_at = self.0.clock.now();
         let body = json!({ "user_uuid": user });

@@ -213,3 +213,6 @@ pub(super) fn user(raw: &RawValue) -> Option<UserRecord> {
     let user: wire::User<'_> = wire::object(raw.get()).ok()?;
     Some(UserRecord { upstream_id: id(&user.uuid)?, external_id: user.external_user_id.text() })
 }
+
+#[cfg(test)]
+mod tests;
