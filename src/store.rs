@@ -35,7 +35,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::secret::{SealError, Sealer};
 
 pub use accounts::Continued;
-pub use links::{Due, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
+pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};
 pub use open::{Access, OpenError, OpenOptions};
 pub use query::QueryAnswer;

@@ -55,7 +55,7 @@ pub fn open(source: &SourceConfig, transport: Transport, clock: Clock, seed: u64
         }
         AggregatorConfig::Bridge(config) => {
             let headers = bridge::headers(&config.client_id, &config.client_secret, &config.accept_language);
-            Kind::Bridge(Bridge::new(door(headers, bridge::dialect())?, source.page_size(), clock.clone()))
+            Kind::Bridge(Bridge::new(door(headers, bridge::DIALECT)?, source.page_size(), clock.clone()))
         }
     };
     Ok(Opened { aggregator: Aggregator(kind), limiter })

@@ -290,16 +290,13 @@ impl WriteTxn<'_> {
 
     /// Links that are due later than `latest`: after the clock was set back their instants lie in a future that never
     /// was.
-    ///
-    /// Shape: (link id, upstream id).
-    pub fn links_due_after(&self, source_id: i64, latest: Timestamp) -> Result<Vec<(i64, String)>, StoreError> {
+    pub fn links_due_after(&self, source_id: i64, latest: Timestamp) -> Result<Vec<i64>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT link_id, upstream_id FROM links
+            "SELECT link_id FROM links
              WHERE source_id = :source_id AND due_at > :latest AND removed_at IS NULL",
         )?;
-        let rows = select.query_map(named_params! { ":source_id": source_id, ":latest": ms(latest) }, |row| {
-            Ok((row.get("link_id")?, row.get("upstream_id")?))
-        })?;
+        let rows = select
+            .query_map(named_params! { ":source_id": source_id, ":latest": ms(latest) }, |row| row.get("link_id"))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }

@@ -52,7 +52,15 @@ impl UserSync<'_> {
             return Ok(None);
         }
         let lead = self.lead();
-        Ok(Some(feed.holdings(&lead.context, &lead.link.upstream_user_id).await?))
+        match feed.holdings(&lead.context, &lead.link.upstream_user_id).await {
+            Ok(holdings) => Ok(Some(holdings)),
+            Err(error @ CallError::RateLimited { .. }) => Err(error.into()),
+            // Securities are a product of their own: a user without it is synced all the same, and asked for with the next news.
+            Err(error) => {
+                tracing::debug!(source = %lead.source.name, link.id = lead.link.link_id, %error, "no securities");
+                Ok(None)
+            }
+        }
     }
 
     /// Reads one account's whole history; returns it if rows of it came hidden.

@@ -67,6 +67,13 @@ impl Engine {
         Ok(Looked { due_links, requests: 0 })
     }
 
+    /// Has a user whose look came to nothing looked at again later.
+    pub async fn postpone_look(&self, source: &Source, user: &DueUser) -> Result<(), StoreError> {
+        let (user_id, now) = (user.user_id, self.clock.now());
+        let next = source.next_look_at(&user.upstream_id, now).unwrap_or(now);
+        self.store.write(move |txn| txn.set_links_due_at(user_id, next)).await
+    }
+
     /// A look that failed is taken again later; what stops every request rests the source.
     async fn look_stopped(&self, source: &Source, user: &DueUser, stop: Stop) -> Result<(), StoreError> {
         let (source_id, user_id, now) = (source.source_id, user.user_id, self.clock.now());
