@@ -58,14 +58,18 @@
 //! | webhooks are stored, not delivered; a URL twice in one environment: 400 on `env_type` | documented, 13.1 |
 //! | providers searched by `query`; other parameters ignored | observed, 14 |
 
+mod bridge;
 mod fault;
 mod id;
+mod reply;
 mod script;
 mod settings;
 mod state;
 mod traffic;
 mod truv;
+mod wire;
 mod world;
+mod write;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -75,12 +79,12 @@ use crate::clock::Clock;
 
 pub use fault::{Fault, FaultId, Scope, ThrottleForm};
 pub use id::{AccountId, LinkId, NotAnId, TransactionId, UserId};
-pub use settings::{Pace, Settings};
+pub use settings::{BridgeSettings, DeletedRows, Pace, Settings};
 pub use traffic::{Logged, Refreshes};
 pub use truv::Environment;
 pub use world::{
     Bank, DatasetError, DatasetOptions, DatasetProblem, LivingPlan, Loaded, NewAccount, NewTransaction, Plan,
-    PostStyle, Reissue, Status, TrueAccount, TrueLink, TrueTransaction, World,
+    PostStyle, Reissue, Served, Status, TrueAccount, TrueLink, TrueTransaction, World,
 };
 
 use state::State;
@@ -106,9 +110,10 @@ impl Sandbox {
         Self { inner: Arc::new(Inner { clock, state }) }
     }
 
-    /// The HTTP side: Truv under `/v1/`, and `/sandbox/connect` in place of the widget.
+    /// The HTTP side: Truv under `/v1/`, and `/sandbox/connect` in place of the widget; Bridge under `/v3/`, and
+    /// `/sandbox/bridge/connect` in place of the hosted page.
     pub fn router(&self) -> axum::Router {
-        truv::router(self)
+        bridge::router(self).merge(truv::router(self))
     }
 
     /// The client id of the default client.
@@ -119,6 +124,21 @@ impl Sandbox {
     /// The first secret of the default client, for the sandbox environment.
     pub fn truv_secret(&self) -> String {
         self.lock().truv.default_secret()
+    }
+
+    /// The client id of the default application.
+    pub fn bridge_client_id(&self) -> String {
+        self.lock().bridge.client_id()
+    }
+
+    /// The client secret of the default application.
+    pub fn bridge_client_secret(&self) -> String {
+        self.lock().bridge.secret()
+    }
+
+    /// Makes another application of Bridge's; answers its client id and secret.
+    pub fn add_bridge_application(&self) -> (String, String) {
+        self.lock().bridge.add_application()
     }
 
     /// Issues another secret of the default client; users and links of another environment are another world.
@@ -135,17 +155,27 @@ impl Sandbox {
 
     /// Withdraws a secret: every later request with it gets 401.
     pub fn revoke_secret(&self, secret: &str) {
-        self.lock().truv.revoke_secret(secret);
+        let mut state = self.lock();
+        state.truv.revoke_secret(secret);
+        state.bridge.revoke_secret(secret);
     }
 
-    /// Lets every bridge and public token that was issued so far expire now.
+    /// Lets every token that was issued so far expire now: Truv's bridge and public tokens, Bridge's access tokens.
     pub fn expire_tokens(&self) {
-        self.lock().truv.expire_tokens();
+        let mut state = self.lock();
+        state.truv.expire_tokens();
+        state.bridge.expire_tokens();
     }
 
     /// Changes how the sandbox behaves.
     pub fn settings(&self, change: impl FnOnce(&mut Settings)) {
-        change(&mut self.lock().settings);
+        let state = &mut *self.lock();
+        let refresh_every = state.settings.bridge.refresh_every;
+        change(&mut state.settings);
+        state.bank.serves = state.settings.serves;
+        if state.settings.bridge.refresh_every != refresh_every {
+            state.replan_refreshes();
+        }
     }
 
     /// Switches a fault on for the requests in `scope`.
@@ -165,14 +195,14 @@ impl Sandbox {
 
     /// The bank as it is, whether readers can see it yet or not.
     pub fn truth(&self) -> World {
-        self.lock().bank.snapshot(true)
+        self.lock().world(true)
     }
 
     /// The bank as readers of the API see it now.
     pub fn served(&self) -> World {
         let state = &mut *self.lock();
         let immediately = state.settings.visible_immediately;
-        state.bank.snapshot(immediately)
+        state.world(immediately)
     }
 
     /// Every request, oldest first, also refused and faulty ones; the oldest are dropped beyond a bound.
@@ -188,6 +218,18 @@ impl Sandbox {
     /// The most requests with `secret` that were received within any span of `window`, 429s included.
     pub fn worst_window(&self, secret: &str, window: SignedDuration) -> usize {
         self.lock().traffic.worst_window(secret, window)
+    }
+
+    /// The most requests of Bridge's default application that were received within any span of `window`, 429s included.
+    pub fn bridge_worst_window(&self, window: SignedDuration) -> usize {
+        let state = self.lock();
+        let secret = state.bridge.secret();
+        state.traffic.worst_window(&secret, window)
+    }
+
+    /// The most requests for any one Bridge user that were received within any span of `window`, 429s included.
+    pub fn bridge_worst_user_window(&self, window: SignedDuration) -> usize {
+        self.lock().traffic.worst_user_window(window)
     }
 
     /// How many requests were answered with 429, by limits or by faults.

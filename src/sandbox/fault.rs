@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::id::LinkId;
+use super::id::{LinkId, UserId};
 
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Fault {
     WrongContentType,
     /// 200 with valid JSON of this many bytes.
     HugeBody(usize),
-    /// Every later page of transactions shows the rows of the first.
+    /// Every later page of transactions shows the rows of the first; of a list by cursor, it is its own next page.
     RepeatPage,
     /// Every later page of transactions is said not to exist.
     InvalidPage404,
@@ -47,6 +47,22 @@ pub enum Fault {
     DuplicateRow,
     /// The sandbox's `Date` header, and the `created_at` of new tasks, are off by this.
     ClockSkew(SignedDuration),
+    /// The next page of a Bridge list is said to be on another host.
+    NextUriElsewhere,
+    /// The next page of a Bridge list is an absolute URL on the same host.
+    NextUriAbsolute,
+    /// The last page of a Bridge list has `null` for the next one.
+    NextUriNull,
+    /// The last page of a Bridge list has the text `"null"` for the next one.
+    NextUriNullText,
+    /// Amounts of Bridge transactions are written with an exponent.
+    ExponentAmount,
+    /// Bridge's errors come without their list.
+    BareErrorBody,
+    /// Bridge's instants have no fraction of a second.
+    TimestampsWithoutFraction,
+    /// Bridge hides names, descriptions and IBANs of every item, as it does under status 1100.
+    ObfuscatedEverywhere,
 }
 
 /// How the request limit is answered.
@@ -71,6 +87,7 @@ pub struct FaultId(u64);
 pub struct Scope {
     path: Option<String>,
     link: Option<LinkId>,
+    user: Option<UserId>,
     method: Option<String>,
     skip: u32,
     times: Option<u32>,
@@ -83,8 +100,15 @@ impl Scope {
     }
 
     /// Requests about a link: its id in the path, its access token in the body, or a task of it.
+    ///
+    /// At Bridge: the item, one of its accounts or transactions is named, or none is and the list holds the item's data.
     pub fn link(link: LinkId) -> Self {
         Self { link: Some(link), ..Self::default() }
+    }
+
+    /// Requests with a token of a user, or for one; at Bridge only.
+    pub fn user(user: UserId) -> Self {
+        Self { user: Some(user), ..Self::default() }
     }
 
     /// Requests whose path with query contains a text.
@@ -127,7 +151,10 @@ impl Scope {
 pub(crate) struct Asked<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
-    pub(crate) link: Option<u128>,
+    /// The links it is about.
+    pub(crate) links: &'a [u128],
+    pub(crate) user: Option<u128>,
+    /// 1 for the first page; of a list by cursor, 2 for all later ones.
     pub(crate) page: usize,
 }
 
@@ -151,6 +178,11 @@ impl Faults {
         let id = FaultId(self.issued);
         self.switches.push(Switch { id, fault, scope });
         id
+    }
+
+    /// Tells whether no fault can meet anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.switches.is_empty()
     }
 
     pub(crate) fn remove(&mut self, id: FaultId) {
@@ -185,7 +217,8 @@ impl Scope {
         self.times != Some(0)
             && self.path.as_ref().is_none_or(|part| asked.path.contains(part.as_str()))
             && self.method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(asked.method))
-            && self.link.is_none_or(|link| asked.link == Some(link.0))
+            && self.link.is_none_or(|link| asked.links.contains(&link.0))
+            && self.user.is_none_or(|user| asked.user == Some(user.0))
     }
 }
 
@@ -198,6 +231,14 @@ fn fits(fault: &Fault, asked: &Asked<'_>) -> bool {
             is_list && asked.page > 1
         }
         Fault::RowWithoutId | Fault::BadAmount | Fault::DuplicateRow => is_list,
+        Fault::NextUriElsewhere
+        | Fault::NextUriAbsolute
+        | Fault::NextUriNull
+        | Fault::NextUriNullText
+        | Fault::ExponentAmount
+        | Fault::BareErrorBody
+        | Fault::TimestampsWithoutFraction
+        | Fault::ObfuscatedEverywhere => asked.path.starts_with("/v3/"),
         Fault::Throttle(_)
         | Fault::Status(_)
         | Fault::Html502

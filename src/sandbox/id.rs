@@ -1,4 +1,7 @@
-//! Identifiers as an aggregator hands them out: 32 lowercase hex digits.
+//! Identifiers as an aggregator hands them out: 32 lowercase hex digits, a dashed UUID, or a number.
+//!
+//! An identifier knows its form by its bits, so that a script treats the customers of every aggregator alike: a number
+//! is below `2^63`, a dashed UUID is of version 7, and 32 hex digits are of version 4.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +9,16 @@ use std::str::FromStr;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-/// A text that is not an identifier of 32 lowercase hex digits.
+/// A text that is no identifier of an aggregator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an upstream id has 32 lowercase hex digits")]
+#[error("an upstream id has 32 lowercase hex digits, or is a dashed UUID or a number")]
 pub struct NotAnId;
+
+/// Numbers are below this.
+const NUMBERS_END: u128 = 1 << 63;
+/// Where the version of a UUID stands.
+const VERSION_SHIFT: u32 = 76;
+const DASHED_VERSION: u128 = 7;
 
 macro_rules! upstream_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -19,13 +28,13 @@ macro_rules! upstream_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:032x}", self.0)
+                f.write_str(&text(self.0))
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({:032x})", stringify!($name), self.0)
+                write!(f, "{}({})", stringify!($name), text(self.0))
             }
         }
 
@@ -33,7 +42,7 @@ macro_rules! upstream_id {
             type Err = NotAnId;
 
             fn from_str(text: &str) -> Result<Self, NotAnId> {
-                parse(text).map(Self).ok_or(NotAnId)
+                parse(text).or_else(|| parse_uuid(text)).or_else(|| parse_number(text)).map(Self).ok_or(NotAnId)
             }
         }
     };
@@ -59,7 +68,12 @@ upstream_id!(
 /// Draws an identifier shaped like a version 4 UUID without dashes.
 pub(crate) fn draw(rng: &mut StdRng) -> u128 {
     let bits: u128 = rng.random();
-    (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62)
+    (bits & !(0xf << VERSION_SHIFT) & !(0x3 << 62)) | (0x4 << VERSION_SHIFT) | (0x2 << 62)
+}
+
+/// Draws an identifier that is written as a dashed UUID.
+pub(crate) fn draw_uuid(rng: &mut StdRng) -> u128 {
+    draw(rng) & !(0xf << VERSION_SHIFT) | (DASHED_VERSION << VERSION_SHIFT)
 }
 
 /// Reads 32 lowercase hex digits.
@@ -68,7 +82,52 @@ pub(crate) fn parse(text: &str) -> Option<u128> {
     if plain { u128::from_str_radix(text, 16).ok() } else { None }
 }
 
-/// Writes an identifier as the aggregator does.
+/// Reads a dashed UUID.
+pub(crate) fn parse_uuid(text: &str) -> Option<u128> {
+    let dashed = text.len() == 36 && [8, 13, 18, 23].iter().all(|at| text.as_bytes()[*at] == b'-');
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    if dashed { parse(&digits) } else { None }
+}
+
+/// Reads a number as an aggregator writes it: digits only, without leading zeros.
+pub(crate) fn parse_number(text: &str) -> Option<u128> {
+    let plain = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|id| plain && *id < NUMBERS_END)
+}
+
+/// Writes 32 lowercase hex digits.
 pub(crate) fn hex(id: u128) -> String {
     format!("{id:032x}")
+}
+
+/// Writes an identifier as its aggregator does.
+pub(crate) fn text(id: u128) -> String {
+    if id < NUMBERS_END {
+        return id.to_string();
+    }
+    let hex = hex(id);
+    if (id >> VERSION_SHIFT) & 0xf != DASHED_VERSION {
+        return hex;
+    }
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_in_the_form_it_is_written_in() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let forms = [(draw(&mut rng), 32), (draw_uuid(&mut rng), 36), (33_000_191_035_701, 14)];
+        for (id, length) in forms {
+            let text = LinkId(id).to_string();
+            assert_eq!((text.len(), text.parse()), (length, Ok(LinkId(id))));
+        }
+        for bad in ["", "012", "-4", "12x", "0123456789abcdef", "99999999999999999999"] {
+            assert_eq!(bad.parse::<LinkId>(), Err(NotAnId), "{bad}");
+        }
+    }
 }

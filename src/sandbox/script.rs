@@ -7,9 +7,10 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::state::Event;
+use super::world::Owner;
 use super::{
     AccountId, Bank, DatasetError, DatasetOptions, DatasetProblem, LinkId, LivingPlan, Loaded, NewAccount,
-    NewTransaction, Plan, PostStyle, Reissue, Sandbox, TransactionId, UserId,
+    NewTransaction, Plan, PostStyle, Reissue, Sandbox, Served, TransactionId, UserId,
 };
 
 impl Sandbox {
@@ -33,8 +34,8 @@ impl Sandbox {
     /// Adds a user who belongs to the client and environment of `secret`.
     pub fn add_user_of(&self, secret: &str, external_id: &str) -> UserId {
         let state = &mut *self.lock();
-        let owner = state.truv.tenant_of(secret).unwrap_or_else(|| panic!("the sandbox issued no such secret"));
-        let user = state.bank.insert_user(owner, Some(external_id.to_owned()), None, None);
+        let tenant = state.truv.tenant_of(secret).unwrap_or_else(|| panic!("the sandbox issued no such secret"));
+        let user = state.bank.insert_user(Owner::Truv(tenant), Some(external_id.to_owned()), None, None);
         UserId(state.bank.users[user].id)
     }
 
@@ -112,6 +113,41 @@ impl Sandbox {
     /// See [`Bank::heal_login`].
     pub fn heal_login(&self, link: LinkId) {
         self.change(|bank| bank.heal_login(link));
+    }
+
+    /// See [`Bank::refresh_item`].
+    pub fn refresh_item(&self, link: LinkId) {
+        self.change(|bank| bank.refresh_item(link));
+    }
+
+    /// See [`Bank::script_item`].
+    pub fn script_item(&self, link: LinkId, results: &str) {
+        self.change(|bank| bank.script_item(link, results));
+    }
+
+    /// See [`Bank::set_item_status`].
+    pub fn set_item_status(&self, link: LinkId, status: i64) {
+        self.change(|bank| bank.set_item_status(link, status));
+    }
+
+    /// See [`Bank::set_consent_expiry`].
+    pub fn set_consent_expiry(&self, link: LinkId, until: Timestamp) {
+        self.change(|bank| bank.set_consent_expiry(link, until));
+    }
+
+    /// See [`Bank::set_data_access`].
+    pub fn set_data_access(&self, account: AccountId, shared: bool) {
+        self.change(|bank| bank.set_data_access(account, shared));
+    }
+
+    /// See [`Bank::delete_user`].
+    pub fn delete_user(&self, user: UserId) {
+        self.change(|bank| bank.delete_user(user));
+    }
+
+    /// See [`Bank::add_user_at`].
+    pub fn add_user_at(&self, serves: Served, external_id: &str) -> UserId {
+        self.change(|bank| bank.add_user_at(serves, external_id))
     }
 
     /// See [`Bank::delete_link`].

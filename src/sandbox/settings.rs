@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
+use super::world::Served;
+
 /// The knobs of a sandbox.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent switches, each named by what it does")]
 pub struct Settings {
+    /// Whose customers scripts make, unless they say.
+    pub serves: Served,
+    /// What only Bridge's side has.
+    pub bridge: BridgeSettings,
     /// Requests a secret may make in any 60 s; `None` for no limit.
     pub request_limit: Option<usize>,
     /// Refreshes an access token may have in any 24 h, beside the connect; `None` for no limit.
@@ -14,9 +20,9 @@ pub struct Settings {
     pub dev_task_limit: usize,
     /// How long the stages of a task take.
     pub pace: Pace,
-    /// Rows a page has when the caller does not say.
+    /// Rows a page of Truv's has when the caller does not say.
     pub default_page_size: usize,
-    /// Rows a page has at most.
+    /// Rows a page has at most, whatever the caller asks for.
     pub max_page_size: usize,
     /// Time from request to answer.
     pub latency: Duration,
@@ -35,6 +41,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            serves: Served::default(),
+            bridge: BridgeSettings::default(),
             request_limit: Some(300),
             refresh_limit: Some(3),
             dev_task_limit: 50,
@@ -49,6 +57,72 @@ impl Default for Settings {
             deleted_link_is_404: false,
         }
     }
+}
+
+/// How many requests Bridge's side takes, and what it does where nothing is documented (upstream/bridge.md section 15.3).
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, each named by what it does")]
+pub struct BridgeSettings {
+    /// Requests an application may make in any 300 s; `None` for no limit.
+    pub application_limit: Option<usize>,
+    /// Requests a user may have in any 60 s, asking for tokens included; `None` for no limit.
+    pub user_limit: Option<usize>,
+    /// Tokens a user may get in any 60 s; `None` for no limit.
+    pub token_limit: Option<usize>,
+    /// 429 comes with `Retry-After`.
+    pub retry_after: bool,
+    /// A request without `Bridge-Version` is refused.
+    pub require_version: bool,
+    /// How long a token lives.
+    pub token_life: Duration,
+    /// Rows a page has when the caller does not say.
+    pub default_limit: usize,
+    /// A `limit` beyond 1 to 500 is refused; otherwise it is brought into range.
+    pub refuse_bad_limit: bool,
+    /// `since` takes in rows of that very instant.
+    pub since_inclusive: bool,
+    /// How rows that are gone appear.
+    pub deleted_rows: DeletedRows,
+    /// Time between two refreshes of an item by Bridge itself; `None` for none.
+    pub refresh_every: Option<Duration>,
+    /// How long the first refresh of a new or repaired item takes.
+    pub first_refresh: Duration,
+    /// A new item shows a week of history at first, and the rest this much later; `None` shows all at once.
+    pub rest_of_history_after: Option<Duration>,
+}
+
+impl Default for BridgeSettings {
+    fn default() -> Self {
+        Self {
+            application_limit: Some(2000),
+            user_limit: Some(60),
+            token_limit: Some(10),
+            retry_after: false,
+            require_version: true,
+            token_life: Duration::from_hours(2),
+            default_limit: 50,
+            refuse_bad_limit: true,
+            since_inclusive: false,
+            deleted_rows: DeletedRows::default(),
+            refresh_every: Some(Duration::from_hours(12)),
+            first_refresh: Duration::from_secs(10),
+            rest_of_history_after: Some(Duration::from_mins(1)),
+        }
+    }
+}
+
+/// How Bridge shows transactions that are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeletedRows {
+    /// Whole, when `since` or `until` is asked for.
+    #[default]
+    Full,
+    /// The same with nothing but `id`, `deleted` and `updated_at`.
+    Stub,
+    /// Not at all.
+    Never,
+    /// Whole, in every list.
+    Always,
 }
 
 /// How long a task stays in each status.

@@ -4,11 +4,12 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
 
+use super::bridge::{self, Bridge, Step};
 use super::fault::Faults;
 use super::settings::Settings;
 use super::traffic::Traffic;
 use super::truv::Truv;
-use super::world::Bank;
+use super::world::{Bank, Owner, World};
 use crate::clock::DAY_MS;
 
 /// The sandbox's whole state.
@@ -16,6 +17,7 @@ use crate::clock::DAY_MS;
 pub(crate) struct State {
     pub(crate) bank: Bank,
     pub(crate) truv: Truv,
+    pub(crate) bridge: Bridge,
     pub(crate) traffic: Traffic,
     pub(crate) faults: Faults,
     pub(crate) settings: Settings,
@@ -27,6 +29,8 @@ pub(crate) struct State {
 pub(crate) enum Event {
     /// A Truv task enters its next status.
     TruvTask(usize),
+    /// Bridge refreshes an item.
+    BridgeStep(usize, Step),
     /// A script changes the bank.
     Script(Box<dyn FnOnce(&mut Bank) + Send>),
     /// The living bank takes a step.
@@ -63,6 +67,7 @@ impl fmt::Debug for Due {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.event {
             Event::TruvTask(_) => "task",
+            Event::BridgeStep(..) => "refresh",
             Event::Script(_) => "script",
             Event::Live => "live",
         };
@@ -75,6 +80,7 @@ impl State {
         let mut bank = Bank::new(seed, now_ms);
         Self {
             truv: Truv::new(&mut bank.rng),
+            bridge: Bridge::new(seed),
             bank,
             traffic: Traffic::default(),
             faults: Faults::default(),
@@ -92,6 +98,7 @@ impl State {
 
     /// Lets everything happen that is due, each thing at its own instant.
     pub(crate) fn advance(&mut self, now_ms: i64) {
+        self.plan_refreshes();
         while self.queue.peek().is_some_and(|Reverse(due)| due.at_ms <= now_ms) {
             let Some(Reverse(due)) = self.queue.pop() else { break };
             self.bank.now_ms = due.at_ms;
@@ -100,6 +107,13 @@ impl State {
                 Event::TruvTask(task) => {
                     if let Some(after_ms) = self.truv.step_task(&mut self.bank, &self.settings.pace, task) {
                         self.schedule(due.at_ms + after_ms, Event::TruvTask(task));
+                    }
+                }
+                Event::BridgeStep(link, step) => {
+                    if let Some((after_ms, next)) = self.bank.step_item(link, step, &self.settings.bridge) {
+                        // After a long sleep Bridge makes up for one day, not for all of it.
+                        let at_ms = (due.at_ms + after_ms).max(now_ms - DAY_MS);
+                        self.schedule(at_ms, Event::BridgeStep(link, next));
                     }
                 }
                 Event::Live => {
@@ -111,6 +125,35 @@ impl State {
             }
         }
         self.bank.now_ms = now_ms;
+    }
+
+    /// Plans the refreshes of items that are new since the last look.
+    fn plan_refreshes(&mut self) {
+        for link in std::mem::take(&mut self.bank.unplanned) {
+            if let Some((after_ms, step)) = bridge::regular(link, &self.settings.bridge) {
+                self.schedule(self.bank.now_ms + after_ms, Event::BridgeStep(link, step));
+            }
+        }
+    }
+
+    /// Plans every refresh that comes by itself anew, after their interval was changed.
+    pub(crate) fn replan_refreshes(&mut self) {
+        self.queue.retain(|Reverse(due)| !matches!(due.event, Event::BridgeStep(_, Step::Regular)));
+        let bank = &mut self.bank;
+        let links = (0..bank.links.len()).filter(|link| matches!(bank.owner_of(*link), Owner::Bridge(_)));
+        bank.unplanned = links.collect();
+        self.plan_refreshes();
+    }
+
+    /// The bank as it is (`immediately`), or as readers see it.
+    pub(crate) fn world(&mut self, immediately: bool) -> World {
+        let oddities = self.settings.oddities;
+        let bank = &mut self.bank;
+        let told = (0..bank.links.len()).map(|link| match bank.owner_of(link) {
+            Owner::Truv(_) => bank.true_link(link, immediately),
+            Owner::Bridge(_) => bridge::true_link(bank, link, immediately, oddities),
+        });
+        World { links: told.collect() }
     }
 
     /// Takes the next step of life off the queue, if the bank was in motion.

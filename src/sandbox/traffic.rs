@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The limit's window.
-const WINDOW_MS: i64 = 60_000;
+use super::id::UserId;
+
+/// The window of Truv's limit, and of Bridge's for a user.
+pub(crate) const MINUTE_MS: i64 = 60_000;
 /// The log's bound: enough for a long test, small enough for a demonstration that runs for weeks.
 const MAX_LOGGED: usize = 200_000;
 
@@ -17,6 +19,8 @@ pub struct Logged {
     pub at: Timestamp,
     /// The secret it came with; empty without one.
     pub secret: Arc<str>,
+    /// At Bridge, the user it was made for: the bearer's, or the one a token is asked for.
+    pub user: Option<UserId>,
     /// Its method.
     pub method: String,
     /// Its path with the query.
@@ -43,18 +47,25 @@ pub struct Refreshes {
 pub(crate) struct Traffic {
     log: VecDeque<Logged>,
     dropped: usize,
-    history: HashMap<Arc<str>, VecDeque<i64>>,
+    history: HashMap<Arc<str>, Window>,
 }
 
 impl Traffic {
     /// Notes a received request; answers its number.
-    pub(crate) fn receive(&mut self, at_ms: i64, secret: Arc<str>, method: &str, path: &str) -> usize {
+    pub(crate) fn receive(
+        &mut self,
+        at_ms: i64,
+        secret: Arc<str>,
+        user: Option<UserId>,
+        method: &str,
+        path: &str,
+    ) -> usize {
         if self.log.len() == MAX_LOGGED {
             self.log.pop_front();
             self.dropped += 1;
         }
         let at = Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-        self.log.push_back(Logged { at, secret, method: method.to_owned(), path: path.to_owned(), status: None });
+        self.log.push_back(Logged { at, secret, user, method: method.to_owned(), path: path.to_owned(), status: None });
         self.dropped + self.log.len() - 1
     }
 
@@ -66,22 +77,11 @@ impl Traffic {
     }
 
     /// Admits a request or answers the whole seconds to wait; refused requests leave no trace in the window.
-    pub(crate) fn admit(&mut self, secret: &Arc<str>, now_ms: i64, limit: usize) -> Result<(), i64> {
-        let history = self.history.entry(Arc::clone(secret)).or_default();
-        // A clock that was set back must not lock the caller out.
-        while history.back().is_some_and(|last| *last > now_ms) {
-            history.pop_back();
-        }
-        while history.front().is_some_and(|first| *first <= now_ms - WINDOW_MS) {
-            history.pop_front();
-        }
-        if history.len() < limit {
-            history.push_back(now_ms);
-            return Ok(());
-        }
-        // With a limit that was lowered meanwhile, several must leave the window before there is room.
-        let leaving = history.get(history.len() - limit).copied().unwrap_or(now_ms);
-        Err((leaving + WINDOW_MS - now_ms + 999).div_euclid(1000))
+    pub(crate) fn admit(&mut self, secret: &Arc<str>, now_ms: i64, window_ms: i64, limit: usize) -> Result<(), i64> {
+        let window = self.history.entry(Arc::clone(secret)).or_default();
+        window.room(now_ms, window_ms, limit)?;
+        window.take(now_ms);
+        Ok(())
     }
 
     pub(crate) fn log(&self) -> Vec<Logged> {
@@ -101,6 +101,49 @@ impl Traffic {
         let with_secret = self.log.iter().filter(|logged| &*logged.secret == secret);
         let instants: Vec<i64> = with_secret.map(|logged| logged.at.as_millisecond()).collect();
         worst(&instants, i64::try_from(window.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The same for the busiest user.
+    pub(crate) fn worst_user_window(&self, window: SignedDuration) -> usize {
+        let mut of_user: HashMap<UserId, Vec<i64>> = HashMap::new();
+        for logged in &self.log {
+            if let Some(user) = logged.user {
+                of_user.entry(user).or_default().push(logged.at.as_millisecond());
+            }
+        }
+        let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+        of_user.values().map(|instants| worst(instants, window_ms)).max().unwrap_or(0)
+    }
+}
+
+/// The admitted requests of one caller within the span of a limit, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    admitted: VecDeque<i64>,
+}
+
+impl Window {
+    /// Tells whether one more is admitted now; if not, the whole seconds to wait. Nothing is counted yet.
+    pub(crate) fn room(&mut self, now_ms: i64, window_ms: i64, limit: usize) -> Result<(), i64> {
+        let admitted = &mut self.admitted;
+        // A clock that was set back must not lock the caller out.
+        while admitted.back().is_some_and(|last| *last > now_ms) {
+            admitted.pop_back();
+        }
+        while admitted.front().is_some_and(|first| *first <= now_ms - window_ms) {
+            admitted.pop_front();
+        }
+        if admitted.len() < limit {
+            return Ok(());
+        }
+        // With a limit that was lowered meanwhile, several must leave the window before there is room.
+        let leaving = admitted.get(admitted.len() - limit).copied().unwrap_or(now_ms);
+        Err((leaving + window_ms - now_ms + 999).div_euclid(1000))
+    }
+
+    /// Counts an admitted request.
+    pub(crate) fn take(&mut self, now_ms: i64) {
+        self.admitted.push_back(now_ms);
     }
 }
 
@@ -126,15 +169,15 @@ mod tests {
         let mut traffic = Traffic::default();
         let secret: Arc<str> = "sandbox-1".into();
         for at_ms in [0, 10, 20] {
-            assert_eq!(traffic.admit(&secret, at_ms, 3), Ok(()));
+            assert_eq!(traffic.admit(&secret, at_ms, MINUTE_MS, 3), Ok(()));
         }
-        assert_eq!(traffic.admit(&secret, 59_999, 3), Err(1));
-        assert_eq!(traffic.admit(&secret, 30_000, 3), Err(30));
-        assert_eq!(traffic.admit(&secret, 30_000, 2), Err(31));
-        assert_eq!(traffic.admit(&secret, 60_000, 3), Ok(()));
-        assert_eq!(traffic.admit(&secret, 60_001, 3), Err(1));
-        assert_eq!(traffic.admit(&"sandbox-2".into(), 60_001, 3), Ok(()));
-        assert_eq!(traffic.admit(&secret, -100_000, 3), Ok(()));
+        assert_eq!(traffic.admit(&secret, 59_999, MINUTE_MS, 3), Err(1));
+        assert_eq!(traffic.admit(&secret, 30_000, MINUTE_MS, 3), Err(30));
+        assert_eq!(traffic.admit(&secret, 30_000, MINUTE_MS, 2), Err(31));
+        assert_eq!(traffic.admit(&secret, 60_000, MINUTE_MS, 3), Ok(()));
+        assert_eq!(traffic.admit(&secret, 60_001, MINUTE_MS, 3), Err(1));
+        assert_eq!(traffic.admit(&"sandbox-2".into(), 60_001, MINUTE_MS, 3), Ok(()));
+        assert_eq!(traffic.admit(&secret, -100_000, MINUTE_MS, 3), Ok(()));
     }
 
     #[test]

@@ -15,7 +15,6 @@ mod transactions;
 mod users;
 mod webhooks;
 mod widget;
-mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +24,7 @@ use rand::rngs::StdRng;
 
 use super::id;
 use super::state::State;
+use super::world::Owner;
 use reply::{Answer, Call, Reply};
 
 pub(crate) use door::router;
@@ -145,14 +145,14 @@ impl Truv {
         (id::parse(client_id) == Some(client)).then(|| (Arc::clone(&known.text), known.tenant))
     }
 
-    /// Lets a tenant at what `owner` owns; 403 across environments, 404 across clients (3.1).
-    fn may(&self, tenant: usize, owner: usize) -> Result<(), Reply> {
-        if tenant == owner {
-            Ok(())
-        } else if self.tenants[tenant].client == self.tenants[owner].client {
-            Err(Reply::error(403, "not_authenticated", "You do not have permission to perform this action."))
-        } else {
-            Err(Reply::not_found())
+    /// Lets a tenant at what `owner` owns; 403 across environments, 404 across clients and aggregators (3.1).
+    fn may(&self, tenant: usize, owner: Owner) -> Result<(), Reply> {
+        match owner {
+            Owner::Truv(owner) if owner == tenant => Ok(()),
+            Owner::Truv(owner) if self.tenants[tenant].client == self.tenants[owner].client => {
+                Err(Reply::error(403, "not_authenticated", "You do not have permission to perform this action."))
+            }
+            Owner::Truv(_) | Owner::Bridge(_) => Err(Reply::not_found()),
         }
     }
 }

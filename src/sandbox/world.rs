@@ -9,10 +9,12 @@ mod accounts;
 mod change;
 mod dataset;
 mod generate;
+mod institutions;
 mod living;
 mod merchants;
 mod rows;
 mod truth;
+mod upkeep;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,32 +25,99 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::id::{self, AccountId, LinkId, UserId};
+use crate::clock::DAY_MS;
+
+/// How long a customer's consent holds (upstream/bridge.md section 8.4).
+pub(crate) const CONSENT_MS: i64 = 180 * DAY_MS;
 
 pub(crate) use accounts::Account;
 pub use accounts::NewAccount;
 pub use change::{PostStyle, Reissue};
 pub use dataset::{DatasetError, DatasetOptions, DatasetProblem, Loaded};
 pub use generate::Plan;
+pub(crate) use institutions::{INSTITUTIONS, Provider, Providers};
 pub use living::LivingPlan;
 pub(crate) use rows::{Detail, FOREVER, Row};
 pub use rows::{NewTransaction, Status};
 pub use truth::{TrueAccount, TrueLink, TrueTransaction, World};
+pub(crate) use upkeep::{FROM_EVER, Publication, Seen, Upkeep};
 
-/// Institutions every sandbox knows: id and name. Others are accepted and named after their id.
-pub(crate) const INSTITUTIONS: [(&str, &str); 12] = [
-    ("truv_bank", "Truv Bank (non-oAuth)"),
-    ("truv_bank_oauth", "Truv Bank (oAuth)"),
-    ("chase", "Chase"),
-    ("bank_of_america", "Bank of America"),
-    ("wells_fargo", "Wells Fargo"),
-    ("citibank", "Citibank Online"),
-    ("us_bank", "U.S. Bank"),
-    ("capital_one", "Capital One"),
-    ("pnc", "PNC"),
-    ("navy_federal", "Navy Federal Credit Union"),
-    ("ally", "Ally Bank"),
-    ("usaa", "USAA"),
-];
+/// Which aggregator's customers scripts make.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Served {
+    /// Truv's.
+    #[default]
+    Truv,
+    /// Bridge's.
+    Bridge,
+}
+
+impl Served {
+    /// The default client of the aggregator.
+    pub(crate) fn owner(self) -> Owner {
+        match self {
+            Self::Truv => Owner::Truv(0),
+            Self::Bridge => Owner::Bridge(0),
+        }
+    }
+}
+
+/// To whom a customer belongs; 0 is the default one of its aggregator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// A tenant of Truv: a client in one environment.
+    Truv(usize),
+    /// An application of Bridge.
+    Bridge(usize),
+}
+
+impl Owner {
+    pub(crate) fn served(self) -> Served {
+        match self {
+            Self::Truv(_) => Served::Truv,
+            Self::Bridge(_) => Served::Bridge,
+        }
+    }
+}
+
+/// What an identifier names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Names {
+    Link,
+    Account,
+    Transaction,
+    Stock,
+}
+
+/// The next numbers of the aggregator that numbers its things.
+#[derive(Debug)]
+struct Numbers {
+    link: u128,
+    account: u128,
+    transaction: u128,
+    stock: u128,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        // Lengths as seen at Bridge (upstream/bridge.md sections 8 to 10).
+        Self { link: 10_000_001, account: 48_100_001, transaction: 33_000_191_035_701, stock: 7_300_001 }
+    }
+}
+
+impl Numbers {
+    fn next(&mut self, names: Names) -> u128 {
+        let (next, stride) = match names {
+            Names::Link => (&mut self.link, 7),
+            Names::Account => (&mut self.account, 3),
+            Names::Transaction => (&mut self.transaction, 11),
+            Names::Stock => (&mut self.stock, 1),
+        };
+        let issued = *next;
+        *next += stride;
+        issued
+    }
+}
 
 /// The bank behind the sandbox, open for change.
 ///
@@ -61,6 +130,14 @@ pub struct Bank {
     pub(crate) users: Vec<User>,
     pub(crate) links: Vec<Link>,
     pub(crate) version: u64,
+    /// Whose customers scripts make, unless they say.
+    pub(crate) serves: Served,
+    pub(crate) providers: Providers,
+    /// Links that an aggregator refreshes by itself, and that nobody planned yet.
+    pub(crate) unplanned: Vec<usize>,
+    numbers: Numbers,
+    /// Users of Bridge's applications by external id.
+    external_index: HashMap<(Owner, String), usize>,
     user_index: HashMap<u128, usize>,
     link_index: HashMap<u128, usize>,
     account_index: HashMap<u128, (usize, usize)>,
@@ -75,8 +152,7 @@ pub struct Bank {
 #[derive(Debug)]
 pub(crate) struct User {
     pub(crate) id: u128,
-    /// Which tenant (client and environment of an aggregator) the user belongs to; 0 is the default one.
-    pub(crate) owner: usize,
+    pub(crate) owner: Owner,
     pub(crate) external_id: Option<String>,
     pub(crate) first_name: String,
     pub(crate) last_name: String,
@@ -114,6 +190,9 @@ pub(crate) struct Link {
     pub(crate) shown_accounts: Arc<Vec<Account>>,
     pub(crate) published_ms: Option<i64>,
     pub(crate) revision: u64,
+    /// Version of the bank at which the link last changed.
+    pub(crate) changed: u64,
+    pub(crate) upkeep: Upkeep,
     pub(crate) view: Option<rows::View>,
 }
 
@@ -127,6 +206,11 @@ impl Bank {
             users: Vec::new(),
             links: Vec::new(),
             version: 1,
+            serves: Served::default(),
+            providers: Providers::default(),
+            unplanned: Vec::new(),
+            numbers: Numbers::default(),
+            external_index: HashMap::new(),
             user_index: HashMap::new(),
             link_index: HashMap::new(),
             account_index: HashMap::new(),
@@ -143,22 +227,34 @@ impl Bank {
         Timestamp::from_millisecond(self.now_ms).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    /// Adds a user of the default client with a drawn name.
+    /// Adds a user of the default client, of the aggregator the sandbox serves, with a drawn name.
     pub fn add_user(&mut self, external_id: &str) -> UserId {
-        let index = self.insert_user(0, Some(external_id.to_owned()), None, None);
+        self.add_user_at(self.serves, external_id)
+    }
+
+    /// Adds a user of the default client of an aggregator.
+    pub fn add_user_at(&mut self, serves: Served, external_id: &str) -> UserId {
+        let index = self.insert_user(serves.owner(), Some(external_id.to_owned()), None, None);
         UserId(self.users[index].id)
     }
 
     pub(crate) fn insert_user(
         &mut self,
-        owner: usize,
+        owner: Owner,
         external_id: Option<String>,
         first_name: Option<String>,
         last_name: Option<String>,
     ) -> usize {
         let (first, last) = merchants::person(&mut self.rng);
+        let id = match owner {
+            Owner::Truv(_) => id::draw(&mut self.rng),
+            Owner::Bridge(_) => id::draw_uuid(&mut self.rng),
+        };
+        if let (Owner::Bridge(_), Some(external_id)) = (owner, &external_id) {
+            self.external_index.insert((owner, external_id.clone()), self.users.len());
+        }
         let user = User {
-            id: id::draw(&mut self.rng),
+            id,
             owner,
             email: Some(format!("{}.{}@example.com", first.to_lowercase(), last.to_lowercase())),
             phone: Some(format!("+1415555{:04}", self.rng.random_range(0..10_000))),
@@ -187,12 +283,17 @@ impl Bank {
     }
 
     pub(crate) fn insert_link(&mut self, user: usize, institution: &str) -> usize {
-        let name = INSTITUTIONS.iter().find(|(id, _)| *id == institution).map_or(institution, |(_, name)| name);
+        let owner = self.users[user].owner;
+        let (institution, institution_name) = self.institution(owner, institution);
+        let (status, consent_until_ms) = match owner {
+            Owner::Truv(_) => ("done", None),
+            Owner::Bridge(_) => ("0_ok", Some(self.now_ms + CONSENT_MS)),
+        };
         let link = Link {
-            id: id::draw(&mut self.rng),
+            id: self.issue(owner, Names::Link),
             user,
-            institution: institution.into(),
-            institution_name: name.into(),
+            institution,
+            institution_name,
             access_token: id::draw(&mut self.rng),
             login_hash: id::draw(&mut self.rng),
             tracking: None,
@@ -200,7 +301,7 @@ impl Bank {
             created_ms: self.now_ms,
             updated_ms: self.now_ms,
             deleted_ms: None,
-            status: "done".to_owned(),
+            status: status.to_owned(),
             trouble: None,
             accounts: Vec::new(),
             rows: Vec::new(),
@@ -208,11 +309,18 @@ impl Bank {
             shown_accounts: Arc::default(),
             published_ms: None,
             revision: 0,
+            changed: 0,
+            upkeep: Upkeep { consent_until_ms, ..Upkeep::default() },
             view: None,
         };
         let index = self.links.len();
         self.link_index.insert(link.id, index);
-        self.token_index.insert(link.access_token, index);
+        match owner {
+            Owner::Truv(_) => {
+                self.token_index.insert(link.access_token, index);
+            }
+            Owner::Bridge(_) => self.unplanned.push(index),
+        }
         self.users[user].links.push(index);
         self.links.push(link);
         index
@@ -225,13 +333,34 @@ impl Bank {
     }
 
     pub(crate) fn publish_at(&mut self, link: usize) {
+        self.publish_from(link, FROM_EVER);
+    }
+
+    /// The same without rows older than `from_ms`, where the aggregator can leave them out.
+    pub(crate) fn publish_from(&mut self, link: usize, from_ms: i64) {
         let (version, now_ms) = (self.version, self.now_ms);
+        let owner = self.owner_of(link);
         let link = &mut self.links[link];
+        for account in link.accounts.iter_mut().filter(|account| !account.stalled) {
+            account.refreshed_ms = now_ms;
+        }
         link.visible = Some(version);
         link.shown_accounts = Arc::new(link.accounts.clone());
         link.published_ms = Some(now_ms);
-        link.prune(version);
-        link.revision += 1;
+        let is_news = match owner {
+            Owner::Truv(_) => {
+                link.prune(version);
+                true
+            }
+            Owner::Bridge(_) => {
+                let news = link.upkeep.publish(Publication { version, at_ms: now_ms, from_ms }, link.changed);
+                if news {
+                    link.prune_superseded();
+                }
+                news
+            }
+        };
+        link.revision += u64::from(is_news);
     }
 
     /// Ends the building phase of a link that somebody reads or refreshes for the first time.
@@ -245,7 +374,49 @@ impl Bank {
     pub(crate) fn touch(&mut self, link: usize) -> u64 {
         self.version += 1;
         self.links[link].revision += 1;
+        self.links[link].changed = self.version;
         self.version
+    }
+
+    pub(crate) fn owner_of(&self, link: usize) -> Owner {
+        self.users[self.links[link].user].owner
+    }
+
+    /// A fresh identifier, in the form of the owner's aggregator.
+    pub(crate) fn issue(&mut self, owner: Owner, names: Names) -> u128 {
+        match owner {
+            Owner::Truv(_) => id::draw(&mut self.rng),
+            Owner::Bridge(_) => self.numbers.next(names),
+        }
+    }
+
+    /// A fresh identifier of a transaction on a link.
+    pub(crate) fn issue_transaction(&mut self, link: usize) -> u128 {
+        self.issue(self.owner_of(link), Names::Transaction)
+    }
+
+    /// The living Bridge user with an external id.
+    pub(crate) fn find_external(&self, owner: Owner, external_id: &str) -> Option<usize> {
+        self.external_index.get(&(owner, external_id.to_owned())).copied()
+    }
+
+    /// Deletes a user with all links.
+    pub fn delete_user(&mut self, user: UserId) {
+        let user = self.user_at(user);
+        self.delete_user_at(user);
+    }
+
+    pub(crate) fn delete_user_at(&mut self, user: usize) {
+        let leaving = &mut self.users[user];
+        leaving.deleted = true;
+        if let Some(external_id) = &leaving.external_id {
+            self.external_index.remove(&(leaving.owner, external_id.clone()));
+        }
+        for link in self.users[user].links.clone() {
+            if self.links[link].deleted_ms.is_none() {
+                self.delete_link_at(link);
+            }
+        }
     }
 
     pub(crate) fn find_user(&self, id: u128) -> Option<usize> {
@@ -258,6 +429,12 @@ impl Bank {
 
     pub(crate) fn find_token(&self, token: u128) -> Option<usize> {
         self.token_index.get(&token).copied()
+    }
+
+    /// The link that an item, an account or a transaction with a number belongs to.
+    pub(crate) fn link_about(&self, id: u128) -> Option<usize> {
+        let account = || self.account_index.get(&id).map(|(link, _)| *link);
+        self.find_link(id).or_else(account).or_else(|| self.link_of_row.get(&id).copied())
     }
 
     fn user_at(&self, id: UserId) -> usize {

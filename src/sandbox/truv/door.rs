@@ -10,12 +10,14 @@ use axum::routing::post;
 use bytes::Bytes;
 
 use super::reply::{Call, Reply, Retry, Wish, header};
-use super::wire::{Wire, send};
 use super::{dispatch, widget};
 use crate::sandbox::Sandbox;
 use crate::sandbox::fault::{Asked, Fault, ThrottleForm};
 use crate::sandbox::id;
+use crate::sandbox::reply::broken;
 use crate::sandbox::state::State;
+use crate::sandbox::traffic::MINUTE_MS;
+use crate::sandbox::wire::{Wire, send};
 
 /// Requests carry small JSON only.
 const MAX_REQUEST_BYTES: usize = 1024 * 1024;
@@ -53,13 +55,13 @@ fn answer(state: &mut State, parts: &Parts, body: Bytes) -> (Reply, Wire) {
     let secret = header(&parts.headers, "x-access-secret");
     let admitted = state.truv.admit(client_id, secret);
     let logged: Arc<str> = admitted.as_ref().map_or_else(|| secret.into(), |(text, _)| Arc::clone(text));
-    let number = state.traffic.receive(now_ms, logged, parts.method.as_str(), target);
+    let number = state.traffic.receive(now_ms, logged, None, parts.method.as_str(), target);
     let mut wire = Wire { delay: state.settings.latency, ..Wire::default() };
     let reply = match admitted {
         None => Reply::error(401, "authentication_failed", "No such user"),
         Some((secret, tenant)) => {
             let limit = state.settings.request_limit.unwrap_or(usize::MAX);
-            match state.traffic.admit(&secret, now_ms, limit) {
+            match state.traffic.admit(&secret, now_ms, MINUTE_MS, limit) {
                 Err(seconds) => Reply::throttled(seconds),
                 Ok(()) => admitted_answer(state, parts, body, tenant, &mut wire),
             }
@@ -74,48 +76,27 @@ fn answer(state: &mut State, parts: &Parts, body: Bytes) -> (Reply, Wire) {
 fn admitted_answer(state: &mut State, parts: &Parts, body: Bytes, tenant: usize, wire: &mut Wire) -> Reply {
     let mut call = call_of(parts, body, tenant);
     let target = parts.uri.path_and_query().map_or_else(|| parts.uri.path(), |all| all.as_str());
+    let link = link_of(state, &call);
     let asked = Asked {
         method: call.method.as_str(),
         path: target,
-        link: link_of(state, &call),
+        links: link.as_slice(),
+        user: None,
         page: call.param("page").and_then(|page| page.parse().ok()).unwrap_or(1),
     };
     let faults = state.faults.meet(&asked);
     let mut instead = None;
-    let mut relabel = None;
-    for fault in faults {
-        if let Some(reply) = replacement(&fault) {
+    for fault in &faults {
+        if let Some(reply) = replacement(fault) {
             instead = instead.or(Some(reply));
         }
-        match fault {
-            Fault::Hang => wire.hang = true,
-            Fault::Slow(by) => wire.delay += by.unsigned_abs(),
-            Fault::Reset => wire.reset = true,
-            Fault::CutBody => wire.cut = true,
-            Fault::HugeBody(bytes) => wire.huge = Some(bytes),
-            Fault::WrongContentType => relabel = Some("text/html; charset=utf-8"),
-            Fault::ClockSkew(by) => wire.skew_ms = i64::try_from(by.as_millis()).unwrap_or(0),
-            Fault::RepeatPage => call.wish.repeat_page = true,
-            Fault::InvalidPage404 => call.wish.invalid_page = true,
-            Fault::DriftWhilePaging => call.wish.drift = true,
-            Fault::ShrinkWhilePaging => call.wish.shrink = true,
-            Fault::RowWithoutId => call.wish.row_without_id = true,
-            Fault::BadAmount => call.wish.bad_amount = true,
-            Fault::DuplicateRow => call.wish.duplicate_row = true,
-            Fault::Throttle(_)
-            | Fault::RefreshLimit
-            | Fault::Status(_)
-            | Fault::Html502
-            | Fault::NotJson
-            | Fault::EmptyBody => {}
-        }
+        wire.suffer(fault);
+        call.wish.grant(fault);
     }
     call.wish.skew_ms = wire.skew_ms;
-    let mut reply = instead.unwrap_or_else(|| {
+    instead.unwrap_or_else(|| {
         negotiate(&call, &parts.headers).unwrap_or_else(|| dispatch(state, &call).unwrap_or_else(|refusal| refusal))
-    });
-    reply.content_type = relabel.unwrap_or(reply.content_type);
-    reply
+    })
 }
 
 /// The answer that a fault puts in place of the endpoint's, which then does not run.
@@ -131,15 +112,11 @@ fn replacement(fault: &Fault) -> Option<Reply> {
         Fault::Throttle(ThrottleForm::TextUnder503) => Reply::raw(503, "text/plain", text.as_bytes().to_vec()),
         Fault::RefreshLimit => Reply::error(429, "throttled", super::tasks::REFRESH_LIMIT_TEXT),
         Fault::Status(status) => Reply::error(*status, "fault", "This answer was asked for."),
-        Fault::Html502 => {
-            let page =
-                b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1>\
-                </center>\r\n</body>\r\n</html>\r\n";
-            Reply::raw(502, "text/html", page.to_vec())
-        }
-        Fault::NotJson => Reply::raw(200, "application/json", b"upstream connect error, {\"count\": 1,".to_vec()),
-        Fault::EmptyBody | Fault::HugeBody(_) => Reply::raw(200, "application/json", Vec::new()),
-        Fault::Hang
+        Fault::Html502
+        | Fault::NotJson
+        | Fault::EmptyBody
+        | Fault::HugeBody(_)
+        | Fault::Hang
         | Fault::Slow(_)
         | Fault::Reset
         | Fault::CutBody
@@ -151,7 +128,15 @@ fn replacement(fault: &Fault) -> Option<Reply> {
         | Fault::RowWithoutId
         | Fault::BadAmount
         | Fault::DuplicateRow
-        | Fault::ClockSkew(_) => return None,
+        | Fault::ClockSkew(_)
+        | Fault::NextUriElsewhere
+        | Fault::NextUriAbsolute
+        | Fault::NextUriNull
+        | Fault::NextUriNullText
+        | Fault::ExponentAmount
+        | Fault::BareErrorBody
+        | Fault::TimestampsWithoutFraction
+        | Fault::ObfuscatedEverywhere => return broken(fault),
     };
     Some(reply)
 }

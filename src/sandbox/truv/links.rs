@@ -7,7 +7,7 @@ use super::paging;
 use super::reply::{Answer, Call, Reply};
 use crate::sandbox::id;
 use crate::sandbox::state::State;
-use crate::sandbox::world::{Bank, INSTITUTIONS};
+use crate::sandbox::world::{Bank, INSTITUTIONS, Owner};
 
 /// The masked token shows this many of its last characters.
 const SHOWN: usize = 4;
@@ -39,7 +39,7 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
         Some(user) => user.map(|user| bank.users[user].links.clone()).unwrap_or_default(),
         None => (0..bank.links.len()).collect(),
     };
-    let mine = wanted.into_iter().filter(|link| bank.users[bank.links[*link].user].owner == call.tenant);
+    let mine = wanted.into_iter().filter(|link| bank.users[bank.links[*link].user].owner == Owner::Truv(call.tenant));
     let mine: Vec<usize> = mine.collect();
     paging::results(call, &state.settings, &mine, |link| object(bank, *link, user.is_some()))
 }

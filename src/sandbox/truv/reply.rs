@@ -1,11 +1,11 @@
 //! A request as the endpoints see it, and their answers.
 
-use axum::http::{HeaderMap, Method};
+use axum::http::Method;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-/// What an endpoint answers; both sides go out the same way.
-pub(super) type Answer = Result<Reply, Reply>;
+use crate::sandbox::fault::Fault;
+pub(super) use crate::sandbox::reply::{Answer, Reply, Retry, header};
 
 /// An admitted request.
 #[derive(Debug)]
@@ -36,6 +36,19 @@ pub(super) struct Wish {
     pub(super) skew_ms: i64,
 }
 
+impl Wish {
+    /// Notes a fault that an endpoint shows; others are none of its business.
+    pub(super) fn grant(&mut self, fault: &Fault) {
+        self.repeat_page |= *fault == Fault::RepeatPage;
+        self.invalid_page |= *fault == Fault::InvalidPage404;
+        self.drift |= *fault == Fault::DriftWhilePaging;
+        self.shrink |= *fault == Fault::ShrinkWhilePaging;
+        self.row_without_id |= *fault == Fault::RowWithoutId;
+        self.bad_amount |= *fault == Fault::BadAmount;
+        self.duplicate_row |= *fault == Fault::DuplicateRow;
+    }
+}
+
 impl Call {
     /// The first value of a query parameter.
     pub(super) fn param(&self, name: &str) -> Option<&str> {
@@ -55,41 +68,8 @@ impl Call {
     }
 }
 
-/// An answer before it becomes HTTP.
-#[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
-    pub(super) content_type: &'static str,
-    pub(super) retry_after: Option<Retry>,
-}
-
-/// When to come back, in the two forms of the header.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Retry {
-    /// After this many seconds.
-    Seconds(i64),
-    /// At this instant, reckoned from the answer, written as a date.
-    DateIn(i64),
-}
-
+/// Truv's refusals.
 impl Reply {
-    pub(super) fn raw(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
-        Self { status, body, content_type, retry_after: None }
-    }
-
-    pub(super) fn json(status: u16, value: &Value) -> Self {
-        Self::raw(status, "application/json", value.to_string().into_bytes())
-    }
-
-    pub(super) fn ok(value: &Value) -> Self {
-        Self::json(200, value)
-    }
-
-    pub(super) fn empty() -> Self {
-        Self::raw(204, "application/json", Vec::new())
-    }
-
     /// The newest error envelope (3.1).
     pub(super) fn error(status: u16, code: &str, message: &str) -> Self {
         Self::json(status, &json!({"error": {"code": code, "message": message}}))
@@ -122,9 +102,4 @@ impl Reply {
         let message = format!("Request was throttled. Expected available in {seconds} seconds.");
         Self { retry_after: Some(Retry::Seconds(seconds)), ..Self::error(429, "throttled", &message) }
     }
-}
-
-/// A header as text, empty when absent or not text.
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

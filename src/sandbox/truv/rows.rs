@@ -1,8 +1,8 @@
 //! Writes transactions as JSON, by hand: the one hot path of the sandbox.
 
-use super::json::{fraction_digits, push_decimal, push_hex, push_instant, push_number, push_text};
 use super::reply::Wish;
 use crate::sandbox::world::{Account, Row, Status};
+use crate::sandbox::write::{fraction_digits, push_decimal, push_hex, push_instant, push_number, push_text};
 
 /// What a row needs at most, usually; the buffer grows if not.
 pub(super) const USUAL_ROW_BYTES: usize = 760;
@@ -82,8 +82,8 @@ impl RowWriter {
         out.extend_from_slice(b"\",\"type\":\"");
         let kind: &[u8] = match (row.status, row.amount_minor < 0) {
             (Status::Memo, _) => b"MEMO",
-            (Status::Posted | Status::Pending | Status::Authorization, true) => b"DEBIT",
-            (Status::Posted | Status::Pending | Status::Authorization, false) => b"CREDIT",
+            (Status::Posted | Status::Pending | Status::Authorization | Status::Future, true) => b"DEBIT",
+            (Status::Posted | Status::Pending | Status::Authorization | Status::Future, false) => b"CREDIT",
         };
         out.extend_from_slice(kind);
         out.extend_from_slice(b"\",\"posted_at\":");

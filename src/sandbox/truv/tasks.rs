@@ -15,7 +15,7 @@ use crate::sandbox::id;
 use crate::sandbox::settings::Pace;
 use crate::sandbox::state::{Event, State};
 use crate::sandbox::traffic::{Refreshes, worst};
-use crate::sandbox::world::Bank;
+use crate::sandbox::world::{Bank, Owner};
 
 /// The text of the refresh limit, exactly as documented (section 2).
 pub(super) const REFRESH_LIMIT_TEXT: &str = "Refresh limit for the access_token exceeded";
@@ -90,7 +90,9 @@ impl Truv {
             "full_parse" => pace.full_parse,
             "done" => {
                 bank.publish_at(link);
-                self.tenants[bank.users[task.user].owner].successful_tasks += 1;
+                if let Owner::Truv(tenant) = bank.users[task.user].owner {
+                    self.tenants[tenant].successful_tasks += 1;
+                }
                 return None;
             }
             _ => return None,
@@ -205,7 +207,7 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
     let user = call.param("user_id").map(id::parse);
     let link = call.param("link_id").map(id::parse);
     let wanted = |task: &&Task| {
-        bank.users[task.user].owner == call.tenant
+        bank.users[task.user].owner == Owner::Truv(call.tenant)
             && user.is_none_or(|user| user == Some(bank.users[task.user].id))
             && link.is_none_or(|link| link.is_some() && link == task.link.map(|at| bank.links[at].id))
     };

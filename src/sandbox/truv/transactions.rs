@@ -14,6 +14,7 @@ use super::rows::{RowWriter, USUAL_ROW_BYTES};
 use crate::clock::DAY_MS;
 use crate::sandbox::state::State;
 use crate::sandbox::world::Link;
+use crate::sandbox::write;
 
 /// What the caller restricts the list to.
 struct Filter {
@@ -59,7 +60,7 @@ fn page(link: &Link, rows: &[usize], cut: &Cut, wish: Wish, immediately: bool, o
     for (name, url) in [(&b",\"next\":"[..], &cut.next), (b",\"previous\":", &cut.previous)] {
         out.extend_from_slice(name);
         match url {
-            Some(url) => json::push_text(&mut out, url),
+            Some(url) => write::push_text(&mut out, url),
             None => out.extend_from_slice(b"null"),
         }
     }

@@ -8,7 +8,7 @@ use super::paging;
 use super::reply::{Answer, Call, Reply};
 use crate::sandbox::id;
 use crate::sandbox::state::State;
-use crate::sandbox::world::{Bank, User};
+use crate::sandbox::world::{Bank, Owner, User};
 
 /// The living user with an id.
 pub(super) fn find(state: &State, call: &Call, id: &str) -> Result<usize, Reply> {
@@ -22,7 +22,7 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
     let with_links = call.param("list_links") != Some("false");
     let bank = &state.bank;
     let wanted = |user: &&User| {
-        user.owner == call.tenant
+        user.owner == Owner::Truv(call.tenant)
             && !user.deleted
             && external_id.is_none_or(|wanted| user.external_id.as_deref() == Some(wanted))
     };
@@ -35,10 +35,9 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
     let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
     let external_id = text("external_user_id").filter(|id| !id.is_empty());
     let external_id = external_id.ok_or_else(|| Reply::invalid("external_user_id", "This field is required."))?;
-    let known =
-        state.bank.users.iter().find(|user| {
-            user.owner == call.tenant && !user.deleted && user.external_id.as_deref() == Some(&external_id)
-        });
+    let known = state.bank.users.iter().find(|user| {
+        user.owner == Owner::Truv(call.tenant) && !user.deleted && user.external_id.as_deref() == Some(&external_id)
+    });
     if let Some(known) = known {
         return if state.settings.duplicate_user_returns_existing {
             Ok(Reply::ok(&object(&state.bank, known, false)))
@@ -46,7 +45,8 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
             Err(Reply::invalid("external_user_id", "User with this external_user_id already exists."))
         };
     }
-    let user = state.bank.insert_user(call.tenant, Some(external_id), text("first_name"), text("last_name"));
+    let user =
+        state.bank.insert_user(Owner::Truv(call.tenant), Some(external_id), text("first_name"), text("last_name"));
     let user = &mut state.bank.users[user];
     (user.email, user.phone) = (text("email"), text("phone"));
     let user = state.bank.users.len() - 1;
@@ -77,12 +77,7 @@ pub(super) fn update(state: &mut State, call: &Call, id: &str) -> Answer {
 /// Deletes a user with all links; the effect on links is invented.
 pub(super) fn delete(state: &mut State, call: &Call, id: &str) -> Answer {
     let user = find(state, call, id)?;
-    state.bank.users[user].deleted = true;
-    for link in state.bank.users[user].links.clone() {
-        if state.bank.links[link].deleted_ms.is_none() {
-            state.bank.delete_link_at(link);
-        }
-    }
+    state.bank.delete_user_at(user);
     Ok(Reply::empty())
 }
 

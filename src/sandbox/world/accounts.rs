@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use super::{Bank, Row, Status};
-use crate::sandbox::id::{self, AccountId, LinkId};
+use super::{Bank, Names, Row, Status};
+use crate::sandbox::id::{AccountId, LinkId};
 
 /// One account of a link.
 #[derive(Clone, Debug)]
@@ -19,10 +19,18 @@ pub(crate) struct Account {
     pub(crate) currency: Arc<str>,
     /// Money the holder has: posted rows only; negative when owed.
     pub(crate) booked_minor: i64,
-    /// Sum of the rows that are announced but not booked.
+    /// Sum of the rows that are announced or planned but not booked.
     pub(crate) pending_minor: i64,
     pub(crate) limit_minor: Option<i64>,
     pub(crate) listed: bool,
+    /// Whether the customer shares it; consent is not the bank's, so it shows at once.
+    pub(crate) shared: bool,
+    /// Whether it belongs to a business.
+    pub(crate) is_business: bool,
+    /// Left out by refreshes.
+    pub(crate) stalled: bool,
+    /// When a refresh last read it.
+    pub(crate) refreshed_ms: i64,
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
 }
@@ -32,7 +40,9 @@ impl Account {
     pub(crate) fn book(&mut self, row: &Row, direction: i64) {
         match row.status {
             Status::Posted => self.booked_minor += direction * row.amount_minor,
-            Status::Pending | Status::Authorization => self.pending_minor += direction * row.amount_minor,
+            Status::Pending | Status::Authorization | Status::Future => {
+                self.pending_minor += direction * row.amount_minor
+            }
             Status::Memo => {}
         }
     }
@@ -65,7 +75,7 @@ impl Account {
 /// An account to open.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
-    /// Type as the aggregator writes it, e.g. `CHECKING`, `SAVINGS`, `CREDIT_CARD`, `LOAN`, `INVESTMENT`.
+    /// Type, e.g. `CHECKING`, `SAVINGS`, `CREDIT_CARD`, `LOAN`, `INVESTMENT`: Truv's words, which Bridge's side translates.
     pub kind: String,
     /// Subtype; `Some("")` is served as the empty string.
     pub subtype: Option<String>,
@@ -93,6 +103,12 @@ impl NewAccount {
             credit_limit_minor: None,
             number: None,
         }
+    }
+
+    /// The same in another currency.
+    #[must_use]
+    pub fn currency(self, code: &str) -> Self {
+        Self { currency: code.to_owned(), ..self }
     }
 
     /// A savings account in US dollars with `opening_minor` on it.
@@ -123,9 +139,35 @@ impl Bank {
         AccountId(self.links[link].accounts[account].id)
     }
 
+    /// Lets the customer share an account with the aggregator, or not; it shows at once.
+    pub fn set_data_access(&mut self, account: AccountId, shared: bool) {
+        let (link, account) = self.account_at(account);
+        let holder = &mut self.links[link];
+        holder.accounts[account].shared = shared;
+        if let Some(shown) = Arc::make_mut(&mut holder.shown_accounts).get_mut(account) {
+            shown.shared = shared;
+        }
+        self.touch(link);
+    }
+
+    /// Makes an account that of a business, or not.
+    pub fn set_business(&mut self, account: AccountId, is_business: bool) {
+        let (link, account) = self.account_at(account);
+        self.links[link].accounts[account].is_business = is_business;
+        self.touch(link);
+    }
+
+    /// Lets refreshes leave an account out, or read it again.
+    pub fn set_stalled(&mut self, account: AccountId, stalled: bool) {
+        let (link, account) = self.account_at(account);
+        self.links[link].accounts[account].stalled = stalled;
+    }
+
     pub(crate) fn insert_account(&mut self, link: usize, new: NewAccount) -> usize {
+        let owner = self.owner_of(link);
+        let id = self.issue(owner, Names::Account);
         let account = Account {
-            id: id::draw(&mut self.rng),
+            id,
             kind: new.kind.into(),
             subtype: new.subtype.map(Into::into),
             nickname: new.nickname.map(Into::into),
@@ -136,6 +178,10 @@ impl Bank {
             pending_minor: 0,
             limit_minor: new.credit_limit_minor,
             listed: true,
+            shared: true,
+            is_business: false,
+            stalled: false,
+            refreshed_ms: self.now_ms,
             created_ms: self.now_ms,
             updated_ms: self.now_ms,
         };

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Bank, FOREVER, NewTransaction, Row, Status};
-use crate::sandbox::id::{self, AccountId, LinkId, TransactionId};
+use super::{Bank, FOREVER, Names, NewTransaction, Row, Status};
+use crate::sandbox::id::{AccountId, LinkId, TransactionId};
 
 /// How a pending row becomes a posted one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +55,10 @@ impl Bank {
         next.status = Status::Posted;
         next.posted_ms = Some(self.now_ms);
         next.updated_ms = self.now_ms;
+        // What was planned for later has happened by now.
+        next.transacted_ms = next.transacted_ms.min(self.now_ms);
         if style != PostStyle::SameId {
-            next.id = id::draw(&mut self.rng);
+            next.id = self.issue_transaction(link);
             next.created_ms = self.now_ms;
         }
         if style == PostStyle::NewIdOnly {
@@ -108,16 +110,17 @@ impl Bank {
             }
         };
         let (version, now_ms) = (self.touch(link), self.now_ms);
+        let owner = self.owner_of(link);
         let mut fresh = Vec::new();
         let mut ids = Vec::new();
         for at in 0..self.links[link].rows.len() {
-            let row = &mut self.links[link].rows[at];
+            let row = &self.links[link].rows[at];
             if !row.is_live() || account.is_some_and(|account| account != usize::from(row.account)) {
                 continue;
             }
-            row.until = version;
             let mut next = row.clone();
-            next.id = id::draw(&mut self.rng);
+            self.links[link].rows[at].until = version;
+            next.id = self.issue(owner, Names::Transaction);
             (next.since, next.until) = (version, FOREVER);
             (next.created_ms, next.updated_ms) = (now_ms, now_ms);
             if !keep_external_id {
@@ -136,7 +139,7 @@ impl Bank {
     fn reissue_accounts(&mut self, link: LinkId) {
         let link = self.link_at(link);
         for account in 0..self.links[link].accounts.len() {
-            let new = id::draw(&mut self.rng);
+            let new = self.issue(self.owner_of(link), Names::Account);
             let old = std::mem::replace(&mut self.links[link].accounts[account].id, new);
             self.account_index.remove(&old);
             self.account_index.insert(new, (link, account));
@@ -205,6 +208,14 @@ impl Bank {
             holder.rows[at].since = 0;
         }
         holder.revision += 1;
+    }
+
+    /// Takes the newest row out of the world.
+    pub(crate) fn remove_newest(&mut self, link: usize) {
+        let newest = self.links[link].view(true, false).first().copied();
+        if let Some(at) = newest {
+            self.retire(link, at);
+        }
     }
 
     /// Takes the newest row that readers of `link` see out of the world, without a refresh.

@@ -7,25 +7,30 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 
-use super::{Bank, Detail, FOREVER, NewAccount, Row, Status};
+use super::institutions::DEMO_BANK;
+use super::{Bank, Detail, FOREVER, NewAccount, Owner, Row, Served, Status};
 use crate::clock::DAY_MS;
-use crate::sandbox::id::{self, LinkId};
+use crate::sandbox::id::LinkId;
 use jiff::civil::Date;
+
+const TEST_BANK: &str = "truv_bank";
 
 /// How a data set becomes a world.
 #[derive(Clone, Debug)]
 pub struct DatasetOptions {
     /// How many accounts share a link; at least 1.
     pub accounts_per_link: usize,
-    /// The institution of all links.
+    /// The institution of all links; for Bridge's customers, the default is its Demo Bank.
     pub institution: String,
+    /// Whose customers they are; `None` is the sandbox's setting.
+    pub serves: Option<Served>,
     /// The last date in the file becomes today; otherwise dates stay.
     pub shift_to_today: bool,
 }
 
 impl Default for DatasetOptions {
     fn default() -> Self {
-        Self { accounts_per_link: 2, institution: "truv_bank".to_owned(), shift_to_today: true }
+        Self { accounts_per_link: 2, institution: TEST_BANK.to_owned(), serves: None, shift_to_today: true }
     }
 }
 
@@ -108,10 +113,15 @@ impl Bank {
         let today = self.now_ms.div_euclid(DAY_MS);
         let shift = if options.shift_to_today { today - last_day } else { 0 };
         let mut loaded = Loaded::default();
+        let owner = options.serves.unwrap_or(self.serves).owner();
+        let institution = match owner {
+            Owner::Bridge(_) if options.institution == TEST_BANK => DEMO_BANK.to_string(),
+            Owner::Truv(_) | Owner::Bridge(_) => options.institution.clone(),
+        };
         for group in holdings.chunks(options.accounts_per_link.max(1)) {
             let external_id = format!("customer-{:05}", self.users.len() + 1);
-            let user = self.insert_user(0, Some(external_id), None, None);
-            let link = self.insert_link(user, &options.institution);
+            let user = self.insert_user(owner, Some(external_id), None, None);
+            let link = self.insert_link(user, &institution);
             for holding in group {
                 self.hold(link, holding, shift, &mut loaded);
             }
@@ -132,7 +142,7 @@ impl Bank {
             // Civil dates become noon UTC; what would be later than now is now.
             let at_ms = ((entry.day + shift) * DAY_MS + DAY_MS / 2).min(self.now_ms);
             let row = Row {
-                id: id::draw(&mut self.rng),
+                id: self.issue_transaction(link),
                 since: 0,
                 until: FOREVER,
                 amount_minor: entry.amount_minor,

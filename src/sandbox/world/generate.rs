@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use super::{Bank, Detail, FOREVER, INSTITUTIONS, NewAccount, Row, Status};
+use super::{Bank, Detail, FOREVER, INSTITUTIONS, NewAccount, Owner, Row, Served, Status};
 use crate::clock::DAY_MS;
-use crate::sandbox::id::{self, LinkId};
+use crate::sandbox::id::LinkId;
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
 
@@ -23,6 +23,8 @@ pub struct Plan {
     pub links_per_user: usize,
     /// Whether every link has savings and a card beside the checking account; otherwise some have.
     pub every_kind: bool,
+    /// Whose customers they are; `None` is the sandbox's setting.
+    pub serves: Option<Served>,
     /// Whether rare statuses (AUTHORIZATION, MEMO) occur.
     pub rare_statuses: bool,
 }
@@ -35,7 +37,31 @@ impl Default for Plan {
             days: 90,
             links_per_user: 1,
             every_kind: false,
+            serves: None,
             rare_statuses: true,
+        }
+    }
+}
+
+/// What drawn accounts are called.
+struct Names {
+    checking: &'static str,
+    savings: &'static str,
+    card: &'static str,
+    currency: &'static str,
+}
+
+impl Names {
+    fn of(owner: Owner) -> Self {
+        match owner {
+            Owner::Truv(_) => {
+                Self { checking: "Everyday Checking", savings: "Rainy Day", card: "Rewards Card", currency: "USD" }
+            }
+            Owner::Bridge(_) => {
+                Self {
+                    checking: "Compte courant", savings: "Livret A", card: "Carte à débit différé", currency: "EUR"
+                }
+            }
         }
     }
 }
@@ -47,15 +73,15 @@ impl Bank {
     /// opening balance plus the posted rows.
     pub fn seed_world(&mut self, plan: &Plan) -> Vec<LinkId> {
         let mut made = Vec::with_capacity(plan.links);
+        let owner = plan.serves.unwrap_or(self.serves).owner();
         let mut user = 0;
         for nth in 0..plan.links {
             if nth % plan.links_per_user.max(1) == 0 {
                 let external_id = format!("customer-{:05}", self.users.len() + 1);
-                user = self.insert_user(0, Some(external_id), None, None);
+                user = self.insert_user(owner, Some(external_id), None, None);
             }
-            // The first two institutions are the aggregator's own test banks.
-            let institution = INSTITUTIONS[2 + self.rng.random_range(0..INSTITUTIONS.len() - 2)].0;
-            let link = self.insert_link(user, institution);
+            let institution = self.some_institution(owner);
+            let link = self.insert_link(user, &institution);
             let age_ms = plan.days.max(1) * DAY_MS;
             self.links[link].created_ms = self.now_ms - age_ms;
             self.furnish(link, plan);
@@ -65,17 +91,30 @@ impl Bank {
         made
     }
 
+    /// An institution of the owner's continent that is no aggregator's test bank.
+    fn some_institution(&mut self, owner: Owner) -> String {
+        match owner {
+            Owner::Truv(_) => INSTITUTIONS[2 + self.rng.random_range(0..INSTITUTIONS.len() - 2)].0.to_owned(),
+            Owner::Bridge(_) => {
+                let known = &self.providers.known;
+                known[1 + self.rng.random_range(0..known.len() - 1)].id.to_string()
+            }
+        }
+    }
+
     /// Opens accounts on a link and fills them.
     pub(crate) fn furnish(&mut self, link: usize, plan: &Plan) {
+        let names = Names::of(self.owner_of(link));
         let opening = self.rng.random_range(150_000..900_000);
-        let checking = self.insert_account(link, NewAccount::checking("Everyday Checking", opening));
+        let checking = NewAccount::checking(names.checking, opening).currency(names.currency);
+        let checking = self.insert_account(link, checking);
         if plan.every_kind || self.rng.random_ratio(1, 2) {
             let opening = self.rng.random_range(200_000..4_000_000);
-            self.insert_account(link, NewAccount::savings("Rainy Day", opening));
+            self.insert_account(link, NewAccount::savings(names.savings, opening).currency(names.currency));
         }
         if plan.every_kind || self.rng.random_ratio(2, 5) {
             let limit = self.rng.random_range(20..150) * 10_000;
-            self.insert_account(link, NewAccount::credit_card("Rewards Card", limit));
+            self.insert_account(link, NewAccount::credit_card(names.card, limit).currency(names.currency));
         }
         let mut moves = self.recurring(link, checking, plan);
         moves.truncate(plan.transactions_per_link / 2);
@@ -133,7 +172,7 @@ impl Bank {
     pub(crate) fn spending_account(&mut self, link: usize) -> usize {
         let accounts = &self.links[link].accounts;
         let choice = self.rng.random_range(0..accounts.len());
-        if &*accounts[choice].kind == "SAVINGS" { 0 } else { choice }
+        if matches!(&*accounts[choice].kind, "SAVINGS" | "LOAN" | "INVESTMENT") { 0 } else { choice }
     }
 
     /// Inserts a drawn row: pending when it is younger than its booking delay.
@@ -150,7 +189,7 @@ impl Bank {
         let roll: u32 = self.rng.random_range(0..400);
         let is_check = Arc::ptr_eq(&detail, &self.merchants.check);
         let mut row = Row {
-            id: id::draw(&mut self.rng),
+            id: self.issue_transaction(link),
             since: 0,
             until: FOREVER,
             amount_minor,

@@ -93,6 +93,7 @@ impl Pool {
                     category: Some((*category).to_owned()),
                     mcc: Some(*mcc),
                     memo: branch.is_multiple_of(5).then(|| format!("card purchase, terminal {branch}")),
+                    operation: None,
                     place: (!branch.is_multiple_of(3)).then_some(place),
                 };
                 drawn.push((Arc::new(detail), *low, *high));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rand::RngExt;
 
 use super::{Account, Bank, Link};
-use crate::sandbox::id::{self, AccountId, TransactionId};
+use crate::sandbox::id::{AccountId, TransactionId};
 
 /// The version until which a live row is visible.
 pub(crate) const FOREVER: u64 = u64::MAX;
@@ -22,6 +22,8 @@ pub enum Status {
     Authorization,
     /// A remark without money: counts nowhere.
     Memo,
+    /// Planned: counts into the available balance only, usually dated ahead.
+    Future,
 }
 
 impl Status {
@@ -29,7 +31,8 @@ impl Status {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Posted => "POSTED",
-            Self::Pending => "PENDING",
+            // Truv knows no planned rows; there they look like pending ones.
+            Self::Pending | Self::Future => "PENDING",
             Self::Authorization => "AUTHORIZATION",
             Self::Memo => "MEMO",
         }
@@ -37,7 +40,7 @@ impl Status {
 
     /// Tells whether the row still waits to be booked.
     pub fn is_pending(self) -> bool {
-        matches!(self, Self::Pending | Self::Authorization)
+        matches!(self, Self::Pending | Self::Authorization | Self::Future)
     }
 }
 
@@ -49,6 +52,8 @@ pub(crate) struct Detail {
     pub(crate) category: Option<String>,
     pub(crate) mcc: Option<u16>,
     pub(crate) memo: Option<String>,
+    /// How the money moves, in Bridge's words; told from the rest when `None`.
+    pub(crate) operation: Option<String>,
     /// Latitude and longitude in millionths of a degree.
     pub(crate) place: Option<(i32, i32)>,
 }
@@ -106,6 +111,8 @@ pub struct NewTransaction {
     pub memo: Option<String>,
     /// Number of the check.
     pub check_number: Option<u32>,
+    /// How the money moves, in Bridge's words, e.g. `card`; told from the rest when `None`.
+    pub operation: Option<String>,
 }
 
 impl NewTransaction {
@@ -123,12 +130,24 @@ impl NewTransaction {
             mcc: None,
             memo: None,
             check_number: None,
+            operation: None,
         }
     }
 
     /// A pending transaction of now.
     pub fn pending(amount_minor: i64, description: &str) -> Self {
         Self { status: Status::Pending, ..Self::posted(amount_minor, description) }
+    }
+
+    /// A planned transaction of an instant, usually ahead of now.
+    pub fn future(amount_minor: i64, description: &str, at: Timestamp) -> Self {
+        Self { status: Status::Future, transacted_at: Some(at), ..Self::posted(amount_minor, description) }
+    }
+
+    /// The same moved in a way, in Bridge's words.
+    #[must_use]
+    pub fn operation(self, operation: &str) -> Self {
+        Self { operation: Some(operation.to_owned()), ..self }
     }
 
     /// The same with an instant.
@@ -219,10 +238,10 @@ impl Bank {
         let posted_ms = match (new.status, new.posted_at) {
             (_, Some(at)) => Some(at.as_millisecond()),
             (Status::Posted, None) => Some(transacted_ms),
-            (Status::Pending | Status::Authorization | Status::Memo, None) => None,
+            (Status::Pending | Status::Authorization | Status::Memo | Status::Future, None) => None,
         };
         let row = Row {
-            id: id::draw(&mut self.rng),
+            id: self.issue_transaction(link),
             since: 0,
             until: FOREVER,
             amount_minor: new.amount_minor,
@@ -237,6 +256,7 @@ impl Bank {
                 category: new.category,
                 mcc: new.mcc,
                 memo: new.memo,
+                operation: new.operation,
                 place: None,
             }),
             check_number: new.check_number,

@@ -1,4 +1,4 @@
-//! The way out: an answer on the wire, whole or damaged.
+//! The way out: an answer on the wire, whole or damaged, whichever aggregator gives it.
 
 use std::io;
 use std::time::Duration;
@@ -9,28 +9,50 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
+use super::Sandbox;
+use super::fault::Fault;
 use super::reply::{Reply, Retry};
-use crate::sandbox::Sandbox;
 
 /// How a huge body is cut into pieces, so that it needs no memory.
 const CHUNK_BYTES: usize = 64 * 1024;
 const HUGE_HEAD: &[u8] =
-    br#"{"count":0,"next":null,"previous":null,"accounts":[],"transactions":[],"results":[],"padding":""#;
+    br#"{"count":0,"next":null,"previous":null,"accounts":[],"transactions":[],"results":[],"resources":[],"padding":""#;
 const HUGE_TAIL: &[u8] = br#""}"#;
 
 /// What becomes of an answer on its way out.
 #[derive(Default)]
-pub(super) struct Wire {
-    pub(super) hang: bool,
-    pub(super) reset: bool,
-    pub(super) cut: bool,
-    pub(super) huge: Option<usize>,
-    pub(super) delay: Duration,
-    pub(super) skew_ms: i64,
+#[expect(clippy::struct_excessive_bools, reason = "one flag a fault, read one by one")]
+pub(crate) struct Wire {
+    pub(crate) hang: bool,
+    pub(crate) reset: bool,
+    pub(crate) cut: bool,
+    pub(crate) relabelled: bool,
+    pub(crate) huge: Option<usize>,
+    pub(crate) delay: Duration,
+    pub(crate) skew_ms: i64,
+}
+
+impl Wire {
+    /// Notes what a fault does to the answer's way out; other faults change nothing here.
+    pub(crate) fn suffer(&mut self, fault: &Fault) {
+        if let Fault::Slow(by) = fault {
+            self.delay += by.unsigned_abs();
+        }
+        if let Fault::HugeBody(bytes) = fault {
+            self.huge = Some(*bytes);
+        }
+        if let Fault::ClockSkew(by) = fault {
+            self.skew_ms = i64::try_from(by.as_millis()).unwrap_or(0);
+        }
+        self.hang |= *fault == Fault::Hang;
+        self.reset |= *fault == Fault::Reset;
+        self.cut |= *fault == Fault::CutBody;
+        self.relabelled |= *fault == Fault::WrongContentType;
+    }
 }
 
 /// Puts an answer on the wire, whole or damaged.
-pub(super) fn send(sandbox: &Sandbox, reply: Reply, wire: &Wire) -> Response<Body> {
+pub(crate) fn send(sandbox: &Sandbox, reply: Reply, wire: &Wire) -> Response<Body> {
     let broken = || io::Error::new(io::ErrorKind::ConnectionReset, "the sandbox broke the connection");
     let body = if let Some(bytes) = wire.huge {
         huge(bytes)
@@ -51,7 +73,8 @@ pub(super) fn send(sandbox: &Sandbox, reply: Reply, wire: &Wire) -> Response<Bod
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(names::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    let content_type = if wire.relabelled { "text/html; charset=utf-8" } else { reply.content_type };
+    headers.insert(names::CONTENT_TYPE, HeaderValue::from_static(content_type));
     let now_ms = sandbox.now().as_millisecond() + wire.skew_ms;
     match reply.retry_after {
         None => {}
