@@ -96,7 +96,10 @@ async fn run(bank: &Sandbox) -> (Duration, Duration) {
         let mut last = (Duration::ZERO, 0);
         while let Some(event) = seen.recv().await {
             if let Event::Stepped { step: Step::Ended(reports), .. } = event {
-                last = (began.elapsed(), last.1 + reports.iter().map(|report| u64::from(report.counts.rows_added)).sum::<u64>());
+                last = (
+                    began.elapsed(),
+                    last.1 + reports.iter().map(|report| u64::from(report.counts.rows_added)).sum::<u64>(),
+                );
             }
         }
         last

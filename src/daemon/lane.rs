@@ -215,7 +215,7 @@ impl Lane {
             return Ok(Some(due_at));
         }
         if row.discovered_at.is_none() {
-            tracing::info!(source = %self.source.name, "the first listing of users and links begins; it asks once for each user");
+            tracing::info!(source = %self.source.name, "the first listing of users and links begins");
         }
         self.is_discovering = true;
         self.busy.fetch_add(1, Ordering::Relaxed);
