@@ -78,13 +78,13 @@ use jiff::{SignedDuration, Timestamp};
 use crate::clock::Clock;
 
 pub use fault::{Fault, FaultId, Scope, ThrottleForm};
-pub use id::{AccountId, LinkId, NotAnId, TransactionId, UserId};
+pub use id::{AccountId, LinkId, NotAnId, StockId, TransactionId, UserId};
 pub use settings::{BridgeSettings, DeletedRows, Pace, Settings};
 pub use traffic::{Logged, Refreshes};
 pub use truv::Environment;
 pub use world::{
-    Bank, DatasetError, DatasetOptions, DatasetProblem, LivingPlan, Loaded, NewAccount, NewTransaction, Plan,
-    PostStyle, Reissue, Served, Status, TrueAccount, TrueLink, TrueTransaction, World,
+    Bank, DatasetError, DatasetOptions, DatasetProblem, DeferredDebit, LivingPlan, Loaded, NewAccount, NewStock,
+    NewTransaction, Plan, PostStyle, Reissue, Served, Status, TrueAccount, TrueLink, TrueTransaction, World,
 };
 
 use state::State;
@@ -139,6 +139,11 @@ impl Sandbox {
     /// Makes another application of Bridge's; answers its client id and secret.
     pub fn add_bridge_application(&self) -> (String, String) {
         self.lock().bridge.add_application()
+    }
+
+    /// Allows Bridge's default application another domain for callbacks, beside `localhost`, `127.0.0.1` and `example.com`.
+    pub fn allow_callback(&self, domain: &str) {
+        self.lock().bridge.allow_callback(domain);
     }
 
     /// Issues another secret of the default client; users and links of another environment are another world.

@@ -4,13 +4,17 @@
 
 mod accounts;
 mod categories;
+mod connect;
 mod door;
 mod iban;
 mod items;
 mod lists;
+mod providers;
 mod refresh;
 mod reply;
 mod rows;
+mod sessions;
+mod stocks;
 mod transactions;
 mod truth;
 mod users;
@@ -42,7 +46,18 @@ struct Application {
     client_id: u128,
     secret: Arc<str>,
     revoked: bool,
+    /// Domains to which customers may be sent back.
+    callback_domains: Vec<String>,
     window: Window,
+}
+
+impl Application {
+    /// Tells whether a host is one of the domains or below one.
+    fn allows_callback(&self, host: &str) -> bool {
+        self.callback_domains
+            .iter()
+            .any(|domain| host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+    }
 }
 
 /// The request windows of one user.
@@ -61,6 +76,7 @@ pub(crate) struct Bridge {
     purge_tokens_at: usize,
     windows: HashMap<usize, UserWindows>,
     views: HashMap<usize, Arc<UserView>>,
+    sessions: HashMap<u128, sessions::Session>,
 }
 
 impl Bridge {
@@ -72,6 +88,7 @@ impl Bridge {
             purge_tokens_at: 1024,
             windows: HashMap::new(),
             views: HashMap::new(),
+            sessions: HashMap::new(),
         };
         bridge.add_application();
         bridge
@@ -80,8 +97,13 @@ impl Bridge {
     pub(crate) fn add_application(&mut self) -> (String, String) {
         let (client_id, one, two): (_, u128, u128) = (id::draw(&mut self.rng), self.rng.random(), self.rng.random());
         let secret = format!("{one:032x}{two:032x}");
-        let application =
-            Application { client_id, secret: secret.as_str().into(), revoked: false, window: Window::default() };
+        let application = Application {
+            client_id,
+            secret: secret.as_str().into(),
+            revoked: false,
+            callback_domains: ["localhost", "127.0.0.1", "example.com"].map(str::to_owned).to_vec(),
+            window: Window::default(),
+        };
         self.applications.push(application);
         (id::hex(client_id), secret)
     }
@@ -99,6 +121,25 @@ impl Bridge {
         for application in self.applications.iter_mut().filter(|application| &*application.secret == secret) {
             application.revoked = true;
         }
+    }
+
+    /// Allows another domain for callbacks of the default application.
+    pub(crate) fn allow_callback(&mut self, domain: &str) {
+        self.applications[0].callback_domains.push(domain.to_owned());
+    }
+
+    /// Keeps a session; answers its id. Those that are over are forgotten.
+    fn open_session(&mut self, session: sessions::Session, now_ms: i64) -> u128 {
+        self.sessions.retain(|_, session| session.expires_ms > now_ms - sessions::SESSION_LIFE_MS);
+        let id = id::draw_uuid(&mut self.rng);
+        self.sessions.insert(id, session);
+        id
+    }
+
+    /// Forgets what was kept for a user who is gone.
+    fn forget(&mut self, user: usize) {
+        self.views.remove(&user);
+        self.windows.remove(&user);
     }
 
     /// The application that two header values open, if they do.
@@ -125,6 +166,12 @@ fn dispatch(state: &mut State, call: &Call) -> Answer {
         (["aggregation", "accounts", id], "GET") => accounts::retrieve(state, call, id),
         (["aggregation", "transactions"], "GET") => transactions::list(state, call),
         (["aggregation", "transactions", id], "GET") => transactions::retrieve(state, call, id),
+        (["aggregation", "connect-sessions"], "POST") => sessions::connect(state, call),
+        (["aggregation", "user-management-sessions"], "POST") => sessions::manage(state, call),
+        (["aggregation", "stocks"], "GET") => stocks::list(state, call),
+        (["aggregation", "stocks", id], "GET") => stocks::retrieve(state, call, id),
+        (["providers"], "GET") => providers::list(state, call),
+        (["providers", id], "GET") => providers::retrieve(state, id),
         (["aggregation", "categories"], "GET") => categories::list(&state.settings, call),
         (["aggregation", "categories", id], "GET") => categories::retrieve(call, id),
         // Products the application does not have (11.4).
@@ -132,9 +179,12 @@ fn dispatch(state: &mut State, call: &Call) -> Answer {
             Err(refusal(403, "product_not_enabled", "This product is not enabled for the application", None))
         }
         (
-            ["aggregation", "users" | "items" | "accounts" | "transactions" | "categories"]
-            | ["aggregation", "users" | "items" | "accounts" | "transactions" | "categories", _]
-            | ["aggregation", "authorization", "token"],
+            ["aggregation", "users" | "items" | "accounts" | "transactions" | "stocks" | "categories"]
+            | ["aggregation", "users" | "items" | "accounts" | "transactions" | "stocks" | "categories", _]
+            | ["aggregation", "connect-sessions" | "user-management-sessions"]
+            | ["aggregation", "authorization", "token"]
+            | ["providers"]
+            | ["providers", _],
             _,
         ) => Err(refusal(405, "method_not_allowed", "The method is not allowed here", None)),
         _ => Err(not_found()),

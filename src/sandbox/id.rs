@@ -64,6 +64,10 @@ upstream_id!(
     /// A transaction's upstream id; displays as the aggregator writes it.
     TransactionId
 );
+upstream_id!(
+    /// The upstream id of a stock that somebody holds; displays as the aggregator writes it.
+    StockId
+);
 
 /// Draws an identifier shaped like a version 4 UUID without dashes.
 pub(crate) fn draw(rng: &mut StdRng) -> u128 {

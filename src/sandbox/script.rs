@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use super::state::Event;
 use super::world::Owner;
 use super::{
-    AccountId, Bank, DatasetError, DatasetOptions, DatasetProblem, LinkId, LivingPlan, Loaded, NewAccount,
-    NewTransaction, Plan, PostStyle, Reissue, Sandbox, Served, TransactionId, UserId,
+    AccountId, Bank, DatasetError, DatasetOptions, DatasetProblem, DeferredDebit, LinkId, LivingPlan, Loaded,
+    NewAccount, NewStock, NewTransaction, Plan, PostStyle, Reissue, Sandbox, Served, StockId, TransactionId, UserId,
 };
 
 impl Sandbox {
@@ -143,6 +143,56 @@ impl Sandbox {
     /// See [`Bank::delete_user`].
     pub fn delete_user(&self, user: UserId) {
         self.change(|bank| bank.delete_user(user));
+    }
+
+    /// See [`Bank::readd_link`].
+    pub fn readd_link(&self, link: LinkId) -> LinkId {
+        self.change(|bank| bank.readd_link(link))
+    }
+
+    /// See [`Bank::recategorise`].
+    pub fn recategorise(&self, txn: TransactionId, category: &str) {
+        self.change(|bank| bank.recategorise(txn, category));
+    }
+
+    /// See [`Bank::deferred_debit_month`].
+    pub fn deferred_debit_month(
+        &self,
+        card: AccountId,
+        checking: AccountId,
+        booked: DeferredDebit,
+    ) -> Vec<TransactionId> {
+        self.change(|bank| bank.deferred_debit_month(card, checking, booked))
+    }
+
+    /// See [`Bank::add_stock`].
+    pub fn add_stock(&self, account: AccountId, new: NewStock) -> StockId {
+        self.change(|bank| bank.add_stock(account, new))
+    }
+
+    /// See [`Bank::price_stock`].
+    pub fn price_stock(&self, stock: StockId, price_minor: i64) {
+        self.change(|bank| bank.price_stock(stock, price_minor));
+    }
+
+    /// See [`Bank::sell_stock`].
+    pub fn sell_stock(&self, stock: StockId) {
+        self.change(|bank| bank.sell_stock(stock));
+    }
+
+    /// See [`Bank::set_provider_disabled`].
+    pub fn set_provider_disabled(&self, provider: u32, disabled: bool) {
+        self.change(|bank| bank.set_provider_disabled(provider, disabled));
+    }
+
+    /// See [`Bank::set_business`].
+    pub fn set_business(&self, account: AccountId, is_business: bool) {
+        self.change(|bank| bank.set_business(account, is_business));
+    }
+
+    /// See [`Bank::set_stalled`].
+    pub fn set_stalled(&self, account: AccountId, stalled: bool) {
+        self.change(|bank| bank.set_stalled(account, stalled));
     }
 
     /// See [`Bank::add_user_at`].

@@ -8,11 +8,13 @@
 mod accounts;
 mod change;
 mod dataset;
+mod events;
 mod generate;
 mod institutions;
 mod living;
 mod merchants;
 mod rows;
+mod stocks;
 mod truth;
 mod upkeep;
 
@@ -27,6 +29,8 @@ use rand::rngs::StdRng;
 use super::id::{self, AccountId, LinkId, UserId};
 use crate::clock::DAY_MS;
 
+const EUROPE_SALT: u64 = 0x6575_726f_7065;
+
 /// How long a customer's consent holds (upstream/bridge.md section 8.4).
 pub(crate) const CONSENT_MS: i64 = 180 * DAY_MS;
 
@@ -34,11 +38,14 @@ pub(crate) use accounts::Account;
 pub use accounts::NewAccount;
 pub use change::{PostStyle, Reissue};
 pub use dataset::{DatasetError, DatasetOptions, DatasetProblem, Loaded};
+pub use events::DeferredDebit;
 pub use generate::Plan;
-pub(crate) use institutions::{INSTITUTIONS, Provider, Providers};
+pub(crate) use institutions::{DEMO_BANK, INSTITUTIONS, Provider, Providers};
 pub use living::LivingPlan;
 pub(crate) use rows::{Detail, FOREVER, Row};
 pub use rows::{NewTransaction, Status};
+pub use stocks::NewStock;
+pub(crate) use stocks::Stock;
 pub use truth::{TrueAccount, TrueLink, TrueTransaction, World};
 pub(crate) use upkeep::{FROM_EVER, Publication, Seen, Upkeep};
 
@@ -142,9 +149,11 @@ pub struct Bank {
     link_index: HashMap<u128, usize>,
     account_index: HashMap<u128, (usize, usize)>,
     link_of_row: HashMap<u128, usize>,
+    link_of_stock: HashMap<u128, usize>,
     token_index: HashMap<u128, usize>,
     removed: HashMap<u128, Row>,
-    merchants: merchants::Pool,
+    /// American and European ones.
+    merchants: [merchants::Pool; 2],
     living: Option<living::Living>,
 }
 
@@ -185,6 +194,8 @@ pub(crate) struct Link {
     pub(crate) accounts: Vec<Account>,
     /// Ascending by instant; every version of every row.
     pub(crate) rows: Vec<Row>,
+    /// Every version of every stock.
+    pub(crate) stocks: Vec<Stock>,
     /// Version of the bank that readers see; `None` until the first reader, who sees all that was built so far.
     pub(crate) visible: Option<u64>,
     pub(crate) shown_accounts: Arc<Vec<Account>>,
@@ -199,7 +210,9 @@ pub(crate) struct Link {
 impl Bank {
     pub(crate) fn new(seed: u64, now_ms: i64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let merchants = merchants::Pool::draw(&mut rng);
+        let american = merchants::Pool::draw(&mut rng);
+        // Drawn apart, so that one continent's merchants do not depend on the other's.
+        let merchants = [american, merchants::Pool::european(&mut StdRng::seed_from_u64(seed ^ EUROPE_SALT))];
         Self {
             rng,
             now_ms,
@@ -215,6 +228,7 @@ impl Bank {
             link_index: HashMap::new(),
             account_index: HashMap::new(),
             link_of_row: HashMap::new(),
+            link_of_stock: HashMap::new(),
             token_index: HashMap::new(),
             removed: HashMap::new(),
             merchants,
@@ -305,6 +319,7 @@ impl Bank {
             trouble: None,
             accounts: Vec::new(),
             rows: Vec::new(),
+            stocks: Vec::new(),
             visible: None,
             shown_accounts: Arc::default(),
             published_ms: None,

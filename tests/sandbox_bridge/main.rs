@@ -2,4 +2,9 @@
 
 mod access;
 mod bench;
+mod connect;
 mod data;
+mod faults;
+mod items;
+mod resources;
+mod world;

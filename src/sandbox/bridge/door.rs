@@ -6,11 +6,11 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State as Extract};
 use axum::http::{Response, request::Parts};
-use axum::routing::any;
+use axum::routing::{any, post};
 use bytes::Bytes;
 
 use super::reply::{Call, Reply, Retry, Wish, bare, header, refusal, throttled};
-use super::{dispatch, users};
+use super::{connect, dispatch, users};
 use crate::sandbox::Sandbox;
 use crate::sandbox::fault::{Asked, Fault, ThrottleForm};
 use crate::sandbox::id::{self, UserId};
@@ -30,7 +30,8 @@ const THROTTLE_SECONDS: i64 = 17;
 
 /// The routes of Bridge's side.
 pub(crate) fn router(sandbox: &Sandbox) -> Router {
-    Router::new().route("/v3/{*rest}", any(serve)).with_state(sandbox.clone())
+    let router = Router::new().route("/sandbox/bridge/connect", post(connect::connect));
+    router.route("/v3/{*rest}", any(serve)).with_state(sandbox.clone())
 }
 
 async fn serve(Extract(sandbox): Extract<Sandbox>, request: Request) -> Response<Body> {

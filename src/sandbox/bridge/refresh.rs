@@ -11,6 +11,8 @@ use crate::sandbox::id::LinkId;
 use crate::sandbox::settings::BridgeSettings;
 use crate::sandbox::world::{Bank, FROM_EVER};
 
+/// Securities could not be read (section 8.2).
+const INCOMPLETE: i64 = 1009;
 /// What a new item shows at first (section 7.3).
 const FIRST_DAYS: i64 = 7;
 /// How far apart Bridge refreshes items that became due together: a tenth of the interval, in this many parts.
@@ -67,13 +69,24 @@ impl Bank {
         let word = self.next_result(link);
         let (code, _) = words::status_for(&word);
         // Incomplete and locked items have new data, only not all of it, or not for all to see (8.2).
-        let brings_data = matches!(code, 0 | 1009 | words::PRO_LOCKED);
+        let brings_data = matches!(code, 0 | INCOMPLETE | words::PRO_LOCKED);
         if brings_data {
+            let missed: Vec<bool> =
+                self.links[link].accounts.iter().map(|of| code == INCOMPLETE && of.invests()).collect();
+            self.stall(link, &missed, true);
             self.publish_from(link, from_ms);
+            self.stall(link, &missed, false);
         }
         self.links[link].upkeep.last_try_ms = Some(now_ms);
         self.set_status(link, &word);
         brings_data
+    }
+
+    /// Lets the next publication leave accounts out, or no longer.
+    fn stall(&mut self, link: usize, missed: &[bool], stalled: bool) {
+        for (account, _) in self.links[link].accounts.iter_mut().zip(missed).filter(|(_, missed)| **missed) {
+            account.stalled = stalled;
+        }
     }
 
     fn next_result(&mut self, link: usize) -> String {
@@ -106,13 +119,14 @@ impl Bank {
             Step::First => {
                 let from_ms = if rest.is_some() { self.now_ms - FIRST_DAYS * DAY_MS } else { FROM_EVER };
                 let is_good = self.refresh_item_at(link, from_ms);
-                if let Some(rest) = rest.filter(|_| is_good) {
-                    return Some((i64::try_from(rest.as_millis()).unwrap_or(DAY_MS), Step::Rest));
-                }
+                // Regular refreshes are planned for every item apart from this.
+                let rest = rest.filter(|_| is_good)?;
+                return Some((i64::try_from(rest.as_millis()).unwrap_or(DAY_MS), Step::Rest));
             }
             Step::Rest => {
                 self.publish_at(link);
                 self.links[link].upkeep.last_try_ms = Some(self.now_ms);
+                return None;
             }
             Step::Regular => {
                 // In its building phase a link is nobody's yet.

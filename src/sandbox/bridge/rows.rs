@@ -73,8 +73,13 @@ fn push_exponent(out: &mut Vec<u8>, minor: i64, digits: usize) {
 
 /// An amount as a JSON number.
 pub(super) fn amount(minor: i64, currency: &str) -> Value {
+    plain_number(minor, fraction_digits(currency))
+}
+
+/// A JSON number of so many units below one.
+pub(super) fn plain_number(units: i64, digits: usize) -> Value {
     let mut out = Vec::with_capacity(16);
-    push_amount(&mut out, minor, fraction_digits(currency));
+    push_amount(&mut out, units, digits);
     // A number with few digits after the point is written back as it was read.
     serde_json::from_slice(&out).unwrap_or_default()
 }

@@ -121,8 +121,8 @@ pub(super) fn retrieve(state: &mut State, call: &Call, id: &str) -> Answer {
 
 impl Filter {
     fn of(call: &Call, settings: &Settings) -> Result<Self, Reply> {
-        let since = instant(call, "since")?;
-        let until = instant(call, "until")?;
+        let since = instant_of(call, "since")?;
+        let until = instant_of(call, "until")?;
         let with_deleted = match settings.bridge.deleted_rows {
             DeletedRows::Full | DeletedRows::Stub => since.is_some() || until.is_some(),
             DeletedRows::Never => false,
@@ -154,7 +154,7 @@ impl Filter {
 }
 
 /// A bound on `updated_at`; a bare date is its midnight (10.2).
-fn instant(call: &Call, name: &str) -> Result<Option<i64>, Reply> {
+pub(super) fn instant_of(call: &Call, name: &str) -> Result<Option<i64>, Reply> {
     let Some(text) = call.param(name) else { return Ok(None) };
     let parsed = text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond);
     let parsed = parsed.or_else(|| midnight(text));

@@ -69,6 +69,7 @@ pub(super) fn retrieve(state: &State, call: &Call, id: &str) -> Answer {
 pub(super) fn delete(state: &mut State, call: &Call, id: &str) -> Answer {
     let user = find(state, call, id)?;
     state.bank.delete_user_at(user);
+    state.bridge.forget(user);
     Ok(Reply::empty())
 }
 

@@ -52,6 +52,11 @@ impl Account {
         matches!(&*self.kind, "CREDIT_CARD" | "LOAN")
     }
 
+    /// Tells whether it holds securities.
+    pub(crate) fn invests(&self) -> bool {
+        matches!(&*self.kind, "INVESTMENT" | "PEA" | "LIFE_INSURANCE")
+    }
+
     /// The balance as served: what is owed on cards and loans, what is held elsewhere.
     pub(crate) fn served_balance(&self) -> i64 {
         if self.owes() { -self.booked_minor } else { self.booked_minor }

@@ -28,14 +28,14 @@ pub enum Reissue {
 }
 
 impl Bank {
-    fn row_at(&self, txn: TransactionId) -> (usize, usize) {
+    pub(super) fn row_at(&self, txn: TransactionId) -> (usize, usize) {
         let link = self.link_of_row.get(&txn.0).copied();
         link.and_then(|link| Some((link, self.links[link].live_row(txn.0)?)))
             .unwrap_or_else(|| panic!("the bank has no transaction {txn}"))
     }
 
     /// Replaces the live version at a place by `next`, which is visible from the next version on.
-    fn replace(&mut self, link: usize, at: usize, next: Row) -> u128 {
+    pub(super) fn replace(&mut self, link: usize, at: usize, next: Row) -> u128 {
         self.retire(link, at);
         self.insert_row(link, next)
     }

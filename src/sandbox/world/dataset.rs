@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 
-use super::institutions::DEMO_BANK;
-use super::{Bank, Detail, FOREVER, NewAccount, Owner, Row, Served, Status};
+use super::{Bank, DEMO_BANK, Detail, FOREVER, NewAccount, Owner, Row, Served, Status};
 use crate::clock::DAY_MS;
 use crate::sandbox::id::LinkId;
 use jiff::civil::Date;

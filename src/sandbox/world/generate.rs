@@ -8,6 +8,8 @@ use super::{Bank, Detail, FOREVER, INSTITUTIONS, NewAccount, Owner, Row, Served,
 use crate::clock::DAY_MS;
 use crate::sandbox::id::LinkId;
 
+/// A link with no more rows than this has none of the rare ones.
+const FEW: usize = 9;
 const HOUR_MS: i64 = 60 * 60 * 1000;
 
 /// How large a world to draw.
@@ -116,11 +118,25 @@ impl Bank {
             let limit = self.rng.random_range(20..150) * 10_000;
             self.insert_account(link, NewAccount::credit_card(names.card, limit).currency(names.currency));
         }
+        self.fill(link, checking, plan);
+    }
+
+    /// Draws what moved on a link's accounts; `checking` is the one with the salary.
+    pub(crate) fn fill(&mut self, link: usize, checking: usize, plan: &Plan) {
         let mut moves = self.recurring(link, checking, plan);
         moves.truncate(plan.transactions_per_link / 2);
         while moves.len() < plan.transactions_per_link {
             let purchase = self.purchase_on(link, plan);
             moves.push(purchase);
+        }
+        if plan.rare_statuses
+            && plan.transactions_per_link > FEW
+            && let Owner::Bridge(_) = self.owner_of(link)
+        {
+            // Something is planned.
+            let at_ms = self.now_ms + self.rng.random_range(1..9) * DAY_MS;
+            let rent = Arc::clone(&self.merchants[self.owner_of(link).served() as usize].rent);
+            moves[FEW] = (at_ms, checking, -self.rng.random_range(40_000..120_000), rent);
         }
         moves.sort_by_key(|(at_ms, ..)| *at_ms);
         self.links[link].rows.reserve(moves.len());
@@ -136,9 +152,10 @@ impl Bank {
         let accounts = self.links[link].accounts.iter();
         let kinds: Vec<(usize, String)> = accounts.enumerate().map(|(at, a)| (at, a.kind.to_string())).collect();
         let mut moves = Vec::new();
+        let region = self.owner_of(link).served() as usize;
         for day in 1..plan.days {
             let at_ms = self.now_ms - day * DAY_MS - self.rng.random_range(0..6) * HOUR_MS;
-            let merchants = &self.merchants;
+            let merchants = &self.merchants[region];
             let (account, amount_minor, detail) = match day % 30 {
                 1 | 15 => (checking, pay, &merchants.salary),
                 2 => (checking, -rent, &merchants.rent),
@@ -162,7 +179,7 @@ impl Bank {
     }
 
     fn purchase_on(&mut self, link: usize, plan: &Plan) -> (i64, usize, i64, Arc<Detail>) {
-        let (detail, cost_minor) = self.merchants.purchase(&mut self.rng);
+        let (detail, cost_minor) = self.merchants[self.owner_of(link).served() as usize].purchase(&mut self.rng);
         let account = self.spending_account(link);
         let at_ms = self.now_ms - self.rng.random_range(0..plan.days.max(1) * DAY_MS / 1000) * 1000;
         (at_ms, account, -cost_minor, detail)
@@ -172,7 +189,9 @@ impl Bank {
     pub(crate) fn spending_account(&mut self, link: usize) -> usize {
         let accounts = &self.links[link].accounts;
         let choice = self.rng.random_range(0..accounts.len());
-        if matches!(&*accounts[choice].kind, "SAVINGS" | "LOAN" | "INVESTMENT") { 0 } else { choice }
+        let chosen = &accounts[choice];
+        let pays = !chosen.invests() && !matches!(&*chosen.kind, "SAVINGS" | "LOAN");
+        if pays { choice } else { 0 }
     }
 
     /// Inserts a drawn row: pending when it is younger than its booking delay.
@@ -187,7 +206,10 @@ impl Bank {
     ) -> u128 {
         let posted_ms = (at_ms + self.rng.random_range(1..=2) * DAY_MS).div_euclid(DAY_MS) * DAY_MS;
         let roll: u32 = self.rng.random_range(0..400);
-        let is_check = Arc::ptr_eq(&detail, &self.merchants.check);
+        let owner = self.owner_of(link);
+        let merchants = &self.merchants[owner.served() as usize];
+        let is_check = Arc::ptr_eq(&detail, &merchants.check);
+        let remark = Arc::clone(&merchants.remark);
         let mut row = Row {
             id: self.issue_transaction(link),
             since: 0,
@@ -203,13 +225,16 @@ impl Bank {
             account: u16::try_from(account).unwrap_or(0),
             status: Status::Posted,
         };
-        if posted_ms > self.now_ms {
+        if at_ms > self.now_ms {
+            row.posted_ms = None;
+            row.status = Status::Future;
+        } else if posted_ms > self.now_ms {
             row.posted_ms = None;
             row.status = if rare_statuses && roll.is_multiple_of(5) { Status::Authorization } else { Status::Pending };
-        } else if rare_statuses && roll == 0 {
+        } else if rare_statuses && roll == 0 && owner.served() == Served::Truv {
             row.status = Status::Memo;
             row.amount_minor = 0;
-            row.detail = Arc::clone(&self.merchants.remark);
+            row.detail = remark;
         }
         self.insert_row(link, row)
     }

@@ -66,7 +66,7 @@ impl Bank {
                 continue;
             }
             let account = self.spending_account(link);
-            let (detail, cost_minor) = self.merchants.purchase(&mut self.rng);
+            let (detail, cost_minor) = self.merchants[self.owner_of(link).served() as usize].purchase(&mut self.rng);
             let at_ms = self.now_ms - self.rng.random_range(0..600) * 1000;
             self.insert_drawn(link, account, -cost_minor, at_ms, detail, true);
         }

@@ -58,6 +58,35 @@ const MERCHANTS: [Merchant; 24] = [
     Merchant("FOREIGN TRANSACTION FEE", "", "Fees & Charges", 6012, 35, 450, 1),
 ];
 
+/// City, region, latitude and longitude in millionths, in Europe.
+const EUROPEAN_CITIES: [(&str, &str, i32, i32); 6] = [
+    ("PARIS", "75", 48_856_613, 2_352_222),
+    ("LYON", "69", 45_764_043, 4_835_659),
+    ("NANTES", "44", 47_218_371, -1_553_621),
+    ("LILLE", "59", 50_629_250, 3_057_256),
+    ("TOULOUSE", "31", 43_604_652, 1_444_209),
+    ("BRUXELLES", "BE", 50_850_340, 4_351_710),
+];
+
+const EUROPEAN_MERCHANTS: [Merchant; 16] = [
+    Merchant("CB MARCHE VERT ", "Marché Vert", "Food & Dining", 5411, 900, 16_000, 14),
+    Merchant("CB BOULANGERIE DU COIN ", "Boulangerie du Coin", "Food & Dining", 5462, 120, 2_400, 12),
+    Merchant("CB CAFE DE LA GARE ", "Café de la Gare", "Food & Dining", 5814, 250, 1_400, 9),
+    Merchant("CB CHEZ LEONIE ", "Chez Léonie", "Food & Dining", 5812, 1_200, 7_800, 6),
+    Merchant("CB STATION ROUTIERE ", "Station Routière", "Auto & Transport", 5541, 2_500, 9_500, 5),
+    Merchant("CB TRANSPORTS METROPOLE ", "Transports Métropole", "Auto & Transport", 4111, 190, 8_640, 6),
+    Merchant("CB TRAINS DIRECTS ", "Trains Directs", "Travel", 4112, 1_500, 14_000, 3),
+    Merchant("CB TOUTENLIGNE.EXAMPLE ", "Toutenligne", "Shopping", 5942, 599, 24_900, 8),
+    Merchant("CB MAISON BRICO ", "Maison Brico", "Shopping", 5200, 900, 31_000, 3),
+    Merchant("CB PHARMACIE CENTRALE ", "Pharmacie Centrale", "Health & Fitness", 5912, 350, 6_600, 4),
+    Merchant("CB CINE LUMIERE ", "Ciné Lumière", "Entertainment", 7832, 790, 4_200, 2),
+    Merchant("CB SALON CISEAUX ", "Salon Ciseaux", "Personal Care", 7230, 1_800, 6_500, 1),
+    Merchant("CB FIL & AIGUILLE ", "Fil & Aiguille", "Shopping", 5651, 1_900, 14_000, 3),
+    Merchant("RETRAIT DAB ", "", "Transfer", 6011, 2_000, 20_000, 3),
+    Merchant("CB HOTEL DU PORT ", "Hôtel du Port", "Travel", 7011, 6_900, 32_000, 1),
+    Merchant("COTISATION CARTE ", "", "Fees & Charges", 6012, 35, 450, 1),
+];
+
 /// Draws a first and a last name.
 pub(crate) fn person(rng: &mut StdRng) -> (&'static str, &'static str) {
     (FIRST[rng.random_range(0..FIRST.len())], LAST[rng.random_range(0..LAST.len())])
@@ -80,10 +109,38 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn draw(rng: &mut StdRng) -> Self {
+        Self::of(rng, &MERCHANTS, &CITIES)
+    }
+
+    /// The same for Europe.
+    pub(crate) fn european(rng: &mut StdRng) -> Self {
+        let plain = |description: &str, merchant: Option<&str>, category: &str, operation: &str| {
+            Arc::new(Detail {
+                description: description.to_owned(),
+                merchant: merchant.map(str::to_owned),
+                category: Some(category.to_owned()),
+                operation: Some(operation.to_owned()),
+                ..Detail::default()
+            })
+        };
+        Self {
+            salary: plain("VIR SALAIRE LOGISTIQUE DURAND", Some("Logistique Durand"), "Income", "transfer"),
+            rent: plain("PRLV SEPA FONCIERE DES LILAS", Some("Foncière des Lilas"), "Home", "direct_debit"),
+            power: plain("PRLV SEPA LUMIERE ENERGIE", Some("Lumière Énergie"), "Bills & Utilities", "direct_debit"),
+            phone: plain("PRLV SEPA PIN MOBILE", Some("Pin Mobile"), "Bills & Utilities", "direct_debit"),
+            refund: plain("AVOIR TOUTENLIGNE.EXAMPLE", Some("Toutenligne"), "Shopping", "card"),
+            check: plain("CHEQUE EMIS", None, "Uncategorized", "check"),
+            interest: plain("INTERETS CREDITEURS", None, "Income", "unknown"),
+            card_payment: plain("DEBIT DIFFERE CARTE", None, "Transfer", "deferred_debit_card"),
+            ..Self::of(rng, &EUROPEAN_MERCHANTS, &EUROPEAN_CITIES)
+        }
+    }
+
+    fn of(rng: &mut StdRng, merchants: &[Merchant], cities: &[(&str, &str, i32, i32)]) -> Self {
         let mut drawn = Vec::new();
-        for Merchant(text, name, category, mcc, low, high, weight) in &MERCHANTS {
+        for Merchant(text, name, category, mcc, low, high, weight) in merchants {
             for _ in 0..weight * 3 {
-                let (city, state, latitude, longitude) = CITIES[rng.random_range(0..CITIES.len())];
+                let (city, state, latitude, longitude) = cities[rng.random_range(0..cities.len())];
                 let branch: u32 = rng.random_range(10..9_999);
                 let place =
                     (latitude + rng.random_range(-50_000..50_000), longitude + rng.random_range(-50_000..50_000));
