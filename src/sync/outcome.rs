@@ -44,7 +44,7 @@ impl Trip<'_> {
             Stop::Inconsistent { .. } => self.unread(message, INCONSISTENT_RETRY).await,
             Stop::RefreshFailed { .. } => self.refresh_failed(message).await,
             Stop::Call(error) => match error {
-                CallError::RateLimited { until } => self.deferred(until).await,
+                CallError::RateLimited { until, is_shared } => self.deferred(until, is_shared).await,
                 CallError::NeedsAttention { reason, document } => {
                     let (link_id, now) = (self.link.link_id, self.now());
                     let health = crate::model::LinkHealth {
@@ -68,10 +68,13 @@ impl Trip<'_> {
         }
     }
 
-    /// A limit holds us: not a failure. A pull goes on later without a new refresh.
-    async fn deferred(&mut self, until: Timestamp) -> Result<Step, StoreError> {
-        let source_id = self.link.source_id;
-        self.store().write(move |txn| txn.hold_source(source_id, until, "request limit")).await?;
+    /// A limit holds us: not a failure. A pull goes on later without a new refresh. Only a limit that all links share lets
+    /// the source rest.
+    async fn deferred(&mut self, until: Timestamp, is_shared: bool) -> Result<Step, StoreError> {
+        if is_shared {
+            let source_id = self.link.source_id;
+            self.store().write(move |txn| txn.hold_source(source_id, until, "request limit")).await?;
+        }
         let end = SyncEnd {
             outcome: Outcome::Deferred,
             is_fresh: false,
