@@ -4,6 +4,8 @@
 //! for a minute of real time, with every link due, and reports on its standard output, so that its memory is the daemon's
 //! alone.
 
+#[path = "shared/memory.rs"]
+mod memory;
 #[path = "shared/setup.rs"]
 mod setup;
 #[path = "shared/table.rs"]
@@ -28,6 +30,7 @@ use passbook::sync::Walk;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use memory::status_kb;
 use setup::Keys;
 use table::{Table, percent, verdict};
 
@@ -241,11 +244,4 @@ async fn daemon(arguments: &[String]) {
     let (result, after_kb, steps) = tokio::join!(daemon.run(stop.clone()), timer, count);
     result.expect("the store works");
     println!("{ready_ms} {at_start_kb} {after_kb} {} {steps}", status_kb("VmHWM:"));
-}
-
-/// A figure of `/proc/self/status`, in kB.
-fn status_kb(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with(name)).expect("a figure");
-    line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("a number")
 }

@@ -12,6 +12,7 @@ mod token;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::{ACCEPT_LANGUAGE, HeaderName, HeaderValue};
@@ -22,6 +23,7 @@ use super::call::{CallContext, CallError, parse};
 use super::{ListedUser, PageToken, Stretch, TransactionPage, UserPage};
 use crate::clock::Clock;
 use crate::http::{Answer, Dialect, Door, ErrorDocument};
+use crate::limits::requests::{Quota, ScopedQuota};
 use crate::model::{AccountRecord, CategoryRecord, HoldingRecord, InstitutionRecord, LinkRecord};
 use crate::secret::Secret;
 use ask::Ask;
@@ -38,7 +40,25 @@ const THE_USERS: &str = "the list of users";
 const THE_TRANSACTIONS: &str = "transactions";
 
 /// How Bridge words its errors. It counts nothing but requests, so no refusal is a quota's.
-pub(super) const DIALECT: Dialect = Dialect { read_error: ErrorDocument::read, is_quota: |_, _| false };
+pub(super) const DIALECT: Dialect =
+    Dialect { read_error: ErrorDocument::read, is_quota: |_, _| false, unhinted_waits: UNHINTED_WAITS };
+/// Bridge names no wait; a full window surely ends it. Source: section 3.3.
+const UNHINTED_WAITS: &[Duration] = &[MINUTE];
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// The scope of a user's requests.
+const USER: &str = "user";
+/// The scope of asking for a user's tokens.
+const USER_TOKEN: &str = "user_token";
+/// How many tokens a user may get in a minute. Source: section 3.3.
+const TOKENS_PER_MINUTE: u32 = 10;
+
+/// What a user's requests count against beside the application's quota.
+pub(super) fn scopes(user_requests_per_minute: u32) -> Vec<ScopedQuota> {
+    let per_minute = |scope, requests| ScopedQuota { scope, quota: Quota { requests, window: MINUTE } };
+    // Whoever agreed on more requests a user was not asked about tokens, of which two hours need one.
+    vec![per_minute(USER, user_requests_per_minute), per_minute(USER_TOKEN, TOKENS_PER_MINUTE)]
+}
 
 /// One Bridge application.
 #[derive(Clone)]
