@@ -74,24 +74,37 @@ fn answer(state: &mut State, parts: &Parts, body: Bytes) -> (Reply, Wire) {
     let whose = user.map(|user| UserId(state.bank.users[user].id));
     let number = state.traffic.receive(now_ms, logged, whose, parts.method.as_str(), target);
     let mut wire = Wire { delay: state.settings.latency, ..Wire::default() };
-    let reply = match application {
-        _ if state.settings.bridge.require_version && header(&parts.headers, "bridge-version") != VERSION => {
-            let message = format!("The header Bridge-Version must be {VERSION}");
-            refusal(400, "invalid_version", &message, Some("Bridge-Version"))
+    let admitted = admit(state, parts, application, user, asks_token);
+    let reply = match admitted {
+        Err(refusal) => refusal,
+        Ok(application) => {
+            let call = call_of(parts, body, application, bearer);
+            admitted_answer(state, call, parts, user, &mut wire)
         }
-        None => refusal(401, "invalid_client_credentials", "client_id and client_secret are invalid", None),
-        Some(application) => match limit(state, application, user, asks_token) {
-            Err(seconds) => throttled(state.settings.bridge.retry_after.then_some(Retry::Seconds(seconds))),
-            Ok(()) => {
-                let call = call_of(parts, body, application, bearer);
-                admitted_answer(state, call, parts, user, &mut wire)
-            }
-        },
     };
     if !wire.hang {
         state.traffic.answer(number, reply.status);
     }
     (reply, wire)
+}
+
+/// Lets a request of an application in, or says why not.
+fn admit(
+    state: &mut State,
+    parts: &Parts,
+    application: Option<usize>,
+    user: Option<usize>,
+    asks_token: bool,
+) -> Result<usize, Reply> {
+    if state.settings.bridge.require_version && header(&parts.headers, "bridge-version") != VERSION {
+        let message = format!("The header Bridge-Version must be {VERSION}");
+        return Err(refusal(400, "invalid_version", &message, Some("Bridge-Version")));
+    }
+    let application = application
+        .ok_or_else(|| refusal(401, "invalid_client_credentials", "client_id and client_secret are invalid", None))?;
+    limit(state, application, user, asks_token)
+        .map_err(|seconds| throttled(state.settings.bridge.retry_after.then_some(Retry::Seconds(seconds))))?;
+    Ok(application)
 }
 
 /// Counts a request in every window it falls in, or in none and answers the seconds to wait (3.3).
@@ -152,11 +165,12 @@ fn links_of(state: &State, call: &Call, user: Option<usize>) -> Vec<u128> {
     let last = call.path.trim_end_matches('/').rsplit('/').next().and_then(id::parse_number);
     let named = [call.param("item_id"), call.param("account_id")].into_iter().flatten().filter_map(id::parse_number);
     let named = named.chain(last).find_map(|id| bank.link_about(id));
+    let is_data = ["items", "accounts", "transactions", "stocks"]
+        .iter()
+        .any(|list| call.path.trim_end_matches('/').strip_prefix("/v3/aggregation/") == Some(list));
     match (named, user) {
         (Some(link), _) => vec![bank.links[link].id],
-        (None, Some(user)) if call.path.starts_with("/v3/aggregation/") => {
-            bank.users[user].links.iter().map(|link| bank.links[*link].id).collect()
-        }
+        (None, Some(user)) if is_data => bank.users[user].links.iter().map(|link| bank.links[*link].id).collect(),
         (None, _) => Vec::new(),
     }
 }
@@ -218,7 +232,9 @@ fn call_of(parts: &Parts, body: Bytes, application: usize, user: Option<usize>) 
 /// 415, where a body is not called JSON or one is missing that must be there (3.1).
 fn wrong_media_type(call: &Call, content_type: &str) -> Option<Reply> {
     let is_json = content_type.to_ascii_lowercase().starts_with("application/json");
-    let may_be_empty = call.method != "POST" || call.path.trim_end_matches('/') == "/v3/aggregation/users";
-    let is_wrong = if call.body.is_empty() { !may_be_empty } else { !is_json };
+    let needs_body = ["authorization/token", "connect-sessions", "user-management-sessions"]
+        .iter()
+        .any(|path| call.path.trim_end_matches('/').strip_prefix("/v3/aggregation/") == Some(path));
+    let is_wrong = if call.body.is_empty() { call.method == "POST" && needs_body } else { !is_json };
     is_wrong.then(|| refusal(415, "unsupported_media_type", "A JSON body with its content type is expected", None))
 }
