@@ -23,7 +23,7 @@ use passbook::daemon::Daemon;
 use passbook::http::Transport;
 use passbook::model::{LinkHealth, LinkRecord, UserRecord};
 use passbook::sandbox::{Plan, Sandbox, Served, TrueLink};
-use passbook::store::{NewLink, Store, StoreError, WriteTxn};
+use passbook::store::{FeedPosition, NewLink, Store, StoreError, WriteTxn};
 use tokio_util::sync::CancellationToken;
 
 use memory::status_kb;
@@ -197,7 +197,7 @@ async fn look_at_everybody() {
         "feeds: a look at 10,000 users with one item each, nobody has a token, restarted every five minutes",
         &["what                                ", "      figure", "      target", "      "],
     );
-    let mut row = |what: &str, figure: String, target: String, is_met: bool| {
+    let row = |what: &str, figure: String, target: String, is_met: bool| {
         table.row(&[what.to_owned(), figure, target, verdict(is_met)]);
     };
     row(
@@ -258,7 +258,7 @@ fn put(txn: &WriteTxn<'_>, link: &TrueLink, now: Timestamp, later: Timestamp) ->
         consent_expires_at: None,
     };
     let link_id = txn.put_link(1, &NewLink { user, link: record }, now)?.link_id;
-    txn.move_cursor(link_id, now, Some(now), true)?;
+    txn.move_cursor(link_id, now, FeedPosition { updated_to: Some(now), settled_to: None }, true)?;
     txn.set_read_tried_at(link_id, link.published_at)?;
     txn.set_due_at(link_id, later)?;
     txn.look_at_new_user(user_id, now)

@@ -23,9 +23,9 @@ use passbook::daemon::Daemon;
 use passbook::http::Transport;
 use passbook::model::{Cause, LinkHealth, LinkRecord, Status, TransactionRecord, UserRecord};
 use passbook::money::Currency;
-use passbook::sandbox::{Pace, Plan, Sandbox, Status as TrueStatus, TrueLink, TrueTransaction};
+use passbook::sandbox::{Pace, Plan, Sandbox, Served, Status as TrueStatus, TrueLink, TrueTransaction};
 use passbook::secret::Secret;
-use passbook::store::{NewLink, Store, StoreError, WriteTxn};
+use passbook::store::{FeedPosition, NewLink, Store, StoreError, WriteTxn};
 use passbook::sync::Walk;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -152,7 +152,7 @@ fn put(txn: &WriteTxn<'_>, link: &TrueLink, now: jiff::Timestamp) -> Result<(), 
         ..TransactionPage::default()
     };
     Walk::over_link(link_id, 0, now, Window { from: None }, false).apply_page(txn, &page)?;
-    txn.move_cursor(link_id, now, None, true)?;
+    txn.move_cursor(link_id, now, FeedPosition::default(), true)?;
     txn.ask_for_sync(link_id, Cause::Schedule, false, now)
 }
 
@@ -210,7 +210,12 @@ async fn daemon(arguments: &[String]) {
     let [dir, client_id, secret, store_key, address, requests_per_minute] = arguments else {
         panic!("six arguments after --daemon");
     };
-    let keys = Keys { client_id: client_id.clone(), secret: secret.clone(), store_key: store_key.clone() };
+    let keys = Keys {
+        serves: Served::Truv,
+        client_id: client_id.clone(),
+        secret: secret.clone(),
+        store_key: store_key.clone(),
+    };
     let requests_per_minute = requests_per_minute.parse().expect("a number");
     let began = Instant::now();
     let clock = Clock::system();

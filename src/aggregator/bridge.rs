@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::{ACCEPT_LANGUAGE, HeaderName, HeaderValue};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::call::{CallContext, CallError, parse};
@@ -108,8 +108,7 @@ impl Bridge {
 
     pub(super) async fn user_links(&self, context: &CallContext, user: &str) -> Result<Vec<LinkRecord>, CallError> {
         let mut links = Vec::new();
-        self.list(context, Some(user), ITEMS, &[], "the links of a user", |raw| links.extend(normalize::link(raw)))
-            .await?;
+        self.list(context, Some(user), ITEMS, "the links of a user", |raw| links.extend(normalize::link(raw))).await?;
         Ok(links)
     }
 
@@ -121,7 +120,7 @@ impl Bridge {
 
     pub(super) async fn accounts(&self, context: &CallContext, user: &str) -> Result<Vec<AccountRecord>, CallError> {
         let mut accounts = Vec::new();
-        self.list(context, Some(user), "/v3/aggregation/accounts", &[], "the accounts of a user", |raw| {
+        self.list(context, Some(user), "/v3/aggregation/accounts", "the accounts of a user", |raw| {
             accounts.extend(normalize::account(raw));
         })
         .await?;
@@ -154,16 +153,9 @@ impl Bridge {
         Ok(TransactionPage { next, ..normalize::transactions(&list.resources, account) })
     }
 
-    pub(super) async fn holdings(
-        &self,
-        context: &CallContext,
-        user: &str,
-        since_at: Option<Timestamp>,
-    ) -> Result<Vec<HoldingRecord>, CallError> {
-        let since = since_at.map(since);
-        let filter: Vec<_> = since.as_deref().map(|since| ("since", since)).into_iter().collect();
+    pub(super) async fn holdings(&self, context: &CallContext, user: &str) -> Result<Vec<HoldingRecord>, CallError> {
         let mut holdings = Vec::new();
-        self.list(context, Some(user), "/v3/aggregation/stocks", &filter, "the holdings of a user", |raw| {
+        self.list(context, Some(user), "/v3/aggregation/stocks", "the holdings of a user", |raw| {
             holdings.extend(normalize::holding(raw));
         })
         .await?;
@@ -172,7 +164,7 @@ impl Bridge {
 
     pub(super) async fn categories(&self, context: &CallContext) -> Result<Vec<CategoryRecord>, CallError> {
         let mut categories = Vec::new();
-        self.list(context, None, "/v3/aggregation/categories", &[], "the list of categories", |raw| {
+        self.list(context, None, "/v3/aggregation/categories", "the list of categories", |raw| {
             categories.extend(normalize::categories(raw));
         })
         .await?;
@@ -194,12 +186,10 @@ impl Bridge {
         context: &CallContext,
         user: Option<&str>,
         path: &str,
-        filter: &[(&str, &str)],
         what: &'static str,
         mut each: impl FnMut(&RawValue),
     ) -> Result<(), CallError> {
-        let mut query = filter.to_vec();
-        query.push(("limit", LIST_PAGE_SIZE));
+        let query = [("limit", LIST_PAGE_SIZE)];
         let mut walk = Walk::new(what);
         let mut answer = self.ask(context, user, Ask::List(path, &query)).await?;
         loop {
@@ -226,12 +216,11 @@ impl Bridge {
     }
 }
 
-/// The filter for what was written at `at` or later.
+/// The filter for what was written after `at`.
 ///
-/// Source: section 16 (6): the documents say only "after", so the instant before is named.
+/// Source: section 16 (6): whether rows of that very instant come again is not documented, and does no harm.
 fn since(at: Timestamp) -> String {
-    let before = at.saturating_sub(SignedDuration::from_millis(1)).unwrap_or(at);
-    before.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 fn listed_user(raw: &RawValue) -> Result<ListedUser, CallError> {
