@@ -10,6 +10,8 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use jiff::SignedDuration;
+
 use super::*;
 use crate::http::{DoorOptions, Timeouts, Transport};
 use crate::limits::requests::{DEFAULT_BACKFILL_SHARE_PERCENT, DEFAULT_MARGIN_PERCENT, Lane, Quota, RequestLimiter};
