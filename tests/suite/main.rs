@@ -2,6 +2,7 @@
 
 mod accounts;
 mod bridge_accounts;
+mod bridge_readd;
 mod bridge_states;
 mod conformance;
 mod crash;
