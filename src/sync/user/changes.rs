@@ -80,7 +80,7 @@ impl UserSync<'_> {
     /// Reads one account's whole history; returns it if rows of it came hidden.
     async fn read_history(&self, feed: &Changes<'_>, upstream_id: &str, place: Place) -> Result<Option<i64>, Stop> {
         let by_upstream_id = HashMap::from([(upstream_id.to_owned(), Some(place))]);
-        let places = Places { by_upstream_id, without_history: Vec::new() };
+        let places = Places { by_upstream_id, ..Places::default() };
         let mut walk = self.walk_until_whole(feed, Stretch::Account(upstream_id), &places).await?;
         let now = self.engine.clock.now();
         let is_hidden = walk.hidden_accounts().contains(&place.account_id);
@@ -115,6 +115,9 @@ impl UserSync<'_> {
         let sync_id = lead.sync_id;
         let whose = Place { link_id: lead.link.link_id, account_id: 0, sync_id, has_history: lead.cursor.is_some() };
         let mut walk = Walk::new(whose, lead.began, reading, places.by_upstream_id.clone());
+        if self.leaves_links_out {
+            walk = walk.beside_other_links();
+        }
         let mut token: Option<PageToken> = None;
         for _ in 0..MAX_PAGES {
             let user = &lead.link.upstream_user_id;
@@ -143,15 +146,18 @@ impl UserSync<'_> {
         let seen_at = self.lead().began;
         let decided = self.decided(read.listed.as_deref().unwrap_or_default(), &read.places);
         let ends = self.ends(&walk, &read, now);
-        let marks: Vec<(i64, Option<Timestamp>, FeedPosition)> = self
+        let feeds: Vec<(i64, FeedPosition)> = self
             .links
             .iter()
             .map(|link| {
-                let tried_at = link.listed.as_ref().and_then(|listed| listed.tried_at);
                 let feed = FeedPosition { updated_to: read.updated_to, settled_to: self.settled_to(link, seen_at) };
-                (link.trip.link.link_id, tried_at, feed)
+                (link.trip.link.link_id, feed)
             })
             .collect();
+        // What was hidden or not brought stays news until it can be read.
+        let readable = self.links.iter().filter(|link| link.is_readable());
+        let tried_at = |link: &Member<'_>| link.listed.as_ref().and_then(|listed| listed.tried_at);
+        let marks: Vec<_> = readable.map(|link| (link.trip.link.link_id, tried_at(link))).collect();
         let step = self
             .commit_ends(ends, move |txn| {
                 let undecided = walk.settle(txn, &decided, now)?;
@@ -171,11 +177,11 @@ impl UserSync<'_> {
                     let ids = can_hold.filter_map(|a| Some((a.upstream_id.clone(), walk.account_id(&a.upstream_id)?)));
                     txn.put_holdings(&ids.collect(), holdings, seen_at)?;
                 }
-                for (link_id, tried_at, feed) in marks {
+                for (link_id, feed) in feeds {
                     txn.move_cursor(link_id, seen_at, feed, read.is_full)?;
-                    if read.listed.is_some() {
-                        txn.set_read_tried_at(link_id, tried_at)?;
-                    }
+                }
+                for (link_id, tried_at) in marks.into_iter().filter(|_| read.listed.is_some()) {
+                    txn.set_read_tried_at(link_id, tried_at)?;
                 }
                 Ok(())
             })
@@ -185,27 +191,21 @@ impl UserSync<'_> {
 
     /// How each link's sync ends after a complete walk.
     fn ends(&self, walk: &Walk, read: &Read, now: Timestamp) -> Vec<SyncEnd> {
-        let listed = read.listed.as_deref().unwrap_or_default();
         self.links
             .iter()
             .enumerate()
             .map(|(nth, link)| {
-                let (link_id, upstream_id) = (link.trip.link.link_id, &link.trip.link.upstream_id);
+                let link_id = link.trip.link.link_id;
                 let of_link = |account_id: &i64| {
                     let mut places = read.places.by_upstream_id.values().flatten();
                     places.any(|place| place.account_id == *account_id && place.link_id == link_id)
                 };
                 let hidden: HashSet<i64> = walk.hidden_accounts().union(&read.hidden).copied().collect();
-                let is_unrefreshed = |account: &&AccountRecord| {
-                    account.upstream_link_id.as_ref() == Some(upstream_id)
-                        && account.is_shared != Some(false)
-                        && account.is_refreshed == Some(false)
-                };
                 let reconcile = || link.trip.source.next_reconcile_at(link.trip.spread_key(), now);
                 let findings = Findings {
                     rejected: if nth == 0 { walk.rejected_rows() } else { 0 },
                     hidden_accounts: hidden.iter().filter(|id| of_link(id)).count(),
-                    unrefreshed_accounts: listed.iter().filter(is_unrefreshed).count(),
+                    unreached_accounts: read.places.unreached.iter().filter(|id| **id == link_id).count(),
                     reconcile_due_at: (read.is_full || link.trip.link.reconcile_due_at.is_none()).then(reconcile),
                 };
                 link.end(&findings, now)
