@@ -27,7 +27,7 @@ CREATE TABLE sources (
     -- One row per [[source]] that was ever configured: one credential at one aggregator. Written at start and on reload.
     source_id           INTEGER PRIMARY KEY,
     name                TEXT NOT NULL UNIQUE,      -- as in the configuration
-    aggregator          TEXT NOT NULL,             -- 'truv'
+    aggregator          TEXT NOT NULL,             -- 'truv' or 'bridge'
     base_url            TEXT NOT NULL,
     request_limit       INTEGER NOT NULL,          -- requests the aggregator allows in one request_window_ms
     request_window_ms   INTEGER NOT NULL,
@@ -50,16 +50,36 @@ CREATE TABLE users (
     source_id     INTEGER NOT NULL REFERENCES sources (source_id),
     upstream_id   TEXT NOT NULL,
     external_id   TEXT,                            -- your own id for this customer, as given to the aggregator
+    links_due_at  INTEGER,                         -- when the state of this customer's links is looked at next; NULL: discovery
+                                                   -- does that, or the customer is gone
+    removed_at    INTEGER,                         -- deleted at the aggregator since; NULL: there
     first_seen_at INTEGER NOT NULL,
     UNIQUE (source_id, upstream_id)
 ) STRICT;
 
+CREATE INDEX users_due ON users (source_id, links_due_at) WHERE links_due_at IS NOT NULL;
+
 CREATE TABLE institutions (
-    -- One row per bank as an aggregator names it.
+    -- One row per bank as an aggregator names it. Written with the links; completed from the aggregator's list of banks.
     institution_id INTEGER PRIMARY KEY,
     aggregator     TEXT NOT NULL,
     upstream_id    TEXT NOT NULL,
     name           TEXT,
+    country        TEXT,                           -- ISO 3166, two letters
+    group_name     TEXT,                           -- the banking group it belongs to
+    logo_url       TEXT,
+    service_status TEXT,                           -- whether the aggregator can reach it: upstream's word, or JSON of several
+    checked_at     INTEGER,                        -- when the list of banks was last asked about it; NULL: never
+    UNIQUE (aggregator, upstream_id)
+) STRICT;
+
+CREATE TABLE categories (
+    -- One row per category in an aggregator's own list; refreshed with discovery. Aggregators whose rows carry names have none.
+    category_id        INTEGER PRIMARY KEY,
+    aggregator         TEXT NOT NULL,
+    upstream_id        TEXT NOT NULL,
+    parent_upstream_id TEXT,                       -- the category above it; NULL at the top
+    name               TEXT NOT NULL,              -- in the configured language
     UNIQUE (aggregator, upstream_id)
 ) STRICT;
 
@@ -72,10 +92,22 @@ CREATE TABLE links (
     upstream_id          TEXT NOT NULL,
     access_token_sealed  BLOB,                     -- what a refresh needs; NULL: not known, the link is only pulled
     upstream_status      TEXT,                     -- the aggregator's word for the last task or item status, verbatim
-    attention            TEXT CHECK (attention IN ('login', 'second_factor', 'account_locked', 'configuration', 'unsupported', 'access')),
+    attention            TEXT CHECK (attention IN ('login', 'second_factor', 'account_locked', 'configuration', 'unsupported', 'access',
+                                                         'bank_action', 'identity', 'migration', 'support')),
                                                    -- what only a person can repair; NULL: nothing
     attention_at         INTEGER,                  -- since when
     attention_detail     TEXT,                     -- what the aggregator said
+    condition            TEXT NOT NULL DEFAULT 'well' CHECK (condition IN ('well', 'connecting', 'incomplete', 'passing', 'needs_person')),
+                                                   -- connecting: the first connection or new credentials are under way; incomplete:
+                                                   -- the aggregator says that rows are missing; passing: no fresh data for now and
+                                                   -- nobody here can help; needs_person: see attention
+    condition_at         INTEGER,                  -- since when; NULL: well from the beginning
+    status_detail        TEXT,                     -- the aggregator's sentence for the customer, in the configured language
+    refreshed_at         INTEGER,                  -- when the aggregator last read the bank with success; NULL: it does not say
+    tried_at             INTEGER,                  -- when it last tried
+    read_tried_at        INTEGER,                  -- the tried_at whose accounts are stored; equal means that nothing new came
+    consent_expires_at   INTEGER,                  -- when the customer's consent ends; NULL: not known
+    consent_warned_days  INTEGER,                  -- the last warning of that: 14, 7 or 1 days ahead; NULL: none
     phase                TEXT NOT NULL DEFAULT 'idle' CHECK (phase IN ('idle', 'refreshing', 'pulling')),
                                                    -- idle: a new sync starts at due_at; refreshing: a refresh runs, looked at again
                                                    -- at due_at; pulling: the refresh is over, the pull starts or goes on at due_at
@@ -115,6 +147,12 @@ CREATE TABLE accounts (
     mask          TEXT,                            -- last digits of the account number
     currency      TEXT,                            -- ISO 4217; NULL until the bank says
     is_open       INTEGER CHECK (is_open IN (0, 1)), -- NULL: the bank does not say
+    is_shared     INTEGER CHECK (is_shared IN (0, 1)), -- 0: the customer does not share it with us; NULL: there is no such choice
+    is_business   INTEGER CHECK (is_business IN (0, 1)),
+    refreshed_at  INTEGER,                         -- when the aggregator last read it at the bank; NULL: it does not say
+    is_refreshed  INTEGER CHECK (is_refreshed IN (0, 1)), -- 0: the last try to read it there failed
+    needs_history INTEGER NOT NULL DEFAULT 0 CHECK (needs_history IN (0, 1)), -- 1: its whole history is to be read: it is
+                                                   -- new, shared again, or rows of it came obfuscated
     missing_at    INTEGER,                         -- absent from the bank's list since; NULL: listed
     first_seen_at INTEGER NOT NULL,
     changed_at    INTEGER NOT NULL,                -- last change of any column above
@@ -135,6 +173,59 @@ CREATE TABLE account_numbers (
     UNIQUE (account_id, network, position)
 ) STRICT;
 
+CREATE TABLE account_aliases (
+    -- One row per account that continues under another upstream id, because its bank was connected anew. The former link and
+    -- id stay here; `passbook links split` undoes it.
+    account_alias_id INTEGER PRIMARY KEY,
+    account_id       INTEGER NOT NULL REFERENCES accounts (account_id),
+    link_id          INTEGER NOT NULL,             -- the former link
+    upstream_id      TEXT NOT NULL,                -- the former id there
+    new_upstream_id  TEXT NOT NULL,                -- the id that took its place
+    rule             TEXT NOT NULL CHECK (rule IN ('iban')), -- iban: same customer, bank, currency and full account number
+    evidence         TEXT NOT NULL,                -- what was compared, for people: the number's last digits
+    matched_at       INTEGER NOT NULL,
+    sync_id          INTEGER NOT NULL,
+    split_at         INTEGER,                      -- a person undid it: the two are never joined again
+    UNIQUE (link_id, upstream_id, new_upstream_id)
+) STRICT;
+
+CREATE TABLE loans (
+    -- One row per account that is a loan, as the bank tells its terms. Written with the accounts when something differs.
+    account_id         INTEGER PRIMARY KEY REFERENCES accounts (account_id),
+    kind               TEXT,                       -- upstream's type, verbatim
+    interest_rate      TEXT,                       -- percent a year, decimal text
+    borrowed_minor     INTEGER,
+    repaid_minor       INTEGER,
+    remaining_minor    INTEGER,                    -- what is still owed, positive
+    opened_on          TEXT,
+    matures_on         TEXT,
+    next_payment_on    TEXT,
+    next_payment_minor INTEGER,
+    changed_at         INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE holdings (
+    -- One row per security on an account, for ever: one that is sold keeps its row with removed_at.
+    holding_id             INTEGER PRIMARY KEY,
+    account_id             INTEGER NOT NULL REFERENCES accounts (account_id),
+    upstream_id            TEXT NOT NULL,
+    label                  TEXT,
+    isin                   TEXT,
+    ticker                 TEXT,
+    marketplace            TEXT,
+    quantity               TEXT,                   -- decimal text
+    price                  TEXT,                   -- of one, decimal text in the currency
+    average_purchase_price TEXT,                   -- decimal text in the currency
+    value_minor            INTEGER,                -- of all, rounded where upstream is finer
+    currency               TEXT,
+    valued_on              TEXT,
+    first_seen_at          INTEGER NOT NULL,
+    changed_at             INTEGER NOT NULL,
+    removed_at             INTEGER,                -- no longer held since; NULL: held
+    raw                    BLOB,                   -- upstream JSON as JSONB; NULL with keep_raw = false
+    UNIQUE (account_id, upstream_id)
+) STRICT;
+
 CREATE TABLE balances (
     -- One row per observation that differs from the account's previous one. Written in the commit that completes a pull,
     -- together with the transactions that explain it.
@@ -142,7 +233,8 @@ CREATE TABLE balances (
     account_id         INTEGER NOT NULL REFERENCES accounts (account_id),
     observed_at        INTEGER NOT NULL,           -- start of the sync that saw it
     currency           TEXT NOT NULL,
-    current_minor      INTEGER,                    -- booked balance; sign as the bank gives it
+    current_minor      INTEGER,                    -- booked balance; sign as the bank gives it. A loan whose terms are known: what
+                                                   -- is owed, negative, because banks do not agree on the sign
     available_minor    INTEGER,                    -- may leave out pending rows
     credit_limit_minor INTEGER,
     sync_id            INTEGER NOT NULL,
@@ -163,19 +255,22 @@ CREATE TABLE transactions (
     amount_minor      INTEGER NOT NULL,            -- positive is money into the account; 0 for rows that move no money
     memo_minor        INTEGER,                     -- the figure on a row that moves no money (upstream MEMO); else NULL
     currency          TEXT NOT NULL,
-    transacted_at     INTEGER NOT NULL,            -- when it happened, as upstream gives it
+    transacted_at     INTEGER,                     -- when it happened, as upstream gives it; NULL where it tells only the day
     transacted_on     TEXT NOT NULL CHECK (date(transacted_on, '+0 days') IS transacted_on),
     posted_at         INTEGER,                     -- when the money moved; NULL while pending
     posted_on         TEXT CHECK (date(posted_on, '+0 days') IS posted_on),
     description       TEXT NOT NULL,
+    clean_description TEXT,                        -- the aggregator's tidier version of it; NULL where there is none
     merchant          TEXT,
     category          TEXT,                        -- upstream's categories joined by ' > ', free text
+    upstream_category_id TEXT,                     -- in the list of categories, for aggregators that have one
     merchant_code     TEXT,                        -- ISO 18245 merchant category code
     check_number      TEXT,
     memo              TEXT,
     latitude          TEXT,                        -- decimal text, as upstream gave it
     longitude         TEXT,
     operation_type    TEXT,                        -- e.g. card, transfer; NULL where the aggregator has none (Truv)
+    upstream_updated_at INTEGER,                   -- when upstream wrote this version; an older one never replaces a newer one
     upstream_status   TEXT,                        -- verbatim: POSTED, PENDING, AUTHORIZATION, MEMO, ...
     posted_seen_at    INTEGER,                     -- start of the sync that first saw it posted; NULL while pending
     first_seen_at     INTEGER NOT NULL,            -- start of the sync that first saw it
@@ -189,7 +284,7 @@ CREATE TABLE transactions (
 -- Begins with the account, so that a page of one account touches few index pages.
 CREATE INDEX transactions_by_day ON transactions (account_id, transacted_on);
 
--- The rows a pull must look at again.
+-- The rows a pull in windows of time must look at again.
 CREATE INDEX transactions_pending ON transactions (link_id, transacted_at) WHERE status = 'pending' AND removed_at IS NULL;
 
 CREATE TABLE transaction_aliases (
@@ -198,10 +293,11 @@ CREATE TABLE transaction_aliases (
     transaction_id INTEGER NOT NULL REFERENCES transactions (transaction_id),
     link_id        INTEGER NOT NULL,
     upstream_id    TEXT NOT NULL,                  -- the former id
-    rule           TEXT NOT NULL CHECK (rule IN ('external_id', 'identical', 'posted_like_pending', 'former_id')),
+    rule           TEXT NOT NULL CHECK (rule IN ('external_id', 'identical', 'posted_like_pending', 'former_id', 'recreated')),
                                                    -- external_id: same account and external id; identical: same account, amount,
                                                    -- day and description; posted_like_pending: same account, amount and direction
-                                                   -- within days and a like description; former_id: an earlier id came back
+                                                   -- within days and a like description; former_id: an earlier id came back;
+                                                   -- recreated: the same where upstream itself took the former row back
     matched_at     INTEGER NOT NULL,
     sync_id        INTEGER NOT NULL,
     UNIQUE (link_id, upstream_id)
@@ -231,6 +327,8 @@ CREATE TABLE cursors (
     -- One row per link: how far its transactions are stored. Moves only in the commit that completes a walk.
     link_id        INTEGER PRIMARY KEY REFERENCES links (link_id),
     covered_to_at  INTEGER NOT NULL,               -- everything that upstream held at this instant is stored
+    updated_to_at  INTEGER,                        -- the latest instant on upstream's own clock at which a stored row was written;
+                                                   -- where a feed of changes goes on. NULL: no feed, or no row yet
     full_walked_at INTEGER                         -- when the whole history was last walked completely; NULL: never
 ) STRICT;
 
@@ -286,7 +384,7 @@ CREATE INDEX syncs_by_link ON syncs (link_id, started_at);
 CREATE TABLE request_usage (
     -- One row per source, scope and minute in which requests were sent.
     source_id    INTEGER NOT NULL REFERENCES sources (source_id),
-    scope        TEXT NOT NULL,                    -- 'secret': the limit of the whole credential
+    scope        TEXT NOT NULL,                    -- 'secret': the limit of the whole credential, also of an application
     minute_at    INTEGER NOT NULL,                 -- start of the minute
     requests     INTEGER NOT NULL,
     rate_limited INTEGER NOT NULL,                 -- answered 429
@@ -338,13 +436,14 @@ SELECT t.transaction_id,
        CASE WHEN t.amount_minor > 0 THEN 'in' WHEN t.amount_minor < 0 THEN 'out' ELSE 'none' END AS direction,
        t.status,
        t.description,
-       t.category,
+       coalesce(t.category, iif(p.name IS NULL, '', p.name || ' > ') || g.name) AS category,
        t.merchant,
        t.operation_type,
        -- money that leaves the customer: not settling card debt that is booked elsewhere, nothing planned
        (t.amount_minor < 0 AND t.status <> 'future' AND t.operation_type IS NOT 'deferred_debit_card') AS is_spending,
        t.first_seen_at,
-       t.changed_at
+       t.changed_at,
+       t.clean_description
 FROM transactions t
 JOIN accounts a ON a.account_id = t.account_id
 JOIN links l ON l.link_id = t.link_id
@@ -352,6 +451,8 @@ JOIN users u ON u.user_id = l.user_id
 JOIN sources s ON s.source_id = l.source_id
 LEFT JOIN institutions i ON i.institution_id = l.institution_id
 LEFT JOIN currencies c ON c.code = t.currency
+LEFT JOIN categories g ON g.aggregator = s.aggregator AND g.upstream_id = t.upstream_category_id
+LEFT JOIN categories p ON p.aggregator = g.aggregator AND p.upstream_id = g.parent_upstream_id
 WHERE t.removed_at IS NULL;
 
 CREATE VIEW v_accounts AS
@@ -374,7 +475,11 @@ SELECT a.account_id,
        b.available_minor,
        b.credit_limit_minor,
        b.observed_at AS balance_changed_at,
-       l.last_success_at
+       l.last_success_at,
+       a.is_shared,
+       a.is_business,
+       a.refreshed_at,
+       a.is_refreshed
 FROM accounts a
 JOIN links l ON l.link_id = a.link_id
 JOIN users u ON u.user_id = l.user_id
@@ -382,6 +487,31 @@ JOIN sources s ON s.source_id = l.source_id
 LEFT JOIN institutions i ON i.institution_id = l.institution_id
 LEFT JOIN balances b ON b.account_id = a.account_id
     AND b.observed_at = (SELECT max(observed_at) FROM balances WHERE account_id = a.account_id);
+
+CREATE VIEW v_loans AS
+-- Every loan with its terms, one row each.
+SELECT o.account_id, s.name AS source, coalesce(u.external_id, u.upstream_id) AS user,
+       coalesce(i.name, i.upstream_id) AS institution, a.name, a.currency, o.kind, o.interest_rate, o.borrowed_minor,
+       o.repaid_minor, o.remaining_minor, o.opened_on, o.matures_on, o.next_payment_on, o.next_payment_minor, o.changed_at
+FROM loans o
+JOIN accounts a ON a.account_id = o.account_id
+JOIN links l ON l.link_id = a.link_id
+JOIN users u ON u.user_id = l.user_id
+JOIN sources s ON s.source_id = l.source_id
+LEFT JOIN institutions i ON i.institution_id = l.institution_id;
+
+CREATE VIEW v_holdings AS
+-- Securities held now, one row each.
+SELECT h.holding_id, h.account_id, s.name AS source, coalesce(u.external_id, u.upstream_id) AS user,
+       coalesce(i.name, i.upstream_id) AS institution, a.name AS account_name, h.label, h.isin, h.ticker, h.marketplace,
+       h.quantity, h.price, h.average_purchase_price, h.value_minor, h.currency, h.valued_on, h.first_seen_at, h.changed_at
+FROM holdings h
+JOIN accounts a ON a.account_id = h.account_id
+JOIN links l ON l.link_id = a.link_id
+JOIN users u ON u.user_id = l.user_id
+JOIN sources s ON s.source_id = l.source_id
+LEFT JOIN institutions i ON i.institution_id = l.institution_id
+WHERE h.removed_at IS NULL;
 
 CREATE VIEW v_daily_balances AS
 -- One row per account and UTC day from its first observation to its last success: the last balance known on that day.
@@ -404,14 +534,17 @@ JOIN balances b ON b.account_id = d.account_id
                            AND observed_at < (unixepoch(d.day_on, '+1 day')) * 1000);
 
 CREATE VIEW v_cashflow_monthly AS
--- Money in and out per account and month of the transaction's day, posted and pending rows, nothing planned.
+-- Money in and out per account and month of the transaction's day, posted and pending rows, nothing planned. Rows that settle
+-- a month of card purchases (operation_type deferred_debit_card) are the purchases once more, on whichever account the bank
+-- books them: they are in settlement_minor alone. For balances take net_minor + settlement_minor.
 SELECT account_id, source, user, institution, currency,
        substr(transacted_on, 1, 7) AS month,
-       sum(iif(amount_minor > 0, amount_minor, 0)) AS in_minor,
-       sum(iif(amount_minor < 0, amount_minor, 0)) AS out_minor,
+       sum(iif(amount_minor > 0 AND operation_type IS NOT 'deferred_debit_card', amount_minor, 0)) AS in_minor,
+       sum(iif(amount_minor < 0 AND operation_type IS NOT 'deferred_debit_card', amount_minor, 0)) AS out_minor,
        sum(iif(is_spending, amount_minor, 0)) AS spending_minor,
-       sum(amount_minor) AS net_minor,
-       count(*) AS transactions
+       sum(iif(operation_type IS NOT 'deferred_debit_card', amount_minor, 0)) AS net_minor,
+       count(*) AS transactions,
+       sum(iif(operation_type IS 'deferred_debit_card', amount_minor, 0)) AS settlement_minor
 FROM v_transactions
 WHERE status <> 'future'
 GROUP BY account_id, currency, month;
@@ -429,7 +562,7 @@ SELECT l.link_id,
            WHEN l.removed_at IS NOT NULL THEN 'removed'
            WHEN l.paused_at IS NOT NULL THEN 'paused'
            WHEN l.attention IS NOT NULL THEN 'attention'
-           WHEN l.consecutive_failures > 0 THEN 'failing'
+           WHEN l.consecutive_failures > 0 OR l.condition = 'passing' THEN 'failing'
            WHEN l.last_success_at IS NULL THEN 'new'
            ELSE 'active'
        END AS state,
@@ -445,7 +578,17 @@ SELECT l.link_id,
              AND r.counts_from_at > (unixepoch() * 1000) - 86400000
              AND r.outcome NOT IN ('refused', 'throttled', 'not_sent'))) AS refreshes_left,
        l.consecutive_failures,
-       l.last_error
+       l.last_error,
+       l.condition,
+       -- the aggregator's sentence for the customer, in the configured language
+       l.status_detail,
+       l.refreshed_at,
+       l.consent_expires_at,
+       -- whole days until the customer's consent ends; negative: it has ended
+       CASE WHEN l.consent_expires_at < unixepoch() * 1000
+           THEN -1 - (unixepoch() * 1000 - l.consent_expires_at) / 86400000
+           ELSE (l.consent_expires_at - unixepoch() * 1000) / 86400000
+       END AS consent_days_left
 FROM links l
 JOIN sources s ON s.source_id = l.source_id
 JOIN users u ON u.user_id = l.user_id

@@ -176,8 +176,11 @@ impl Ours {
                 upstream_id: format!("link-{link}"),
                 institution: None,
                 access_token: None,
-                health: LinkHealth { upstream_status: None, attention: None },
+                health: LinkHealth::default(),
                 is_removed: false,
+                refreshed_at: None,
+                tried_at: None,
+                consent_expires_at: None,
             },
         };
         let (link_id, sync_id) = self
@@ -189,13 +192,12 @@ impl Ours {
             .await
             .expect("a link");
         let began = Instant::now();
-        let mut walk = Walk::new(link_id, sync_id, now(), Window { from: None }, has_history);
+        let mut walk = Walk::over_link(link_id, sync_id, now(), Window { from: None }, has_history);
         for page in pages {
             walk = self
                 .store
                 .write(move |txn| {
-                    let counts = walk.apply_page(txn, &page)?;
-                    txn.count_sync(sync_id, &counts)?;
+                    walk.apply_page(txn, &page)?;
                     Ok(walk)
                 })
                 .await

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
-use passbook::aggregator::{CallContext, Window};
+use passbook::aggregator::{CallContext, Feed, Window};
 use passbook::clock::Clock;
 use passbook::daemon::{Daemon, Event};
 use passbook::http::Transport;
@@ -95,8 +95,11 @@ async fn run(bank: &Sandbox) -> (Duration, Duration) {
     let watch = async {
         let mut last = (Duration::ZERO, 0);
         while let Some(event) = seen.recv().await {
-            if let Event::Stepped { step: Step::Ended(report), .. } = event {
-                last = (began.elapsed(), last.1 + u64::from(report.counts.rows_added));
+            if let Event::Stepped { step: Step::Ended(reports), .. } = event {
+                last = (
+                    began.elapsed(),
+                    last.1 + reports.iter().map(|report| u64::from(report.counts.rows_added)).sum::<u64>(),
+                );
             }
         }
         last
@@ -120,13 +123,14 @@ async fn fetch_and_normalize(bank: &Sandbox, engine: &Arc<Engine>, workers: usiz
         tasks.spawn(async move {
             let context = CallContext::new(Lane::Scheduled);
             let mut rows = 0;
+            let Feed::Windows(feed) = source.aggregator.feed() else { unreachable!("this bank is read in windows") };
             while let Some(link) = next(&links) {
-                source.aggregator.link(&context, &link).await.expect("a link");
-                source.aggregator.accounts(&context, &link, true).await.expect("accounts");
+                source.aggregator.link(&context, "", &link).await.expect("a link");
+                feed.accounts(&context, &link, true).await.expect("accounts");
                 let mut token = None;
                 loop {
                     let window = Window { from: None };
-                    let page = source.aggregator.transactions(&context, &link, window, token.as_ref()).await;
+                    let page = feed.transactions(&context, &link, window, token.as_ref()).await;
                     let page = page.expect("a page");
                     rows += page.rows.len();
                     token = page.next;

@@ -135,8 +135,11 @@ fn put(txn: &WriteTxn<'_>, link: &TrueLink, now: jiff::Timestamp) -> Result<(), 
             upstream_id: link.upstream_id.clone(),
             institution: None,
             access_token: Some(Secret::new(link.access_token.clone())),
-            health: LinkHealth { upstream_status: Some("done".to_owned()), attention: None },
+            health: LinkHealth { upstream_status: Some("done".to_owned()), ..LinkHealth::default() },
             is_removed: false,
+            refreshed_at: None,
+            tried_at: None,
+            consent_expires_at: None,
         },
     };
     let link_id = txn.put_link(1, &new, now)?.link_id;
@@ -145,8 +148,8 @@ fn put(txn: &WriteTxn<'_>, link: &TrueLink, now: jiff::Timestamp) -> Result<(), 
         total: Some(link.transactions.len() as u64),
         ..TransactionPage::default()
     };
-    Walk::new(link_id, 0, now, Window { from: None }, false).apply_page(txn, &page)?;
-    txn.move_cursor(link_id, now, true)?;
+    Walk::over_link(link_id, 0, now, Window { from: None }, false).apply_page(txn, &page)?;
+    txn.move_cursor(link_id, now, None, true)?;
     txn.ask_for_sync(link_id, Cause::Schedule, false, now)
 }
 
@@ -160,13 +163,15 @@ fn record(row: &TrueTransaction) -> TransactionRecord {
         amount_minor: row.amount_minor,
         memo_minor: None,
         currency: Currency::USD,
-        transacted_at: row.transacted_at,
+        transacted_at: Some(row.transacted_at),
         transacted_on: row.transacted_at.to_zoned(jiff::tz::TimeZone::UTC).date(),
         posted_at: row.posted_at,
         posted_on: row.posted_at.map(|at| at.to_zoned(jiff::tz::TimeZone::UTC).date()),
         description: row.description.clone(),
+        clean_description: None,
         merchant: None,
         category: None,
+        upstream_category_id: None,
         merchant_code: None,
         check_number: None,
         memo: None,
@@ -174,6 +179,8 @@ fn record(row: &TrueTransaction) -> TransactionRecord {
         longitude: None,
         operation_type: None,
         upstream_status: None,
+        upstream_updated_at: None,
+        is_obfuscated: false,
         content_hash: 0,
         raw: "{}".to_owned(),
     }

@@ -74,7 +74,7 @@ impl Bench {
         let mut reports = Vec::new();
         while let Some(event) = seen.recv().await {
             if let Event::Stepped { step: Step::Ended(report), .. } = event {
-                reports.push(report);
+                reports.extend(report);
             }
         }
         reports
@@ -146,7 +146,7 @@ async fn incremental() {
             requests.join(", "),
         ]);
     }
-    let written = polled + announced.counts.rows_changed();
+    let written = polled + announced[0].counts.rows_changed();
     table.row(&["transaction rows written".to_owned(), written.to_string(), "0".to_owned(), verdict(written == 0)]);
 }
 

@@ -12,9 +12,12 @@
 //! The file is walked by hand over the parser's spanned tables rather than deserialized, because serde stops at the first
 //! mistake.
 
+pub mod bridge;
 pub mod common;
 mod duration;
 mod problem;
+mod reference;
+pub mod refresh;
 mod secrets;
 mod section;
 pub mod source;
@@ -23,8 +26,10 @@ pub mod truv;
 mod value;
 
 pub use crate::telemetry::LogFormat;
+pub use bridge::BridgeConfig;
 pub use common::{LogConfig, ScheduleConfig, StoreConfig};
 pub use problem::{ConfigErrors, Problem};
+pub use refresh::RefreshConfig;
 use secrets::StandIns;
 pub use secrets::{SecretReadError, SecretStore, SystemSecrets};
 pub use source::{AggregatorConfig, SourceConfig};
@@ -99,7 +104,7 @@ impl Config {
         }
         let base = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned));
         let around = Surroundings { secrets, base: base.unwrap_or_default() };
-        let root = Section::root(&report, document.get_ref(), ROOT_KEYS);
+        let root = Section::root(&report, document.get_ref(), &[ROOT_KEYS]);
         let config = walk(&root, &around);
         if report.has_problems() {
             return Err(report.into_errors(path));
@@ -121,20 +126,28 @@ fn read(path: &Path) -> Result<String, ConfigErrors> {
     })
 }
 
-/// Every setting there is, as `section.key`, in the order of the documentation.
-pub fn known_keys() -> Vec<String> {
-    SECTION_KEYS.iter().flat_map(|(section, keys)| keys.iter().map(move |key| format!("{section}.{key}"))).collect()
-}
-
 const ROOT_KEYS: &[&str] = &["store", "log", "schedule", "source"];
 
-/// The keys of each section. A source's keys are those of all sources and those of its aggregator.
-const SECTION_KEYS: &[(&str, &[&str])] = &[
-    ("store", common::STORE_KEYS),
-    ("log", common::LOG_KEYS),
-    ("schedule", common::SCHEDULE_KEYS),
-    ("source", source::SOURCE_KEYS),
-    ("source", truv::TRUV_KEYS),
+/// Settings that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyGroup {
+    /// The section they stand in.
+    pub section: &'static str,
+    /// The aggregator whose sources alone have them; `None` where none is asked for, or every source has them.
+    pub aggregator: Option<&'static str>,
+    /// Their names, in the order of the documentation.
+    pub keys: &'static [&'static str],
+}
+
+/// Every setting there is. A name may come again under another aggregator.
+pub const SECTION_KEYS: &[KeyGroup] = &[
+    KeyGroup { section: "store", aggregator: None, keys: common::STORE_KEYS },
+    KeyGroup { section: "log", aggregator: None, keys: common::LOG_KEYS },
+    KeyGroup { section: "schedule", aggregator: None, keys: common::SCHEDULE_KEYS },
+    KeyGroup { section: "source", aggregator: None, keys: source::SOURCE_KEYS },
+    KeyGroup { section: "source", aggregator: Some("truv"), keys: truv::TRUV_KEYS },
+    KeyGroup { section: "source", aggregator: Some("truv"), keys: refresh::REFRESH_KEYS },
+    KeyGroup { section: "source", aggregator: Some("bridge"), keys: bridge::BRIDGE_KEYS },
 ];
 
 /// Sections that a later version will know, so that the error does not call them a typing mistake.
@@ -146,9 +159,9 @@ fn walk(root: &Section<'_, '_>, around: &Surroundings<'_>) -> Option<Config> {
             .contains(&key)
             .then(|| Wrong::new(format!("[{key}] is not supported by this version"), "remove the section"))
     });
-    let store = common::read_store(&root.table("store", common::STORE_KEYS), around);
-    let log = common::read_log(&root.table("log", common::LOG_KEYS));
-    let schedule = common::read_schedule(&root.table("schedule", common::SCHEDULE_KEYS));
+    let store = common::read_store(&root.table("store", &[common::STORE_KEYS]), around);
+    let log = common::read_log(&root.table("log", &[common::LOG_KEYS]));
+    let schedule = common::read_schedule(&root.table("schedule", &[common::SCHEDULE_KEYS]));
     let sources = source::read_sources(root, schedule.as_ref(), around);
     Some(Config { store: store?, log: log?, schedule: schedule?, sources: sources?, warnings: Vec::new() })
 }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::store::StoreError;
 use crate::sync::{Discovered, Engine, Step};
 
-pub use build::{BuildError, BuildOptions, aggregator_of, build, refresh_policy};
+pub use build::{BuildError, BuildOptions, build, refresh_policy};
 pub use heartbeat::beat;
 pub use lane::{flush_usage, step};
 

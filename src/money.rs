@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 
 /// An ISO 4217 currency code: three upper-case letters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,25 +63,27 @@ impl Currency {
     /// Units: minor units, the sign of the text.
     /// Errors: every one of [`MoneyError`] but `BadCurrency`; the caller sets the row aside, never rounds.
     pub fn parse_minor(self, text: &str) -> Result<i64, MoneyError> {
-        let trimmed = text.trim();
-        let is_plain =
-            !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+'));
-        if !is_plain {
-            return Err(MoneyError::NotDecimal(shorten(text)));
-        }
-        // A decimal has at most 28 digits; what is a number but has more is too large for us, not malformed.
-        let is_long = trimmed.bytes().filter(u8::is_ascii_digit).count() > 28;
-        let decimal =
-            Decimal::from_str_exact(trimmed)
-                .map_err(|_| {
-                    if is_long { MoneyError::TooLarge(shorten(text)) } else { MoneyError::NotDecimal(shorten(text)) }
-                })?
-                .normalize();
+        let decimal = read_decimal(text)?;
         let digits = self.minor_digits();
         if decimal.scale() > digits {
             return Err(MoneyError::TooPrecise { text: shorten(text), currency: self, digits });
         }
-        let factor = 10_i128.pow(digits - decimal.scale());
+        self.minor_of(decimal, text)
+    }
+
+    /// Parses a decimal text that may be finer than this currency, rounding half to even.
+    ///
+    /// For what is computed, such as the value of securities; never for money that moved.
+    /// Errors: those of [`Currency::parse_minor`] but `TooPrecise`.
+    pub fn parse_minor_rounded(self, text: &str) -> Result<i64, MoneyError> {
+        let decimal = read_decimal(text)?;
+        let rounded = decimal.round_dp_with_strategy(self.minor_digits(), RoundingStrategy::MidpointNearestEven);
+        self.minor_of(rounded.normalize(), text)
+    }
+
+    /// The minor units of a decimal that is no finer than this currency; `text` is what it was read from.
+    fn minor_of(self, decimal: Decimal, text: &str) -> Result<i64, MoneyError> {
+        let factor = 10_i128.pow(self.minor_digits() - decimal.scale());
         i64::try_from(decimal.mantissa() * factor).map_err(|_| MoneyError::TooLarge(shorten(text)))
     }
 
@@ -123,6 +125,22 @@ impl fmt::Debug for Currency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// Reads a plain decimal text.
+fn read_decimal(text: &str) -> Result<Decimal, MoneyError> {
+    let trimmed = text.trim();
+    let is_plain =
+        !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+'));
+    if !is_plain {
+        return Err(MoneyError::NotDecimal(shorten(text)));
+    }
+    // A decimal has at most 28 digits; what is a number but has more is too large for us, not malformed.
+    let is_long = trimmed.bytes().filter(u8::is_ascii_digit).count() > 28;
+    let decimal = Decimal::from_str_exact(trimmed).map_err(|_| {
+        if is_long { MoneyError::TooLarge(shorten(text)) } else { MoneyError::NotDecimal(shorten(text)) }
+    })?;
+    Ok(decimal.normalize())
 }
 
 /// Keeps an error text of hostile length readable.
@@ -168,6 +186,21 @@ mod tests {
         for text in ["92233720368547758.08", "999999999999999999999999999999999999"] {
             assert!(matches!(Currency::USD.parse_minor(text), Err(TooLarge(_))), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_computed_is_rounded_half_to_even() {
+        for (code, text, minor) in [
+            ("EUR", "10.005", 1_000),
+            ("EUR", "10.015", 1_002),
+            ("EUR", "10.0050000001", 1_001),
+            ("EUR", "-10.015", -1_002),
+            ("EUR", "12.3", 1_230),
+            ("JPY", "2.5", 2),
+        ] {
+            assert_eq!(currency(code).parse_minor_rounded(text), Ok(minor), "{text} {code}");
+        }
+        assert!(matches!(Currency::USD.parse_minor_rounded("1e3"), Err(MoneyError::NotDecimal(_))));
     }
 
     #[test]

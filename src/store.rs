@@ -9,6 +9,8 @@
 //! foreign, sealed with another key or newer than this program is refused and left as it was.
 
 mod accounts;
+mod catalog;
+mod holdings;
 mod links;
 mod lock;
 mod migrate;
@@ -20,6 +22,7 @@ mod sources;
 mod syncs;
 mod transactions;
 mod usage;
+mod users;
 mod verify;
 
 use std::ops::Deref;
@@ -31,7 +34,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::secret::{SealError, Sealer};
 
-pub use links::{Due, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
+pub use accounts::Continued;
+pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};
 pub use open::{Access, OpenError, OpenOptions};
 pub use query::QueryAnswer;
@@ -41,6 +45,7 @@ pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
 pub use transactions::{AliasRule, Cursor, KnownRow, PageWriter, RowWrite, StoredRow};
 pub use usage::UsageRow;
+pub use users::{DueUser, UserAccount};
 pub use verify::{Finding, VerifyReport};
 
 /// Why an operation on an open store failed.

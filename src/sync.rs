@@ -6,12 +6,14 @@
 //!
 //! The decisions are pure (`plan`, `limits::refreshes`, `schedule`); the edges are the aggregator and the store.
 
-mod apply;
+mod catalog;
 mod discover;
 mod outcome;
 mod plan;
 mod pull;
 mod refresh;
+mod user;
+mod walk;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,17 +23,19 @@ use jiff::Timestamp;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::aggregator::{Aggregator, CallContext, CallError};
+use crate::aggregator::{Aggregator, CallContext, CallError, Feed};
 use crate::clock::Clock;
 use crate::limits::refreshes::RefreshPolicy;
 use crate::limits::requests::{Lane, RequestLimiter};
-use crate::model::Cause;
+use crate::model::{Cause, LinkRecord};
 use crate::schedule::{self, Schedule};
 use crate::store::{Cursor, LinkState, Outcome, Phase, Store, StoreError, SyncCounts};
 
-pub use apply::Walk;
 pub use discover::Discovered;
 pub use outcome::{CREDENTIALS_REFUSED, CREDENTIALS_REST};
+pub use user::Looked;
+use user::UserSync;
+pub use walk::{Place, Reading, Walk};
 
 /// One configured source as the engine works with it.
 pub struct Source {
@@ -49,6 +53,8 @@ pub struct Source {
     pub discover_schedule: Schedule,
     /// When whole histories are walked.
     pub reconcile_schedule: Schedule,
+    /// When the state of every user's links is looked at; `None`: discovery does that.
+    pub status_schedule: Option<Schedule>,
     /// Over how long the links of one slot are spread at most.
     pub max_spread: Duration,
     /// How far a pull reaches back behind its cursor.
@@ -66,13 +72,29 @@ pub struct Source {
 }
 
 impl Source {
-    /// When a link of this source is due next.
-    pub fn next_due_at(&self, link_upstream_id: &str, now: Timestamp) -> Timestamp {
-        schedule::next_due_at(&self.sync_schedule, link_upstream_id, self.max_spread, now)
+    /// When the links that share `spread_key` are due next.
+    pub fn next_due_at(&self, spread_key: &str, now: Timestamp) -> Timestamp {
+        schedule::next_due_at(&self.sync_schedule, spread_key, self.max_spread, now)
     }
 
-    fn next_reconcile_at(&self, link_upstream_id: &str, now: Timestamp) -> Timestamp {
-        schedule::next_due_at(&self.reconcile_schedule, link_upstream_id, self.max_spread, now)
+    fn next_reconcile_at(&self, spread_key: &str, now: Timestamp) -> Timestamp {
+        schedule::next_due_at(&self.reconcile_schedule, spread_key, self.max_spread, now)
+    }
+
+    /// When a user's links are looked at next; `None`: only discovery looks at them.
+    pub fn next_look_at(&self, upstream_user_id: &str, now: Timestamp) -> Option<Timestamp> {
+        let schedule = self.status_schedule.as_ref()?;
+        Some(schedule::next_due_at(schedule, upstream_user_id, self.max_spread, now))
+    }
+
+    /// Whether the links of one user are read together.
+    pub fn reads_by_user(&self) -> bool {
+        matches!(self.aggregator.feed(), Feed::Changes(_))
+    }
+
+    /// What spreads links over time: links that are read together are due together.
+    pub fn spread_key<'l>(&self, upstream_link_id: &'l str, upstream_user_id: &'l str) -> &'l str {
+        if self.reads_by_user() { upstream_user_id } else { upstream_link_id }
     }
 }
 
@@ -86,8 +108,8 @@ pub enum Step {
         /// When.
         until: Timestamp,
     },
-    /// The sync is over.
-    Ended(SyncReport),
+    /// The sync is over: that of the link asked for first, then those of the links that were read with it.
+    Ended(Vec<SyncReport>),
 }
 
 /// What a sync did.
@@ -113,6 +135,8 @@ pub struct Engine {
     clock: Clock,
     sources: HashMap<i64, Arc<Source>>,
     rng: Mutex<StdRng>,
+    /// Whose links are worked on, by our user id.
+    turns: Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// One step of one link under way.
@@ -168,7 +192,7 @@ impl Engine {
     /// An engine over `store` for `sources`.
     pub fn new(store: Store, clock: Clock, sources: Vec<Arc<Source>>, seed: u64) -> Self {
         let sources = sources.into_iter().map(|source| (source.source_id, source)).collect();
-        Self { store, clock, sources, rng: Mutex::new(StdRng::seed_from_u64(seed)) }
+        Self { store, clock, sources, rng: Mutex::new(StdRng::seed_from_u64(seed)), turns: Mutex::default() }
     }
 
     /// The store it works on.
@@ -201,6 +225,9 @@ impl Engine {
         };
         if trip.link.paused_at.is_some() || trip.link.removed_at.is_some() {
             return Ok(Step::Nothing);
+        }
+        if let Feed::Changes(feed) = trip.source.aggregator.feed() {
+            return UserSync::run(trip, &feed).await;
         }
         let stepped = match trip.link.phase {
             Phase::Idle => trip.start().await,
@@ -265,8 +292,13 @@ impl Trip<'_> {
         &self.engine.store
     }
 
-    fn aggregator(&self) -> &Aggregator {
-        &self.source.aggregator
+    fn spread_key(&self) -> &str {
+        self.source.spread_key(&self.link.upstream_id, &self.link.upstream_user_id)
+    }
+
+    /// Reads the link by itself.
+    async fn ask_for_link(&self) -> Result<Option<LinkRecord>, CallError> {
+        self.source.aggregator.link(&self.context, &self.link.upstream_user_id, &self.link.upstream_id).await
     }
 
     /// Opens a sync row unless one is open.

@@ -1,4 +1,9 @@
 //! The config as an operator meets it: every kind of mistake, the example, and what no message may hold.
+//!
+//! What only Bridge sources have is in `bridge_source`; Truv's stands for all that sources have in common.
+
+#[path = "config/bridge_source.rs"]
+mod bridge_source;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -6,8 +11,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use passbook::config::{
-    AggregatorConfig, Config, ConfigErrors, LogFormat, Problem, SecretReadError, SecretStore, SystemSecrets, common,
-    known_keys, source, truv,
+    AggregatorConfig, Config, ConfigErrors, KeyGroup, LogFormat, Problem, SECTION_KEYS, SecretReadError, SecretStore,
+    SourceConfig, SystemSecrets, TruvConfig, bridge, common, refresh, source, truv,
 };
 use passbook::secret::StoreKey;
 use zeroize::Zeroizing;
@@ -51,6 +56,10 @@ fn secrets() -> Secrets {
         ("credential two-lines", format!("{CANARY}\n{CANARY}")),
         ("credential no-key", CANARY.to_owned()),
         ("credential cut-key", key[..40].to_owned()),
+        ("credential bridge-client-secret", format!("{CANARY}-bridge\n")),
+        ("credential bridge-id", "bridge-id\n".to_owned()),
+        ("credential hook-old", format!("{CANARY}-old\n")),
+        ("credential hook-new", format!("{CANARY}-new\n")),
     ]))
 }
 
@@ -64,6 +73,13 @@ fn with(store: &str, source: &str) -> String {
         "[store]\nkey = {{ credential = \"store-key\" }}\n{store}\n\n[[source]]\nname = \"truv-prod\"\naggregator = \"truv\"\n\
          client_id = \"the-id\"\naccess_secret = {{ credential = \"truv-secret\" }}\n{source}\n"
     )
+}
+
+fn truv_of(source: &SourceConfig) -> &TruvConfig {
+    match &source.aggregator {
+        AggregatorConfig::Truv(truv) => truv,
+        AggregatorConfig::Bridge(_) => panic!("{} is a bridge source", source.name),
+    }
 }
 
 fn problems(text: &str) -> Vec<Problem> {
@@ -144,7 +160,7 @@ fn types_and_bounds() -> Vec<Mistake> {
         (in_source("page_size = -500"), 10, 13, "source.page_size", "outside 10 to 500", ""),
         (in_source("page_size = 5e2"), 10, 13, "source.page_size", "a number with a fraction", ""),
         (in_source("requests_per_minute = 9"), 10, 23, "source.requests_per_minute", "outside 10 to 100000", ""),
-        (in_source("backfill_share = 0"), 10, 18, "source.backfill_share", "outside 1 to 100", ""),
+        (in_source("backfill_share = 0"), 10, 18, "source.backfill_share", "outside 1 to 90", ""),
         (in_source("refreshes_per_month = 0"), 10, 23, "source.refreshes_per_month", "refreshes_per_day = 0", ""),
         (and_then("[schedule]\nworkers = 65"), 12, 11, "schedule.workers", "outside 1 to 64", ""),
     ]
@@ -184,7 +200,8 @@ fn words() -> Vec<Mistake> {
         (in_source("base_url = \"https://u:p@prod.truv.com\""), 10, 12, "source.base_url", "no user or password", ""),
         (swap("\"truv-prod\"", "\"Truv Prod\""), 6, 8, "source.name", "lower-case", "write \"truv-prod\""),
         (swap("\"truv-prod\"", "\"-\""), 6, 8, "source.name", "lower-case", "truv-prod"),
-        (swap("\"truv\"", "\"bridge\""), 7, 14, "source.aggregator", "not supported by this version", "truv"),
+        (swap("\"truv\"", "\"brigde\""), 7, 14, "source.aggregator", "not one of the words", "did you mean \"bridge\"?"),
+        (swap("\"truv\"", "\"plaid\""), 7, 14, "source.aggregator", "not one of the words", "\"truv\", \"bridge\""),
         (swap("\"truv\"", "\"turv\""), 7, 14, "source.aggregator", "not one of the words", "did you mean \"truv\"?"),
     ]
 }
@@ -233,9 +250,13 @@ fn no_toml() -> Vec<Mistake> {
 
 #[test]
 fn every_kind_of_mistake_is_placed_and_explained() {
-    let mistakes =
+    are_explained(
         [structure(), keys(), types_and_bounds(), durations(), words(), combinations(), references(), no_toml()]
-            .concat();
+            .concat(),
+    );
+}
+
+fn are_explained(mistakes: Vec<Mistake>) {
     let mut wrong = String::new();
     for (text, line, column, key, reason, hint) in mistakes {
         let found = problems(&text);
@@ -361,18 +382,20 @@ fn defaults_are_those_of_the_code() {
     assert_eq!(config.schedule.spread, Duration::from_mins(30));
     let [source] = config.sources.as_slice() else { panic!("one source") };
     assert_eq!(source.base_url.as_str(), "https://prod.truv.com/");
-    assert_eq!(source.sync_schedule.as_str(), source::DEFAULT_SYNC_SCHEDULE);
+    assert_eq!(source.sync_schedule.as_str(), truv::DEFAULT_SYNC_SCHEDULE);
     assert_eq!(source.discover_schedule.as_str(), source::DEFAULT_DISCOVER_SCHEDULE);
     assert_eq!(source.reconcile_schedule.as_str(), source::DEFAULT_RECONCILE_SCHEDULE);
     assert_eq!(source.backfill_share, 50);
-    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    let truv = truv_of(source);
     assert_eq!((truv.client_id.as_str(), truv.access_secret.expose()), ("the-id", CANARY));
-    assert_eq!((truv.requests_per_minute, truv.refreshes_per_day, truv.refreshes_per_month), (300, 3, None));
-    assert_eq!((truv.refresh_reserve, truv.page_size), (1, 500));
+    let refresh = source.refresh().expect("Truv can be asked");
+    assert_eq!((refresh.per_day, refresh.reserve, refresh.per_month), (3, 1, None));
     assert_eq!(
-        [truv.refresh_poll_first, truv.refresh_poll_max, truv.refresh_timeout, truv.overlap].map(|d| d.as_secs()),
+        [refresh.poll_first, refresh.poll_max, refresh.timeout, source.overlap()].map(|d| d.as_secs()),
         [20, 120, 1200, 14 * 86_400]
     );
+    assert_eq!((source.word(), source.quota(), source.page_size()), ("truv", (300, Duration::from_mins(1)), 500));
+    assert_eq!(source.status_schedule(), None, "a sync tells the state");
     assert_eq!(config.warnings, []);
 }
 
@@ -390,10 +413,10 @@ fn settings_are_taken_over() {
     let source = &config.sources[0];
     assert_eq!(source.sync_schedule.zone(), &config.schedule.timezone);
     assert_eq!(source.sync_schedule.zone().iana_name(), Some("Europe/Berlin"));
-    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    let truv = truv_of(source);
     assert_eq!(truv.client_id, "the-id");
-    assert_eq!((truv.refreshes_per_day, truv.refresh_reserve), (1, 0), "nothing to keep back from one");
-    assert_eq!(truv.refreshes_per_month, Some(5000));
+    assert_eq!((truv.refresh.per_day, truv.refresh.reserve), (1, 0), "nothing to keep back from one");
+    assert_eq!(truv.refresh.per_month, Some(5000));
     assert_eq!(truv.overlap, Duration::from_hours(36));
 }
 
@@ -406,7 +429,7 @@ fn a_secret_may_come_from_a_credential_a_file_or_the_environment() {
         "{ env = \"TRUV_SECRET\" }",
     ] {
         let config = parse(&with("", "").replace("{ credential = \"truv-secret\" }", reference)).expect(reference);
-        let AggregatorConfig::Truv(truv) = &config.sources[0].aggregator;
+        let truv = truv_of(&config.sources[0]);
         assert_eq!(truv.access_secret.expose(), CANARY, "{reference}: without the newline");
     }
 }
@@ -448,6 +471,7 @@ mod on_disk {
         let key = StoreKey::generate().expect("randomness");
         fs::write(directory.path().join("store-key"), format!("{}\n", key.to_text().as_str())).expect("written");
         fs::write(directory.path().join("truv-secret"), CANARY).expect("written");
+        fs::write(directory.path().join("bridge-client-secret"), CANARY).expect("written");
         let secrets = SystemSecrets { credentials_directory: Some(directory.path().to_owned()) };
         let config = Config::parse(EXAMPLE, Path::new("config.example.toml"), &secrets).expect("valid");
         assert_eq!(config.store.key, key);
@@ -531,11 +555,27 @@ fn the_example_shows_every_option_at_its_default() {
     assert_eq!(load(&full), load(EXAMPLE), "defaults stated are those of the code");
 
     let document: toml::Table = full.replace("# refreshes_per_month", "refreshes_per_month").parse().expect("valid");
-    for key in known_keys() {
-        let (section, name) = key.split_once('.').expect("a path");
-        let found = &document[section];
-        let table = found.as_array().map_or(found, |tables| &tables[0]);
-        assert!(table.get(name).is_some(), "{key} is not in the example");
+    for KeyGroup { section, aggregator, keys } in SECTION_KEYS {
+        let sources = document[*section].as_array().map_or(&[] as &[_], Vec::as_slice);
+        let is_meant =
+            |source: &&toml::Value| aggregator.is_none_or(|word| source["aggregator"].as_str() == Some(word));
+        let tables: Vec<_> =
+            if sources.is_empty() { vec![&document[*section]] } else { sources.iter().filter(is_meant).collect() };
+        assert!(!tables.is_empty(), "{aggregator:?} has no source in the example");
+        for (key, table) in keys.iter().flat_map(|key| tables.iter().map(move |table| (key, table))) {
+            assert!(table.get(key).is_some(), "{section}.{key} ({aggregator:?}) is not in the example");
+        }
+    }
+}
+
+#[test]
+fn the_example_can_be_cut_down_to_one_aggregator() {
+    let (truv, bridge) = (EXAMPLE.find("# Truv.\n").expect("Truv"), EXAMPLE.find("# Bridge. ").expect("Bridge"));
+    for (text, word) in
+        [(EXAMPLE[..bridge].to_owned(), "truv"), (format!("{}{}", &EXAMPLE[..truv], &EXAMPLE[bridge..]), "bridge")]
+    {
+        let config = parse(&text).expect(word);
+        assert_eq!(config.sources.iter().map(SourceConfig::word).collect::<Vec<_>>(), [word]);
     }
 }
 
@@ -543,43 +583,51 @@ fn the_example_shows_every_option_at_its_default() {
 fn the_example_states_the_bounds_of_the_code() {
     let seconds = |text: &str, unit_s: u64, duration: Duration| format!("{}{text}", duration.as_secs() / unit_s);
     let numbers = |min: u32, max: u32| format!("{min} to {max}");
-    for (key, bounds) in [
-        ("workers", numbers(common::MIN_WORKERS, common::MAX_WORKERS)),
+    let spans = |min: String, max: String| format!("{min} to {max}");
+    let (in_truv, in_bridge) = EXAMPLE.split_at(EXAMPLE.find("# Bridge. ").expect("Bridge"));
+    for (example, key, bounds) in [
+        (in_truv, "workers", numbers(common::MIN_WORKERS, common::MAX_WORKERS)),
         (
+            in_truv,
             "sync_deadline",
-            format!(
-                "{} to {}",
-                seconds("m", 60, common::MIN_SYNC_DEADLINE),
-                seconds("h", 3600, common::MAX_SYNC_DEADLINE)
-            ),
+            spans(seconds("m", 60, common::MIN_SYNC_DEADLINE), seconds("h", 3600, common::MAX_SYNC_DEADLINE)),
         ),
-        ("spread", format!("{} to {}", seconds("s", 1, common::MIN_SPREAD), seconds("h", 3600, common::MAX_SPREAD))),
-        ("backfill_share", numbers(source::MIN_BACKFILL_SHARE, source::MAX_BACKFILL_SHARE)),
-        ("requests_per_minute", numbers(truv::MIN_REQUESTS_PER_MINUTE, truv::MAX_REQUESTS_PER_MINUTE)),
-        ("refreshes_per_day", numbers(truv::MIN_REFRESHES_PER_DAY, truv::MAX_REFRESHES_PER_DAY)),
-        (" refreshes_per_month", numbers(truv::MIN_REFRESHES_PER_MONTH, truv::MAX_REFRESHES_PER_MONTH)),
-        ("refresh_reserve", numbers(truv::MIN_REFRESH_RESERVE, truv::MAX_REFRESH_RESERVE)),
+        (in_truv, "spread", spans(seconds("s", 1, common::MIN_SPREAD), seconds("h", 3600, common::MAX_SPREAD))),
+        (in_truv, "backfill_share", numbers(source::MIN_BACKFILL_SHARE, source::MAX_BACKFILL_SHARE)),
+        (in_truv, "requests_per_minute", numbers(truv::MIN_REQUESTS_PER_MINUTE, truv::MAX_REQUESTS_PER_MINUTE)),
+        (in_truv, "refreshes_per_day", numbers(refresh::MIN_REFRESHES_PER_DAY, refresh::MAX_REFRESHES_PER_DAY)),
+        (in_truv, " refreshes_per_month", numbers(refresh::MIN_REFRESHES_PER_MONTH, refresh::MAX_REFRESHES_PER_MONTH)),
+        (in_truv, "refresh_reserve", numbers(refresh::MIN_REFRESH_RESERVE, refresh::MAX_REFRESH_RESERVE)),
         (
+            in_truv,
             "refresh_poll_first",
-            format!("{} to {}", seconds("s", 1, truv::MIN_REFRESH_POLL), seconds("h", 3600, truv::MAX_REFRESH_POLL)),
+            spans(seconds("s", 1, refresh::MIN_REFRESH_POLL), seconds("h", 3600, refresh::MAX_REFRESH_POLL)),
         ),
         (
+            in_truv,
             "refresh_poll_first",
-            format!(
-                "{} to {}",
-                seconds("m", 60, truv::MIN_REFRESH_TIMEOUT),
-                seconds("h", 3600, truv::MAX_REFRESH_TIMEOUT)
-            ),
+            spans(seconds("m", 60, refresh::MIN_REFRESH_TIMEOUT), seconds("h", 3600, refresh::MAX_REFRESH_TIMEOUT)),
+        ),
+        (in_truv, "overlap", spans(seconds("d", 86_400, truv::MIN_OVERLAP), seconds("d", 86_400, truv::MAX_OVERLAP))),
+        (in_truv, "page_size", numbers(truv::MIN_PAGE_SIZE, truv::MAX_PAGE_SIZE)),
+        (in_bridge, "webhook_secrets", format!("at most {}", bridge::MAX_WEBHOOK_SECRETS)),
+        (in_bridge, "backfill_share", numbers(source::MIN_BACKFILL_SHARE, source::MAX_BACKFILL_SHARE)),
+        (
+            in_bridge,
+            "requests_per_5_minutes",
+            numbers(bridge::MIN_REQUESTS_PER_5_MINUTES, bridge::MAX_REQUESTS_PER_5_MINUTES),
         ),
         (
-            "overlap",
-            format!("{} to {}", seconds("d", 86_400, truv::MIN_OVERLAP), seconds("d", 86_400, truv::MAX_OVERLAP)),
+            in_bridge,
+            "user_requests_per_minute",
+            numbers(bridge::MIN_USER_REQUESTS_PER_MINUTE, bridge::MAX_USER_REQUESTS_PER_MINUTE),
         ),
-        ("page_size", numbers(truv::MIN_PAGE_SIZE, truv::MAX_PAGE_SIZE)),
+        (in_bridge, "overlap", spans(seconds("m", 60, bridge::MIN_OVERLAP), seconds("d", 86_400, bridge::MAX_OVERLAP))),
+        (in_bridge, "page_size", numbers(bridge::MIN_PAGE_SIZE, bridge::MAX_PAGE_SIZE)),
     ] {
         // The paragraph that ends in the option's own line.
-        let at = EXAMPLE.find(&format!("\n#{key} = ")).unwrap_or_else(|| panic!("{key}"));
-        let paragraph = EXAMPLE[..at].rsplit("\n\n").next().expect("a paragraph").replace("\n# ", " ");
+        let at = example.find(&format!("\n#{key} = ")).unwrap_or_else(|| panic!("{key}"));
+        let paragraph = example[..at].rsplit("\n\n").next().expect("a paragraph").replace("\n# ", " ");
         assert!(paragraph.contains(&bounds), "{key}: {bounds} is not in: {paragraph}");
     }
 }

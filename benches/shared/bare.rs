@@ -139,7 +139,7 @@ impl Bare {
                         transaction_id,
                         1,
                         "added",
-                        row.transacted_at.as_millisecond(),
+                        row.transacted_at.map(jiff::Timestamp::as_millisecond),
                         nothing,
                         nothing
                     ])?;
@@ -158,7 +158,7 @@ fn upsert_row(
     row: &TransactionRecord,
     keep_raw: bool,
 ) -> rusqlite::Result<i64> {
-    let seen_at = row.transacted_at.as_millisecond();
+    let seen_at = row.transacted_at.map(jiff::Timestamp::as_millisecond);
     upsert.insert(params![
         link_id,
         account_id,
@@ -168,7 +168,7 @@ fn upsert_row(
         row.amount_minor,
         row.memo_minor,
         row.currency.as_str(),
-        row.transacted_at.as_millisecond(),
+        row.transacted_at.map(jiff::Timestamp::as_millisecond),
         row.transacted_on.to_string(),
         row.posted_at.map(jiff::Timestamp::as_millisecond),
         row.posted_on.map(|day| day.to_string()),

@@ -37,9 +37,8 @@ pub(crate) fn pages_of_link(link: usize, now: Timestamp) -> Vec<TransactionPage>
         .map(|page| TransactionPage {
             accounts: accounts.clone(),
             rows: (page * PAGE_ROWS..(page + 1) * PAGE_ROWS).map(|nth| row(&mut rng, &accounts, nth, now)).collect(),
-            rejected: Vec::new(),
             total: u64::try_from(total).ok(),
-            next: None,
+            ..TransactionPage::default()
         })
         .collect()
 }
@@ -51,7 +50,7 @@ pub(crate) fn copy_of(page: &TransactionPage) -> TransactionPage {
         rows: page.rows.clone(),
         rejected: page.rejected.clone(),
         total: page.total,
-        next: None,
+        ..TransactionPage::default()
     }
 }
 
@@ -63,14 +62,11 @@ fn account(rng: &mut StdRng) -> AccountRecord {
     AccountRecord {
         upstream_id: hex_id(rng),
         kind: Some("CHECKING".to_owned()),
-        subtype: None,
         name: Some("Everyday Checking".to_owned()),
         mask: Some("4411".to_owned()),
         currency: Some(Currency::USD),
         is_open: Some(true),
-        balance: None,
-        numbers: None,
-        raw: None,
+        ..AccountRecord::default()
     }
 }
 
@@ -98,13 +94,15 @@ fn row(rng: &mut StdRng, accounts: &[AccountRecord], nth: usize, now: Timestamp)
         amount_minor: -cents,
         memo_minor: None,
         currency: Currency::USD,
-        transacted_at,
+        transacted_at: Some(transacted_at),
         transacted_on,
         posted_at,
         posted_on: posted_at.map(|at| at.to_zoned(TimeZone::UTC).date()),
         description: description.to_owned(),
+        clean_description: None,
         merchant: Some(merchant.to_owned()),
         category: Some(category.to_owned()),
+        upstream_category_id: None,
         merchant_code: Some(code.to_owned()),
         check_number: None,
         memo: None,
@@ -112,6 +110,8 @@ fn row(rng: &mut StdRng, accounts: &[AccountRecord], nth: usize, now: Timestamp)
         longitude: Some("-73.9".to_owned()),
         operation_type: None,
         upstream_status: Some(word.to_owned()),
+        upstream_updated_at: None,
+        is_obfuscated: false,
         content_hash: xxh3_64(raw.as_bytes()).cast_signed(),
         upstream_id,
         raw,

@@ -11,13 +11,12 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{
-    CallContext, CallError, ListedUser, PageToken, RefreshProgress, RefreshTerms, TransactionPage, UserPage, Window,
-};
+use super::call::{CallContext, CallError, parse};
+use super::loose::Loose;
+use super::{ListedUser, PageToken, RefreshProgress, RefreshTerms, TransactionPage, UserPage, Window};
 use crate::http::{Answer, Dialect, Door, ErrorDocument, HttpError};
 use crate::model::{AccountRecord, LinkRecord};
 use crate::secret::Secret;
@@ -35,7 +34,7 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(120);
 
 /// One Truv credential.
 #[derive(Clone)]
-pub struct Truv(Arc<Inner>);
+pub(super) struct Truv(Arc<Inner>);
 
 struct Inner {
     door: Door,
@@ -44,12 +43,12 @@ struct Inner {
 }
 
 /// Whether a secret is one of the development environment, whose successful tasks are capped.
-pub fn is_development_secret(secret: &str) -> bool {
+pub(super) fn is_development_secret(secret: &str) -> bool {
     secret.starts_with("dev-")
 }
 
 /// The two headers that every request carries; `None` if the credentials hold characters no header can.
-pub fn headers(client_id: &str, access_secret: &Secret) -> Option<HeaderMap> {
+pub(super) fn headers(client_id: &str, access_secret: &Secret) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     for (name, value) in [("x-access-client-id", client_id), ("x-access-secret", access_secret.expose())] {
         let mut value = HeaderValue::from_str(value).ok()?;
@@ -60,7 +59,7 @@ pub fn headers(client_id: &str, access_secret: &Secret) -> Option<HeaderMap> {
 }
 
 /// How Truv writes errors, and which 429 is no request throttle.
-pub fn dialect() -> Dialect {
+pub(super) fn dialect() -> Dialect {
     Dialect { read_error: ErrorDocument::read, is_quota }
 }
 
@@ -71,7 +70,7 @@ fn is_quota(_status: u16, document: &ErrorDocument) -> bool {
 
 impl Truv {
     /// A credential that speaks through `door`.
-    pub fn new(door: Door, page_size: u32, is_development: bool) -> Self {
+    pub(super) fn new(door: Door, page_size: u32, is_development: bool) -> Self {
         Self(Arc::new(Inner { door, page_size: page_size.to_string(), is_development }))
     }
 
@@ -80,7 +79,7 @@ impl Truv {
     }
 
     async fn get(&self, context: &CallContext, path: &str, query: &[(&str, &str)]) -> Result<Answer, HttpError> {
-        counted(context, self.0.door.get(path, query, context.lane).await)
+        context.counted(self.0.door.get(path, query, context.lane).await)
     }
 
     pub(super) async fn check(&self, context: &CallContext) -> Result<(), CallError> {
@@ -143,7 +142,7 @@ impl Truv {
 
     pub(super) async fn start_refresh(&self, context: &CallContext, token: &Secret) -> Result<String, CallError> {
         let body = json!({ "access_token": token.expose(), "product_type": PRODUCT });
-        let answer = counted(context, self.0.door.post("/v1/refresh/tasks/", &body, context.lane).await);
+        let answer = context.counted(self.0.door.post("/v1/refresh/tasks/", &body, context.lane).await);
         let answer = answer.map_err(|error| {
             // A 403 here may be the cap of a development key: whether the link may be read, the pull will tell.
             if let HttpError::Refused { status, document, .. } = &error
@@ -241,9 +240,9 @@ impl Truv {
         let mut page = TransactionPage {
             accounts: parsed.accounts.iter().filter_map(|raw| normalize::account(raw)).collect(),
             rows: Vec::with_capacity(parsed.transactions.len()),
-            rejected: Vec::new(),
             total: parsed.count.text().and_then(|count| count.parse().ok()),
             next: next_page(&parsed.next, number),
+            ..TransactionPage::default()
         };
         for raw in parsed.transactions {
             match normalize::transaction(raw) {
@@ -276,20 +275,8 @@ fn listed_user(raw: &RawValue) -> Result<ListedUser, CallError> {
 /// The page after `page`, if the answer has a next one. Its address is not followed, only taken as a yes.
 ///
 /// Source: section 10: official code counts pages up until `next` is empty.
-fn next_page(next: &wire::Loose<'_>, page: &str) -> Option<PageToken> {
+fn next_page(next: &Loose<'_>, page: &str) -> Option<PageToken> {
     next.text()?;
     let number: u32 = page.parse().ok()?;
     Some(PageToken((number + 1).to_string()))
-}
-
-fn parse<'a, T: Deserialize<'a>>(what: &'static str, answer: &'a Answer) -> Result<T, CallError> {
-    serde_json::from_slice(&answer.body).map_err(|e| CallError::Malformed { what, reason: e.to_string() })
-}
-
-fn counted(context: &CallContext, result: Result<Answer, HttpError>) -> Result<Answer, HttpError> {
-    match &result {
-        Ok(answer) => context.count(answer.attempts),
-        Err(error) => context.count(error.attempts()),
-    }
-    result
 }

@@ -7,9 +7,8 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::{Exit, output};
-use crate::aggregator::CallContext;
-use crate::config::{AggregatorConfig, SourceConfig};
-use crate::daemon;
+use crate::aggregator::{self, CallContext};
+use crate::config::SourceConfig;
 use crate::http::Transport;
 use crate::limits::requests::Lane;
 
@@ -39,9 +38,13 @@ struct SourceReport {
     base_url: String,
     next_sync_at: Option<String>,
     next_discovery_at: Option<String>,
+    /// `None`: the aggregator tells states with each sync.
+    next_status_at: Option<String>,
     syncs_per_day: usize,
-    refreshes_per_day: u32,
-    requests_per_minute: u32,
+    /// Per link, on schedule; `None`: the aggregator cannot be asked to refresh.
+    refreshes_per_day: Option<u32>,
+    request_limit: u32,
+    request_window_ms: i64,
     /// `None`: not tried.
     online: Option<Online>,
 }
@@ -78,26 +81,28 @@ pub(super) async fn check(config: &Path, arguments: Arguments) -> anyhow::Result
 }
 
 fn describe(source: &SourceConfig, now: Timestamp, context: &Context, online: Option<Online>) -> SourceReport {
-    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    let (request_limit, window) = source.quota();
     let zone = &context.config.schedule.timezone;
     let shown = |at: Option<Timestamp>| at.map(|at| output::instant(at, zone));
     SourceReport {
         name: source.name.clone(),
-        aggregator: source.aggregator.word(),
+        aggregator: source.word(),
         base_url: source.base_url.to_string(),
         next_sync_at: shown(source.sync_schedule.next_after(now)),
         next_discovery_at: shown(source.discover_schedule.next_after(now)),
+        next_status_at: shown(source.status_schedule().and_then(|schedule| schedule.next_after(now))),
         syncs_per_day: source.sync_schedule.fires_per_day(now, 10_000),
-        refreshes_per_day: truv.refreshes_per_day.saturating_sub(truv.refresh_reserve),
-        requests_per_minute: truv.requests_per_minute,
+        refreshes_per_day: source.refresh().map(|refresh| refresh.per_day.saturating_sub(refresh.reserve)),
+        request_limit,
+        request_window_ms: i64::try_from(window.as_millis()).unwrap_or(i64::MAX),
         online,
     }
 }
 
 async fn try_online(context: &Context, source: &SourceConfig) -> Online {
-    let made = daemon::aggregator_of(source, Transport::network(), context.clock.clone(), rand::random());
+    let made = aggregator::open(source, Transport::network(), context.clock.clone(), rand::random());
     let result = match made {
-        Ok((aggregator, _)) => aggregator.check(&CallContext::new(Lane::Person)).await.map_err(|e| e.to_string()),
+        Ok(opened) => opened.aggregator.check(&CallContext::new(Lane::Person)).await.map_err(|e| e.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match result {
@@ -120,8 +125,8 @@ fn text(report: &Report) -> String {
             s.aggregator.to_owned(),
             s.base_url.clone(),
             format!("{} a day", s.syncs_per_day),
-            s.refreshes_per_day.to_string(),
-            s.requests_per_minute.to_string(),
+            s.refreshes_per_day.map_or_else(|| "-".to_owned(), |refreshes| refreshes.to_string()),
+            requests(s),
             s.next_sync_at.clone().unwrap_or_default(),
             s.online
                 .as_ref()
@@ -129,7 +134,55 @@ fn text(report: &Report) -> String {
         ]
     });
     let header =
-        ["source", "aggregator", "base url", "syncs", "refreshes/link/day", "requests/min", "next sync from", "online"];
+        ["source", "aggregator", "base url", "syncs", "refreshes/link/day", "requests", "next sync from", "online"];
     out.push_str(&output::table(&header, &[4, 5], rows.collect()));
     out
+}
+
+/// The aggregator's limit: `300 in 1 min`.
+fn requests(source: &SourceReport) -> String {
+    let window = output::duration(source.request_window_ms / 1000);
+    format!("{} in {window}", output::count(source.request_limit.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(name: &str, refreshes_per_day: Option<u32>, request_limit: u32, request_window_ms: i64) -> SourceReport {
+        SourceReport {
+            name: name.to_owned(),
+            aggregator: "bank",
+            base_url: "https://bank.example/".to_owned(),
+            next_sync_at: Some("soon".to_owned()),
+            next_discovery_at: None,
+            next_status_at: None,
+            syncs_per_day: 4,
+            refreshes_per_day,
+            request_limit,
+            request_window_ms,
+            online: None,
+        }
+    }
+
+    #[test]
+    fn sources_with_and_without_refreshes_share_a_table() {
+        let sources = vec![source("asks", Some(2), 300, 60_000), source("awaits", None, 2_000, 300_000)];
+        let report = Report {
+            config: "passbook.toml".to_owned(),
+            store: "passbook.db".to_owned(),
+            store_exists: true,
+            warnings: Vec::new(),
+            sources,
+        };
+        let shown: Vec<String> =
+            text(&report).lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(
+            shown[3..],
+            [
+                "asks bank https://bank.example/ 4 a day 2 300 in 1 min soon",
+                "awaits bank https://bank.example/ 4 a day - 2,000 in 5 min soon"
+            ]
+        );
+    }
 }

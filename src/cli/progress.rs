@@ -34,7 +34,7 @@ impl Tally {
         match event {
             Event::Discovered { found: Some(found), .. } => self.discovery_requests += found.requests,
             Event::Discovered { found: None, .. } => self.discovery_failed = true,
-            Event::Stepped { step: Step::Ended(report), .. } => {
+            Event::Stepped { step: Step::Ended(reports), .. } => reports.iter().for_each(|report| {
                 self.syncs += 1;
                 self.counts.add(&report.counts);
                 *match report.outcome {
@@ -44,7 +44,7 @@ impl Tally {
                     Outcome::Attention => &mut self.attention,
                     Outcome::Failed => &mut self.failed,
                 } += 1;
-            }
+            }),
             Event::Stepped { .. } => {}
         }
     }

@@ -9,10 +9,10 @@ use tracing_subscriber::EnvFilter;
 
 use super::Surroundings;
 use super::problem::{Problem, Wrong};
-use super::secrets::read_secret;
+use super::reference::read_secret;
 use super::section::Section;
 use super::suggest::nearest;
-use super::value::{boolean, choice, duration, integer, text};
+use super::value::{boolean, choice, text};
 use crate::secret::StoreKey;
 use crate::telemetry::LogFormat;
 
@@ -135,13 +135,10 @@ pub(super) fn read_schedule(section: &Section<'_, '_>) -> Option<ScheduleConfig>
         let name = text(value, "Europe/Berlin")?;
         TimeZone::get(name).map(|zone| (zone, name.to_owned())).map_err(|_| unknown_zone(name))
     });
-    let workers = section
-        .or_default("workers", DEFAULT_WORKERS, |value| integer(value, MIN_WORKERS..=MAX_WORKERS, "syncs at once"));
-    let sync_deadline = section.or_default("sync_deadline", DEFAULT_SYNC_DEADLINE, |value| {
-        duration(value, MIN_SYNC_DEADLINE..=MAX_SYNC_DEADLINE, DEFAULT_SYNC_DEADLINE, "the time one sync may work")
-    });
-    let spread = section
-        .or_default("spread", DEFAULT_SPREAD, |value| duration(value, MIN_SPREAD..=MAX_SPREAD, DEFAULT_SPREAD, ""));
+    let workers = section.number("workers", DEFAULT_WORKERS, MIN_WORKERS..=MAX_WORKERS, "syncs at once");
+    let deadlines = MIN_SYNC_DEADLINE..=MAX_SYNC_DEADLINE;
+    let sync_deadline = section.span("sync_deadline", DEFAULT_SYNC_DEADLINE, deadlines, "the time one sync may work");
+    let spread = section.span("spread", DEFAULT_SPREAD, MIN_SPREAD..=MAX_SPREAD, "");
     let (timezone, timezone_name) = zone?;
     Some(ScheduleConfig {
         timezone,

@@ -154,7 +154,7 @@ impl<'t> Report<'t> {
     fn key_near(&self, at: usize) -> String {
         let line = &self.text[self.line_start(at)..];
         let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(line.len());
-        let known = SECTION_KEYS.iter().any(|(_, keys)| keys.contains(&&line[..end]));
+        let known = SECTION_KEYS.iter().any(|group| group.keys.contains(&&line[..end]));
         if known { line[..end].to_owned() } else { String::new() }
     }
 

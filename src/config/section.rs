@@ -1,15 +1,21 @@
 //! One table of the file, read key by key: what is missing, unknown or wrong goes to the report and the walk goes on.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::SECTION_KEYS;
 use super::problem::{Report, Wrong};
 use super::suggest::nearest;
-use super::value::{kind, shown, shown_name};
+use super::value::{duration, integer, kind, shown, shown_name};
+use super::{KeyGroup, SECTION_KEYS};
 
 /// A value of the file with its place.
 pub(super) type Value<'t> = Spanned<DeValue<'t>>;
+
+/// The keys that a table may hold, in groups: a source's are those of all sources and those of its aggregator.
+pub(super) type Keys = &'static [&'static [&'static str]];
 
 /// A setting is wrong, and the report says so.
 pub(super) struct Reported;
@@ -22,17 +28,17 @@ pub(super) struct Section<'r, 't> {
     /// The byte where it begins.
     at: usize,
     table: Option<&'r DeTable<'t>>,
-    keys: &'static [&'static str],
+    keys: Keys,
 }
 
 impl<'r, 't> Section<'r, 't> {
     /// The file itself.
-    pub(super) fn root(report: &'r Report<'t>, table: &'r DeTable<'t>, keys: &'static [&'static str]) -> Self {
+    pub(super) fn root(report: &'r Report<'t>, table: &'r DeTable<'t>, keys: Keys) -> Self {
         Self { report, name: "", at: 0, table: Some(table), keys }
     }
 
     /// The table `[name]` in this one, with unknown keys refused.
-    pub(super) fn table(&self, name: &'static str, keys: &'static [&'static str]) -> Self {
+    pub(super) fn table(&self, name: &'static str, keys: Keys) -> Self {
         let missing = Section { report: self.report, name, at: 0, table: None, keys };
         let Some(value) = self.value(name) else { return missing };
         let Some(table) = value.get_ref().as_table() else {
@@ -45,11 +51,16 @@ impl<'r, 't> Section<'r, 't> {
         section
     }
 
+    /// The same table, which may hold other keys.
+    pub(super) fn knowing(&self, keys: Keys) -> Self {
+        Section { keys, ..*self }
+    }
+
     /// The tables `[[name]]` in this one. Unknown keys are not refused yet, because which are known may depend on one of them.
     ///
     /// Shape: in the order of the file; `None` if it is something else, which has been reported then. A single table is
     /// reported and read all the same, for what else is wrong in it.
-    pub(super) fn tables(&self, name: &'static str, keys: &'static [&'static str]) -> Option<Vec<Self>> {
+    pub(super) fn tables(&self, name: &'static str, keys: Keys) -> Option<Vec<Self>> {
         let Some(value) = self.value(name) else {
             return Some(Vec::new());
         };
@@ -68,7 +79,7 @@ impl<'r, 't> Section<'r, 't> {
     pub(super) fn refuse_unknown(&self, special: impl Fn(&str) -> Option<Wrong>) {
         for (key, _) in self.table.iter().flat_map(|table| table.iter()) {
             let name: &str = key.get_ref();
-            if !self.keys.contains(&name) {
+            if !self.knows(name) {
                 let wrong = special(name).unwrap_or_else(|| self.unknown(name));
                 self.report.add(key.span().start, self.path(&shown_name(name)), None, wrong);
             }
@@ -106,6 +117,28 @@ impl<'r, 't> Section<'r, 't> {
         self.optional(key, read).ok().map(|value| value.unwrap_or(default))
     }
 
+    /// Reads a whole number that has a default; `why` says why those bounds, or is empty.
+    pub(super) fn number(
+        &self,
+        key: &'static str,
+        default: u32,
+        bounds: RangeInclusive<u32>,
+        why: &str,
+    ) -> Option<u32> {
+        self.or_default(key, default, |value| integer(value, bounds, why))
+    }
+
+    /// Reads a duration that has a default; `why` says why those bounds, or is empty.
+    pub(super) fn span(
+        &self,
+        key: &'static str,
+        default: Duration,
+        bounds: RangeInclusive<Duration>,
+        why: &str,
+    ) -> Option<Duration> {
+        self.or_default(key, default, |value| duration(value, bounds, default, why))
+    }
+
     /// Reads a setting that must be there; `example` is what to write if it is not.
     pub(super) fn required<T>(
         &self,
@@ -122,7 +155,7 @@ impl<'r, 't> Section<'r, 't> {
 
     /// The value of a setting, if it is there.
     pub(super) fn value(&self, key: &'static str) -> Option<&'r Value<'t>> {
-        debug_assert!(self.keys.contains(&key), "{key} is read but not known");
+        debug_assert!(self.knows(key), "{key} is read but not known");
         self.table?.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
     }
 
@@ -167,20 +200,24 @@ impl<'r, 't> Section<'r, 't> {
         self.report.add(value.span().start, self.path(key), shown(value.get_ref()), wrong);
     }
 
+    fn knows(&self, name: &str) -> bool {
+        self.keys.iter().any(|group| group.contains(&name))
+    }
+
     fn path(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
     fn unknown(&self, name: &str) -> Wrong {
         let what = if self.name.is_empty() { "unknown section" } else { "unknown key" };
-        if let Some(near) = nearest(name, self.keys.iter().copied()) {
+        if let Some(near) = nearest(name, self.keys.iter().copied().flatten().copied()) {
             return Wrong::new(what, format!("did you mean {near}?"));
         }
-        let home = SECTION_KEYS.iter().find(|(section, keys)| *section != self.name && keys.contains(&name));
-        if let Some((section, _)) = home {
+        let home = SECTION_KEYS.iter().find(|group| group.section != self.name && group.keys.contains(&name));
+        if let Some(KeyGroup { section, .. }) = home {
             let header = if *section == "source" { "[[source]]".to_owned() } else { format!("[{section}]") };
             return Wrong::new(what, format!("{name} belongs in {header}"));
         }
-        Wrong::new(what, format!("known here: {}", self.keys.join(", ")))
+        Wrong::new(what, format!("known here: {}", self.keys.concat().join(", ")))
     }
 }

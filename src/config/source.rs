@@ -1,22 +1,27 @@
 //! `[[source]]`: one credential at one aggregator, and what all sources have in common.
 
+mod aggregator;
+mod combination;
+mod value;
+
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use toml::de::DeValue;
-use url::{Host, Url};
+use url::Url;
 
 use super::Surroundings;
+use super::bridge::{self, BridgeConfig};
 use super::common::ScheduleConfig;
-use super::problem::Wrong;
+use super::refresh::RefreshConfig;
 use super::section::Section;
 use super::truv::{self, TruvConfig};
-use super::value::{choice, integer, shown_text, text};
 use crate::schedule::Schedule;
+use aggregator::{ALL_KEYS, Aggregator};
+pub(super) use combination::{MANY_FIRES_PER_DAY, fires_on_busiest_day};
+use combination::{refuse_same_credentials, refuse_same_names, warn_of_many_syncs};
+pub(super) use value::read_cron;
+use value::{read_aggregator, read_base_url, read_name};
 
-/// `sync_schedule`: three times a day.
-pub const DEFAULT_SYNC_SCHEDULE: &str = "0 */8 * * *";
 /// `discover_schedule`: every night.
 pub const DEFAULT_DISCOVER_SCHEDULE: &str = "30 2 * * *";
 /// `reconcile_schedule`: every Sunday.
@@ -26,32 +31,14 @@ pub const DEFAULT_RECONCILE_SCHEDULE: &str = "0 4 * * 0";
 pub const DEFAULT_BACKFILL_SHARE: u32 = 50;
 /// A first-time backfill must get somewhere.
 pub const MIN_BACKFILL_SHARE: u32 = 1;
-/// All of the request budget, for a source that is only being filled.
-pub const MAX_BACKFILL_SHARE: u32 = 100;
+/// A tenth of the request budget always stays for what is scheduled.
+pub const MAX_BACKFILL_SHARE: u32 = 90;
 
 /// Characters of a source's name.
 pub const MAX_NAME_CHARS: usize = 63;
 
-/// From this many syncs a day on, the operator is asked whether that is meant.
-const MANY_SYNCS_PER_DAY: usize = 24;
-
-/// A Monday. Any week serves to count the fires of a schedule; a fixed one keeps loading independent of the clock.
-const WEEK_FROM_S: i64 = 1_767_571_200;
-
 pub(super) const SOURCE_KEYS: &[&str] =
     &["name", "aggregator", "base_url", "sync_schedule", "discover_schedule", "reconcile_schedule", "backfill_share"];
-
-/// A source's own keys and those of Truv.
-const ALL_TRUV_KEYS: &[&str] = &{
-    let mut all = [""; SOURCE_KEYS.len() + truv::TRUV_KEYS.len()];
-    let mut at = 0;
-    while at < all.len() {
-        let common = at < SOURCE_KEYS.len();
-        all[at] = if common { SOURCE_KEYS[at] } else { truv::TRUV_KEYS[at - SOURCE_KEYS.len()] };
-        at += 1;
-    }
-    all
-};
 
 /// One configured credential at one aggregator. Limits belong to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,29 +55,68 @@ pub struct SourceConfig {
     pub discover_schedule: Schedule,
     /// When whole histories are compared.
     pub reconcile_schedule: Schedule,
-    /// Percent of the request budget that first-time backfills may use, 1 to 100.
+    /// Percent of the request budget that first-time backfills may use, 1 to 90.
     pub backfill_share: u8,
 }
 
-/// What only one aggregator has.
+/// What only one aggregator has. Only what speaks to the aggregator looks inside; everything else asks the [`SourceConfig`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum AggregatorConfig {
     /// Truv.
     Truv(TruvConfig),
+    /// Bridge.
+    Bridge(Box<BridgeConfig>),
 }
 
-impl AggregatorConfig {
-    /// The word for it in the file and in the store.
+/// What sources of all aggregators can be asked, each with an answer of its own.
+impl SourceConfig {
+    /// The aggregator's word in the file and in the store.
     pub fn word(&self) -> &'static str {
-        match self {
-            Self::Truv(_) => "truv",
+        match &self.aggregator {
+            AggregatorConfig::Truv(_) => Aggregator::Truv.word(),
+            AggregatorConfig::Bridge(_) => Aggregator::Bridge.word(),
         }
     }
-}
 
-#[derive(Clone, Copy)]
-enum Aggregator {
-    Truv,
+    /// The aggregator's limit for this credential: so many requests in any such window.
+    pub fn quota(&self) -> (u32, Duration) {
+        match &self.aggregator {
+            AggregatorConfig::Truv(truv) => (truv.requests_per_minute, truv::REQUEST_WINDOW),
+            AggregatorConfig::Bridge(bridge) => (bridge.requests_per_5_minutes, bridge::REQUEST_WINDOW),
+        }
+    }
+
+    /// How links are refreshed; `None` where the aggregator cannot be asked to.
+    pub fn refresh(&self) -> Option<&RefreshConfig> {
+        match &self.aggregator {
+            AggregatorConfig::Truv(truv) => Some(&truv.refresh),
+            AggregatorConfig::Bridge(_) => None,
+        }
+    }
+
+    /// How far before its cursor a pull begins: in the dates of transactions at Truv, in the instants of changes at Bridge.
+    pub fn overlap(&self) -> Duration {
+        match &self.aggregator {
+            AggregatorConfig::Truv(truv) => truv.overlap,
+            AggregatorConfig::Bridge(bridge) => bridge.overlap,
+        }
+    }
+
+    /// Rows asked for per page.
+    pub fn page_size(&self) -> u32 {
+        match &self.aggregator {
+            AggregatorConfig::Truv(truv) => truv.page_size,
+            AggregatorConfig::Bridge(bridge) => bridge.page_size,
+        }
+    }
+
+    /// When the states of all links are asked for between syncs; `None` where a sync tells enough.
+    pub fn status_schedule(&self) -> Option<&Schedule> {
+        match &self.aggregator {
+            AggregatorConfig::Truv(_) => None,
+            AggregatorConfig::Bridge(bridge) => Some(&bridge.status_schedule),
+        }
+    }
 }
 
 pub(super) fn read_sources(
@@ -98,9 +124,12 @@ pub(super) fn read_sources(
     schedule: Option<&ScheduleConfig>,
     around: &Surroundings<'_>,
 ) -> Option<Vec<SourceConfig>> {
-    let sections = root.tables("source", ALL_TRUV_KEYS)?;
+    let sections = root.tables("source", ALL_KEYS)?;
     if sections.is_empty() {
-        root.missing("source", "[[source]] at least once, with name, aggregator, client_id and access_secret");
+        root.missing(
+            "source",
+            "[[source]] at least once, with name, aggregator, client_id and the aggregator's secret",
+        );
         return None;
     }
     // A wrong zone has been reported; the expressions are still worth reading.
@@ -112,31 +141,28 @@ pub(super) fn read_sources(
 }
 
 fn read_source(section: &Section<'_, '_>, zone: &TimeZone, around: &Surroundings<'_>) -> Option<SourceConfig> {
-    let name = section.required("name", "name = \"truv-prod\"", read_name);
     let aggregator = section.required("aggregator", "aggregator = \"truv\"", read_aggregator);
-    if aggregator.is_some() {
+    if let Some(aggregator) = aggregator {
         // Without an aggregator one cannot tell which keys are wrong.
-        section.refuse_unknown(|_| None);
+        section.knowing(aggregator.keys()).refuse_unknown(|key| aggregator.foreign(key));
     }
-    let default_url = Url::parse(truv::DEFAULT_BASE_URL).ok()?;
-    let base_url = section.or_default("base_url", default_url, read_base_url);
-    let cron = |key, default| {
-        let default = Schedule::parse(default, zone).ok()?;
-        section.or_default(key, default, |value| read_cron(value, zone))
-    };
-    let sync_schedule = cron("sync_schedule", DEFAULT_SYNC_SCHEDULE);
-    let discover_schedule = cron("discover_schedule", DEFAULT_DISCOVER_SCHEDULE);
-    let reconcile_schedule = cron("reconcile_schedule", DEFAULT_RECONCILE_SCHEDULE);
-    let backfill_share = section.or_default("backfill_share", DEFAULT_BACKFILL_SHARE, |value| {
-        integer(value, MIN_BACKFILL_SHARE..=MAX_BACKFILL_SHARE, "percent of the request budget")
-    });
+    // Without one, which default stands does not matter: no source comes of it.
+    let usual = aggregator.unwrap_or(Aggregator::Truv);
+    let example = format!("{}-prod", usual.word());
+    let name = section.required("name", &format!("name = {example:?}"), |value| read_name(value, &example));
+    let default_url = Url::parse(usual.default_base_url()).ok()?;
+    let base_url = section.or_default("base_url", default_url, |value| read_base_url(value, usual.default_base_url()));
+    let sync_schedule = read_cron(section, "sync_schedule", usual.default_sync_schedule(), zone);
+    let discover_schedule = read_cron(section, "discover_schedule", DEFAULT_DISCOVER_SCHEDULE, zone);
+    let reconcile_schedule = read_cron(section, "reconcile_schedule", DEFAULT_RECONCILE_SCHEDULE, zone);
+    let shares = MIN_BACKFILL_SHARE..=MAX_BACKFILL_SHARE;
+    let backfill_share =
+        section.number("backfill_share", DEFAULT_BACKFILL_SHARE, shares, "percent of the request budget");
     let aggregator = match aggregator? {
         Aggregator::Truv => truv::read_truv(section, around).map(AggregatorConfig::Truv),
+        Aggregator::Bridge => bridge::read_bridge(section, zone, around).map(Box::new).map(AggregatorConfig::Bridge),
     };
-    if let (Some(sync), Some(aggregator)) = (&sync_schedule, &aggregator) {
-        warn_of_many_syncs(section, sync, aggregator);
-    }
-    Some(SourceConfig {
+    let source = SourceConfig {
         name: name?,
         base_url: base_url?,
         aggregator: aggregator?,
@@ -144,124 +170,7 @@ fn read_source(section: &Section<'_, '_>, zone: &TimeZone, around: &Surroundings
         discover_schedule: discover_schedule?,
         reconcile_schedule: reconcile_schedule?,
         backfill_share: u8::try_from(backfill_share?).ok()?,
-    })
-}
-
-fn read_name(value: &DeValue<'_>) -> Result<String, Wrong> {
-    let name = text(value, "truv-prod")?;
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.len() <= MAX_NAME_CHARS && !name.starts_with('-') && name.chars().all(plain) {
-        return Ok(name.to_owned());
-    }
-    let reason =
-        format!("a name has lower-case letters, digits and hyphens, at most {MAX_NAME_CHARS}, and no hyphen first");
-    let proper = name.to_lowercase().replace(|c| !plain(c), "-");
-    let proper = proper.trim_start_matches('-');
-    let hint = if name.len() <= MAX_NAME_CHARS && !proper.is_empty() && shown_text(name).is_some() {
-        format!("write {proper:?}")
-    } else {
-        "write a name such as \"truv-prod\"".to_owned()
     };
-    Err(Wrong::new(reason, hint))
-}
-
-fn read_aggregator(value: &DeValue<'_>) -> Result<Aggregator, Wrong> {
-    if value.as_str() == Some("bridge") {
-        return Err(Wrong::new("not supported by this version, which knows \"truv\"", "write \"truv\""));
-    }
-    choice(value, &[("truv", Aggregator::Truv)])
-}
-
-fn read_base_url(value: &DeValue<'_>) -> Result<Url, Wrong> {
-    let example = format!("write an origin such as \"{}\"", truv::DEFAULT_BASE_URL);
-    let url = Url::parse(text(value, truv::DEFAULT_BASE_URL)?)
-        .map_err(|error| Wrong::new(format!("not an address: {error}"), example.as_str()))?;
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    let reason = if url.cannot_be_a_base() || !matches!(url.scheme(), "https" | "http") {
-        "https is required"
-    } else if !url.username().is_empty() || url.password().is_some() {
-        "an address holds no user or password here"
-    } else if url.scheme() == "http" && !loopback {
-        "https is required; plain http only to this machine (127.0.0.0/8, ::1, localhost)"
-    } else if url.query().is_some() || url.fragment().is_some() {
-        "an address holds no query or fragment here"
-    } else if url.path() != "/" {
-        "an address holds no path here: the paths are the aggregator's own"
-    } else {
-        return Ok(url);
-    };
-    Err(Wrong::new(reason, example))
-}
-
-fn read_cron(value: &DeValue<'_>, zone: &TimeZone) -> Result<Schedule, Wrong> {
-    Schedule::parse(text(value, DEFAULT_SYNC_SCHEDULE)?, zone).map_err(|error| {
-        let hint = format!("write \"minute hour day month weekday\", such as \"{DEFAULT_SYNC_SCHEDULE}\"");
-        Wrong::new(error.to_string(), hint)
-    })
-}
-
-fn refuse_same_names(sections: &[Section<'_, '_>]) {
-    let name_of =
-        |section: &Section<'_, '_>| section.value("name").and_then(|name| name.get_ref().as_str().map(str::to_owned));
-    for (at, section) in sections.iter().enumerate() {
-        let Some(name) = name_of(section) else { continue };
-        if let Some(first) = sections[..at].iter().find(|other| name_of(other).as_ref() == Some(&name)) {
-            let reason = format!("the source in line {} has this name already", first.line_of("name"));
-            section.wrong("name", Wrong::new(reason, "give each source a name of its own"));
-        }
-    }
-}
-
-/// Limits belong to a credential, so two sources that share one would together exceed them.
-fn refuse_same_credentials(sections: &[Section<'_, '_>], read: &[Option<SourceConfig>]) {
-    for (at, (section, source)) in sections.iter().zip(read).enumerate() {
-        let Some(source) = source else { continue };
-        let first = sections.iter().zip(read).take(at).find(|(_, other)| {
-            other.as_ref().is_some_and(|other| other.aggregator.has_same_credential(&source.aggregator))
-        });
-        if let Some((first, _)) = first {
-            let line = first.line_of("client_id");
-            let reason =
-                format!("the source in line {line} has the same credential, and limits belong to a credential");
-            section
-                .wrong("client_id", Wrong::new(reason, "keep one of the two sources, or give each its own credential"));
-        }
-    }
-}
-
-impl AggregatorConfig {
-    fn has_same_credential(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Truv(one), Self::Truv(two)) => {
-                one.client_id == two.client_id && one.access_secret == two.access_secret
-            }
-        }
-    }
-}
-
-fn warn_of_many_syncs(section: &Section<'_, '_>, sync: &Schedule, aggregator: &AggregatorConfig) {
-    let AggregatorConfig::Truv(truv) = aggregator;
-    let refreshes = usize::try_from(truv.refreshes_per_day).unwrap_or(usize::MAX);
-    if fires_on_busiest_day(sync, MANY_SYNCS_PER_DAY + 1) > MANY_SYNCS_PER_DAY {
-        let reason = format!("more than {MANY_SYNCS_PER_DAY} syncs a day, each of which reads the overlap again");
-        section.warn("sync_schedule", Wrong::new(reason, "sync less often unless that is meant"));
-    } else if refreshes > 0 && fires_on_busiest_day(sync, refreshes.saturating_add(1)) > refreshes {
-        let reason = format!("more syncs a day than refreshes ({refreshes}): some will find nothing new");
-        section.warn("sync_schedule", Wrong::new(reason, "sync less often unless that is meant"));
-    }
-}
-
-/// The most fires in any day of a week, counted up to `at_most`.
-fn fires_on_busiest_day(schedule: &Schedule, at_most: usize) -> usize {
-    let day_s = i64::try_from(Duration::from_hours(24).as_secs()).unwrap_or(0);
-    (0..7)
-        .filter_map(|day| Timestamp::from_second(WEEK_FROM_S + day * day_s - 1).ok())
-        .map(|from| schedule.fires_per_day(from, at_most))
-        .max()
-        .unwrap_or(0)
+    warn_of_many_syncs(section, &source);
+    Some(source)
 }

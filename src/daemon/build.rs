@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::aggregator::{self, Aggregator, Truv};
+use crate::aggregator;
 use crate::clock::Clock;
-use crate::config::{AggregatorConfig, Config, SourceConfig};
-use crate::http::{Door, DoorError, DoorOptions, Timeouts, Transport};
+use crate::config::{Config, RefreshConfig, SourceConfig};
+use crate::http::Transport;
 use crate::limits::refreshes::RefreshPolicy;
-use crate::limits::requests::{DEFAULT_MARGIN_PERCENT, Quota, RequestLimiter};
 use crate::store::{SourceRow, SourceSettings, Store, StoreError};
 use crate::sync::{Engine, Source};
 
@@ -29,19 +28,13 @@ pub enum BuildError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The door to the aggregator could not be made.
+    /// An aggregator could not be made of its configuration.
     #[error("source {name:?}: {source}")]
-    Door {
+    Aggregator {
         /// The source's name.
         name: String,
         /// What is wrong.
-        source: DoorError,
-    },
-    /// The credentials hold characters that no HTTP header can.
-    #[error("source {name:?}: client_id or secret holds a character that cannot be sent in a header; copy it again")]
-    Credentials {
-        /// The source's name.
-        name: String,
+        source: aggregator::OpenError,
     },
 }
 
@@ -58,53 +51,27 @@ pub async fn build(config: &Config, options: BuildOptions) -> Result<Engine, Bui
 }
 
 fn settings_of(source: &SourceConfig) -> SourceSettings {
-    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    let (request_limit, window) = source.quota();
+    let refresh = source.refresh().unwrap_or(&RefreshConfig::NEVER);
     SourceSettings {
         name: source.name.clone(),
-        aggregator: source.aggregator.word().to_owned(),
+        aggregator: source.word().to_owned(),
         base_url: source.base_url.to_string(),
-        request_limit: truv.requests_per_minute,
-        request_window_ms: 60_000,
-        refreshes_per_day: truv.refreshes_per_day,
-        refresh_reserve: truv.refresh_reserve,
-        refreshes_per_month: truv.refreshes_per_month,
+        request_limit,
+        request_window_ms: i64::try_from(window.as_millis()).unwrap_or(i64::MAX),
+        refreshes_per_day: refresh.per_day,
+        refresh_reserve: refresh.reserve,
+        refreshes_per_month: refresh.per_month,
     }
-}
-
-/// Makes the aggregator of one configured credential, with the request budget that goes with it.
-pub fn aggregator_of(
-    source: &SourceConfig,
-    transport: Transport,
-    clock: Clock,
-    seed: u64,
-) -> Result<(Aggregator, RequestLimiter), BuildError> {
-    let AggregatorConfig::Truv(truv) = &source.aggregator;
-    let quota = Quota { requests: truv.requests_per_minute, window: std::time::Duration::from_mins(1) };
-    let limiter = RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, source.backfill_share, clock.clone());
-    let headers = aggregator::truv_headers(&truv.client_id, &truv.access_secret)
-        .ok_or_else(|| BuildError::Credentials { name: source.name.clone() })?;
-    let door = Door::new(DoorOptions {
-        origin: source.base_url.clone(),
-        headers,
-        transport,
-        limiter: limiter.clone(),
-        dialect: aggregator::truv_dialect(),
-        clock,
-        timeouts: Timeouts::default(),
-        seed,
-    })
-    .map_err(|error| BuildError::Door { name: source.name.clone(), source: error })?;
-    let is_development = aggregator::is_development_secret(truv.access_secret.expose());
-    Ok((Aggregator::Truv(Truv::new(door, truv.page_size, is_development)), limiter))
 }
 
 /// How a source's refreshes are limited by the configuration.
 pub fn refresh_policy(source: &SourceConfig) -> RefreshPolicy {
-    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    let refresh = source.refresh().unwrap_or(&RefreshConfig::NEVER);
     RefreshPolicy {
-        per_day: truv.refreshes_per_day,
-        reserve: truv.refresh_reserve,
-        per_month: truv.refreshes_per_month,
+        per_day: refresh.per_day,
+        reserve: refresh.reserve,
+        per_month: refresh.per_month,
         lifetime_cap: None,
     }
 }
@@ -115,26 +82,28 @@ fn source_of(
     row: &SourceRow,
     options: &BuildOptions,
 ) -> Result<Source, BuildError> {
-    let (aggregator, limiter) = aggregator_of(source, options.transport.clone(), options.clock.clone(), options.seed)?;
-    let AggregatorConfig::Truv(truv) = &source.aggregator;
+    let opened = aggregator::open(source, options.transport.clone(), options.clock.clone(), options.seed)
+        .map_err(|error| BuildError::Aggregator { name: source.name.clone(), source: error })?;
+    let refresh = source.refresh().unwrap_or(&RefreshConfig::NEVER);
     let refresh_policy = RefreshPolicy {
-        lifetime_cap: aggregator.refresh_terms().and_then(|terms| terms.lifetime_cap),
+        lifetime_cap: opened.aggregator.refreshes().and_then(|refreshes| refreshes.terms().lifetime_cap),
         ..refresh_policy(source)
     };
     Ok(Source {
         refresh_policy,
         source_id: row.source_id,
         name: source.name.clone(),
-        aggregator,
-        limiter,
+        aggregator: opened.aggregator,
+        limiter: opened.limiter,
         sync_schedule: source.sync_schedule.clone(),
         discover_schedule: source.discover_schedule.clone(),
         reconcile_schedule: source.reconcile_schedule.clone(),
+        status_schedule: source.status_schedule().cloned(),
         max_spread: config.schedule.spread,
-        overlap: truv.overlap,
-        refresh_poll_first: truv.refresh_poll_first,
-        refresh_poll_max: truv.refresh_poll_max,
-        refresh_timeout: truv.refresh_timeout,
+        overlap: source.overlap(),
+        refresh_poll_first: refresh.poll_first,
+        refresh_poll_max: refresh.poll_max,
+        refresh_timeout: refresh.timeout,
         step_deadline: config.schedule.sync_deadline,
     })
 }

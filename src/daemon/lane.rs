@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::{DaemonOptions, Event, MAX_SLEEP, STOP_GRACE};
 use crate::limits::requests::MAX_HOLD;
 use crate::schedule::{self, Schedule};
-use crate::store::{Due, StoreError, UsageRow};
-use crate::sync::{CREDENTIALS_REST, Discovered, Engine, Source, Step};
+use crate::store::{Due, DueLink, DueUser, StoreError, UsageRow};
+use crate::sync::{CREDENTIALS_REST, Discovered, Engine, Looked, Source, Step};
 
 /// How many due links are taken from the store at once, per worker.
 const QUEUE_PER_WORKER: usize = 16;
@@ -35,10 +35,10 @@ pub(super) struct Lane {
     events: Option<mpsc::UnboundedSender<Event>>,
     busy: Arc<AtomicUsize>,
     jobs: JoinSet<Done>,
-    running: HashSet<i64>,
+    running: HashSet<Unit>,
     running_backfills: usize,
     is_discovering: bool,
-    queue: VecDeque<(i64, bool)>,
+    queue: VecDeque<Work>,
     queue_filled_at: Instant,
     last_look: (Timestamp, Instant),
     /// With `once`: links that become due after this are left for the next run.
@@ -49,9 +49,34 @@ pub(super) struct Lane {
     rests_until: Option<Instant>,
 }
 
+/// What one worker works on, and nobody else meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Unit {
+    Link(i64),
+    /// All links of a user, where they are read together.
+    User(i64),
+}
+
+/// What waits for a worker.
+#[derive(Debug)]
+enum Work {
+    Link { link_id: i64, unit: Unit, is_backfill: bool },
+    Look(DueUser),
+}
+
+impl Work {
+    fn unit(&self) -> Unit {
+        match self {
+            Self::Link { unit, .. } => *unit,
+            Self::Look(user) => Unit::User(user.user_id),
+        }
+    }
+}
+
 /// A job that ended.
 enum Done {
-    Link { link_id: i64, is_backfill: bool, result: Result<Step, StoreError> },
+    Link { link_id: i64, unit: Unit, is_backfill: bool, result: Result<Step, StoreError> },
+    Look { user_id: i64, result: Result<Looked, StoreError> },
     Discovery(Result<Option<Discovered>, StoreError>),
 }
 
@@ -142,15 +167,22 @@ impl Lane {
             self.fill_queue(now).await?;
         }
         while self.running.len() < self.options.workers {
-            let Some((link_id, is_backfill)) = self.queue.pop_front() else {
+            let Some(work) = self.queue.pop_front() else {
                 break;
             };
-            self.start_link(link_id, is_backfill);
+            self.start(work);
         }
         if self.options.once && self.running.is_empty() && !self.is_discovering {
             let (source_id, due) = (self.source.source_id, self.due(now));
-            let left = self.engine.store().read(move |txn| txn.unfinished_links(source_id, due)).await?;
-            if left == 0 {
+            let is_done = self
+                .engine
+                .store()
+                .read(move |txn| {
+                    let looks = txn.due_users(source_id, due.starts_until, 1)?;
+                    Ok(looks.is_empty() && txn.unfinished_links(source_id, due)? == 0)
+                })
+                .await?;
+            if is_done {
                 return Ok(None);
             }
         }
@@ -158,8 +190,12 @@ impl Lane {
             return Ok(Some(MAX_SLEEP));
         }
         let source_id = self.source.source_id;
-        let next = self.engine.store().read(move |txn| txn.next_due_at(source_id)).await?;
-        let next = [next, discover_due_at].into_iter().flatten().min();
+        let (link, user) = self
+            .engine
+            .store()
+            .read(move |txn| Ok((txn.next_due_at(source_id)?, txn.next_user_due_at(source_id)?)))
+            .await?;
+        let next = [link, user, discover_due_at].into_iter().flatten().min();
         let until_next = next.map_or(MAX_SLEEP, |at| at.duration_since(now).try_into().unwrap_or(Duration::ZERO));
         // A link that runs is still due by its row: no reason to look again before it ends.
         let floor = if self.running.is_empty() { Duration::from_millis(10) } else { Duration::from_millis(250) };
@@ -179,7 +215,7 @@ impl Lane {
             return Ok(Some(due_at));
         }
         if row.discovered_at.is_none() {
-            tracing::info!(source = %self.source.name, "the first listing of users and links begins; it asks once for each user");
+            tracing::info!(source = %self.source.name, "the first listing of users and links begins");
         }
         self.is_discovering = true;
         self.busy.fetch_add(1, Ordering::Relaxed);
@@ -193,58 +229,92 @@ impl Lane {
         Due { now, starts_until: if self.options.once { self.starts_until } else { now } }
     }
 
-    /// Takes due links from the store. While others wait, backfills get at most their share of the workers.
+    /// Takes what is due from the store. While others wait, backfills get at most their share of the workers; looks at users
+    /// take turns with links.
     async fn fill_queue(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.queue.clear();
         self.queue_filled_at = Instant::now();
         let limit = self.options.workers * QUEUE_PER_WORKER;
         let (source_id, due) = (self.source.source_id, self.due(now));
-        let (others, backfills) = self
+        let (others, backfills, users) = self
             .engine
             .store()
             .read(move |txn| {
-                Ok((txn.due_links(source_id, false, due, limit)?, txn.due_links(source_id, true, due, limit)?))
+                let others = txn.due_links(source_id, false, due, limit)?;
+                let backfills = txn.due_links(source_id, true, due, limit)?;
+                Ok((others, backfills, txn.due_users(source_id, due.starts_until, limit)?))
             })
             .await?;
+        let mut taken = self.running.clone();
+        let mut others = self.links_to_do(others, false, &mut taken);
+        let mut backfills = self.links_to_do(backfills, true, &mut taken);
+        let mut looks: VecDeque<Work> =
+            users.into_iter().map(Work::Look).filter(|look| taken.insert(look.unit())).collect();
         let share = (self.options.workers * usize::from(self.options.backfill_share)).div_ceil(100).max(1);
-        let mut others: VecDeque<i64> = others.into_iter().filter(|id| !self.running.contains(id)).collect();
-        let mut backfills: VecDeque<i64> = backfills.into_iter().filter(|id| !self.running.contains(id)).collect();
         let mut free_for_backfills = share.saturating_sub(self.running_backfills);
-        while let Some(link_id) = others.pop_front() {
-            self.queue.push_back((link_id, false));
+        while !others.is_empty() || !looks.is_empty() {
+            self.queue.extend(others.pop_front());
+            self.queue.extend(looks.pop_front());
             if free_for_backfills > 0
                 && let Some(backfill) = backfills.pop_front()
             {
-                self.queue.push_back((backfill, true));
+                self.queue.push_back(backfill);
                 free_for_backfills -= 1;
             }
         }
         // Only one round ahead: what is due may be more urgent when these are done.
         if self.queue.is_empty() {
-            self.queue.extend(backfills.into_iter().map(|id| (id, true)));
+            self.queue.extend(backfills);
         }
         self.queue.truncate(limit);
         Ok(())
     }
 
-    fn start_link(&mut self, link_id: i64, is_backfill: bool) {
-        self.running.insert(link_id);
-        self.running_backfills += usize::from(is_backfill);
+    /// One piece of work for each unit that is not `taken` yet.
+    fn links_to_do(&self, links: Vec<DueLink>, is_backfill: bool, taken: &mut HashSet<Unit>) -> VecDeque<Work> {
+        let by_user = self.source.reads_by_user();
+        let unit = |link: &DueLink| if by_user { Unit::User(link.user_id) } else { Unit::Link(link.link_id) };
+        let work = |link: DueLink| Work::Link { link_id: link.link_id, unit: unit(&link), is_backfill };
+        links.into_iter().map(work).filter(|work| taken.insert(work.unit())).collect()
+    }
+
+    fn start(&mut self, work: Work) {
+        self.running.insert(work.unit());
         self.busy.fetch_add(1, Ordering::Relaxed);
         let engine = Arc::clone(&self.engine);
         let deadline = self.options.step_deadline;
-        self.jobs.spawn(async move {
-            let result = step(&engine, link_id, deadline).await;
-            Done::Link { link_id, is_backfill, result }
-        });
+        match work {
+            Work::Link { link_id, unit, is_backfill } => {
+                self.running_backfills += usize::from(is_backfill);
+                self.jobs.spawn(async move {
+                    let result = step(&engine, link_id, deadline).await;
+                    Done::Link { link_id, unit, is_backfill, result }
+                });
+            }
+            Work::Look(user) => {
+                let source = Arc::clone(&self.source);
+                self.jobs.spawn(async move {
+                    let result = look(&engine, &source, &user, deadline).await;
+                    Done::Look { user_id: user.user_id, result }
+                });
+            }
+        }
     }
 
     /// Files a job that ended, and passes on the store's failure if that ended it.
     fn take(&mut self, joined: Result<Done, tokio::task::JoinError>) -> Result<(), StoreError> {
         self.busy.fetch_sub(1, Ordering::Relaxed);
         match joined {
-            Ok(Done::Link { link_id, is_backfill, result }) => {
-                self.running.remove(&link_id);
+            Ok(Done::Look { user_id, result }) => {
+                self.running.remove(&Unit::User(user_id));
+                let looked = result?;
+                if looked.due_links > 0 {
+                    self.queue.clear();
+                }
+                self.starts_until = self.engine.clock().now();
+            }
+            Ok(Done::Link { link_id, unit, is_backfill, result }) => {
+                self.running.remove(&unit);
                 self.running_backfills -= usize::from(is_backfill);
                 let step = result?;
                 self.tell(Event::Stepped { link_id, step });
@@ -307,13 +377,19 @@ impl Lane {
             .and_then(|at| at.saturating_add(schedule::MAX_RETRY).ok())
             .unwrap_or(Timestamp::MAX);
         let latest_reconciliation = last_of_slot(&source.reconcile_schedule).unwrap_or(Timestamp::MAX);
+        let latest_look = source.status_schedule.as_ref().and_then(last_of_slot);
         let longest_hold = CREDENTIALS_REST.max(SignedDuration::try_from(MAX_HOLD).unwrap_or(SignedDuration::MAX));
         let latest_hold = now.saturating_add(longest_hold).unwrap_or(Timestamp::MAX);
         self.engine
             .store()
             .write(move |txn| {
-                for (link_id, upstream_id) in txn.links_due_after(source.source_id, latest)? {
-                    txn.set_due_at(link_id, source.next_due_at(&upstream_id, now))?;
+                for link_id in txn.links_due_after(source.source_id, latest)? {
+                    let link = txn.link_state(link_id)?;
+                    let spread_key = source.spread_key(&link.upstream_id, &link.upstream_user_id);
+                    txn.set_due_at(link_id, source.next_due_at(spread_key, now))?;
+                }
+                if let Some(latest_look) = latest_look {
+                    txn.bring_users_forward(source.source_id, latest_look)?;
                 }
                 txn.bring_reconciliation_forward(source.source_id, latest_reconciliation)?;
                 txn.shorten_hold(source.source_id, latest_hold)?;
@@ -339,6 +415,23 @@ pub async fn step(engine: &Arc<Engine>, link_id: i64, deadline: Duration) -> Res
         Err(_) => {
             task.shutdown().await;
             engine.abandon(link_id, "the sync took longer than its deadline ([schedule] sync_deadline)").await
+        }
+    }
+}
+
+/// One look at a user's links, given up at its deadline.
+async fn look(
+    engine: &Arc<Engine>,
+    source: &Arc<Source>,
+    user: &DueUser,
+    deadline: Duration,
+) -> Result<Looked, StoreError> {
+    match tokio::time::timeout(deadline, engine.look_at_user(source, user)).await {
+        Ok(result) => result,
+        Err(_) => {
+            tracing::warn!(source = %source.name, user.id = user.user_id, "a look at a user's links took too long");
+            engine.postpone_look(source, user).await?;
+            Ok(Looked::default())
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Accounts, their numbers and their balances.
 
+mod continued;
+
 use std::collections::HashMap;
 
 use jiff::Timestamp;
@@ -9,6 +11,8 @@ use super::{ReadTxn, StoreError, WriteTxn, ms};
 use crate::model::{AccountNumber, AccountRecord, BalanceRecord};
 use crate::money::Currency;
 use crate::secret::{Place, Secret};
+
+pub use continued::Continued;
 
 impl ReadTxn<'_> {
     /// A link's accounts: our id by upstream id.
@@ -49,25 +53,42 @@ impl ReadTxn<'_> {
 impl WriteTxn<'_> {
     /// Stores what one answer shows of a link's accounts and returns our ids by upstream id.
     ///
-    /// Shape: a value that the answer does not carry leaves the stored one alone; unchanged accounts are not rewritten.
+    /// Shape: a value that the answer does not carry leaves the stored one alone; unchanged accounts are not rewritten. With
+    /// `wants_history` an account that is new, shared again or listed again is marked for its whole history to be read.
     pub fn put_accounts(
         &self,
         link_id: i64,
         accounts: &[AccountRecord],
+        wants_history: bool,
         now: Timestamp,
     ) -> Result<HashMap<String, i64>, StoreError> {
         let mut upsert = self.txn.prepare_cached(
-            "INSERT INTO accounts (link_id, upstream_id, kind, subtype, name, mask, currency, is_open, first_seen_at, changed_at, raw)
-             VALUES (:link_id, :upstream_id, :kind, :subtype, :name, :mask, :currency, :is_open, :now, :now, jsonb(:raw))
+            "INSERT INTO accounts (link_id, upstream_id, kind, subtype, name, mask, currency, is_open, is_shared, is_business,
+                 needs_history, first_seen_at, changed_at, raw)
+             VALUES (:link_id, :upstream_id, :kind, :subtype, :name, :mask, :currency, :is_open, :is_shared, :is_business,
+                 :wants_history, :now, :now, jsonb(:raw))
              ON CONFLICT (link_id, upstream_id) DO UPDATE SET
                  kind = coalesce(excluded.kind, kind), subtype = coalesce(excluded.subtype, subtype),
                  name = coalesce(excluded.name, name), mask = coalesce(excluded.mask, mask),
                  currency = coalesce(excluded.currency, currency), is_open = coalesce(excluded.is_open, is_open),
+                 is_shared = coalesce(excluded.is_shared, is_shared),
+                 is_business = coalesce(excluded.is_business, is_business),
+                 needs_history = max(needs_history, :wants_history AND (missing_at IS NOT NULL
+                                                      OR (is_shared IS 0 AND excluded.is_shared IS 1))),
                  missing_at = NULL, changed_at = excluded.changed_at, raw = coalesce(excluded.raw, raw)
              WHERE kind IS NOT coalesce(excluded.kind, kind) OR subtype IS NOT coalesce(excluded.subtype, subtype)
                 OR name IS NOT coalesce(excluded.name, name) OR mask IS NOT coalesce(excluded.mask, mask)
                 OR currency IS NOT coalesce(excluded.currency, currency)
-                OR is_open IS NOT coalesce(excluded.is_open, is_open) OR missing_at IS NOT NULL",
+                OR is_open IS NOT coalesce(excluded.is_open, is_open) OR missing_at IS NOT NULL
+                OR is_shared IS NOT coalesce(excluded.is_shared, is_shared)
+                OR is_business IS NOT coalesce(excluded.is_business, is_business)",
+        )?;
+        let mut freshness = self.txn.prepare_cached(
+            "UPDATE accounts SET refreshed_at = coalesce(:refreshed_at, refreshed_at),
+                 is_refreshed = coalesce(:is_refreshed, is_refreshed)
+             WHERE link_id = :link_id AND upstream_id = :upstream_id
+               AND (refreshed_at IS NOT coalesce(:refreshed_at, refreshed_at)
+                    OR is_refreshed IS NOT coalesce(:is_refreshed, is_refreshed))",
         )?;
         for account in accounts {
             if let Some(currency) = account.currency {
@@ -77,8 +98,15 @@ impl WriteTxn<'_> {
                 ":link_id": link_id, ":upstream_id": account.upstream_id, ":kind": account.kind,
                 ":subtype": account.subtype, ":name": account.name, ":mask": account.mask,
                 ":currency": account.currency.map(|c| c.as_str().to_owned()), ":is_open": account.is_open,
+                ":is_shared": account.is_shared, ":is_business": account.is_business, ":wants_history": wants_history,
                 ":now": ms(now), ":raw": account.raw.as_ref().filter(|_| self.keep_raw),
             })?;
+            if account.refreshed_at.is_some() || account.is_refreshed.is_some() {
+                freshness.execute(named_params! {
+                    ":refreshed_at": account.refreshed_at.map(ms), ":is_refreshed": account.is_refreshed,
+                    ":link_id": link_id, ":upstream_id": account.upstream_id,
+                })?;
+            }
         }
         let ids = self.account_ids(link_id)?;
         for account in accounts {
@@ -87,6 +115,15 @@ impl WriteTxn<'_> {
             }
         }
         Ok(ids)
+    }
+
+    /// Notes whether an account's whole history is to be read.
+    pub fn set_needs_history(&self, account_id: i64, needs_history: bool) -> Result<(), StoreError> {
+        let mut update = self.txn.prepare_cached(
+            "UPDATE accounts SET needs_history = :needs WHERE account_id = :account_id AND needs_history <> :needs",
+        )?;
+        update.execute(named_params! { ":needs": needs_history, ":account_id": account_id })?;
+        Ok(())
     }
 
     /// Notes which accounts a complete list no longer shows.

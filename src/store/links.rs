@@ -10,7 +10,7 @@ use super::{ReadTxn, StoreError, instant};
 use crate::model::{Attention, Cause, LinkRecord, UserRecord};
 use crate::secret::{Place, Secret};
 
-pub use due::Due;
+pub use due::{Due, DueLink};
 
 /// What comes next for a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub struct LinkState {
     pub link_id: i64,
     /// Its source.
     pub source_id: i64,
+    /// The customer.
+    pub user_id: i64,
     /// The aggregator's id.
     pub upstream_id: String,
     /// The aggregator's id of the customer.
@@ -100,6 +102,14 @@ pub struct LinkState {
     pub removed_at: Option<Timestamp>,
     /// First seen.
     pub first_seen_at: Timestamp,
+    /// `well`, `connecting`, `incomplete`, `passing` or `needs_person`.
+    pub condition: String,
+    /// Since when; `None`: from the beginning.
+    pub condition_at: Option<Timestamp>,
+    /// When the aggregator last tried to read the bank.
+    pub tried_at: Option<Timestamp>,
+    /// The same as of when its accounts were last stored.
+    pub read_tried_at: Option<Timestamp>,
 }
 
 /// A link as the commands show it.
@@ -151,10 +161,24 @@ pub struct Upserted {
     pub is_new: bool,
 }
 
+/// What discovery compares a listed link with.
+#[derive(Debug, Clone)]
+pub struct KnownLink {
+    /// The aggregator's id.
+    pub upstream_id: String,
+    /// The aggregator's id of the customer.
+    pub user: String,
+    /// The last four characters of the stored token.
+    pub token_suffix: Option<String>,
+    /// Gone at the aggregator.
+    pub is_removed: bool,
+}
+
 const STATE_COLUMNS: &str =
     "l.link_id, l.source_id, l.upstream_id, u.upstream_id AS upstream_user_id, l.access_token_sealed,
     l.attention, l.phase, l.due_at, l.due_cause, l.wants_full, l.sync_id, l.consecutive_failures, l.last_success_at,
-    l.refresh_hold_until, l.reconcile_due_at, l.numbers_checked_at, l.paused_at, l.removed_at, l.first_seen_at";
+    l.refresh_hold_until, l.reconcile_due_at, l.numbers_checked_at, l.paused_at, l.removed_at, l.first_seen_at,
+    l.user_id, l.condition, l.condition_at, l.tried_at, l.read_tried_at";
 
 fn optional_instant(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(instant))
@@ -189,6 +213,11 @@ impl ReadTxn<'_> {
             paused_at: optional_instant(row, "paused_at")?,
             removed_at: optional_instant(row, "removed_at")?,
             first_seen_at: instant(row.get("first_seen_at")?),
+            user_id: row.get("user_id")?,
+            condition: row.get("condition")?,
+            condition_at: optional_instant(row, "condition_at")?,
+            tried_at: optional_instant(row, "tried_at")?,
+            read_tried_at: optional_instant(row, "read_tried_at")?,
         })
     }
 
@@ -247,11 +276,12 @@ impl ReadTxn<'_> {
 
     /// A source's links by upstream id, with what discovery compares: the token's last four characters and the status.
     ///
-    /// Shape: (upstream link id, last four of the token if one is stored, gone at the aggregator), in upstream id order.
-    pub fn known_links(&self, source_id: i64) -> Result<Vec<(String, Option<String>, bool)>, StoreError> {
+    /// Shape: in upstream id order.
+    pub fn known_links(&self, source_id: i64) -> Result<Vec<KnownLink>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT link_id, upstream_id, access_token_sealed, removed_by IS 'aggregator' AS is_removed
-             FROM links WHERE source_id = :source_id ORDER BY upstream_id",
+            "SELECT l.link_id, l.upstream_id, u.upstream_id AS user, l.access_token_sealed,
+                    l.removed_by IS 'aggregator' AS is_removed
+             FROM links l JOIN users u ON u.user_id = l.user_id WHERE l.source_id = :source_id ORDER BY l.upstream_id",
         )?;
         let mut rows = select.query(named_params! { ":source_id": source_id })?;
         let mut known = Vec::new();
@@ -263,7 +293,12 @@ impl ReadTxn<'_> {
                 .transpose()?
                 .flatten()
                 .map(|token| token_suffix(token.expose()).to_owned());
-            known.push((row.get("upstream_id")?, suffix, row.get("is_removed")?));
+            known.push(KnownLink {
+                upstream_id: row.get("upstream_id")?,
+                user: row.get("user")?,
+                token_suffix: suffix,
+                is_removed: row.get("is_removed")?,
+            });
         }
         Ok(known)
     }

@@ -257,7 +257,7 @@ impl WriteTxn<'_> {
         if outcome == RefreshOutcome::Done {
             let mut select = self.txn.prepare_cached("SELECT link_id FROM refreshes WHERE refresh_id = :refresh_id")?;
             let link_id = select.query_row(named_params! { ":refresh_id": refresh_id }, |row| row.get(0))?;
-            let well = LinkHealth { upstream_status: upstream_status.map(str::to_owned), attention: None };
+            let well = LinkHealth { upstream_status: upstream_status.map(str::to_owned), ..LinkHealth::default() };
             self.set_link_health(link_id, &well, now)?;
         }
         Ok(())

@@ -7,7 +7,7 @@ mod write;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use rusqlite::{OptionalExtension as _, Row, named_params};
+use rusqlite::{OptionalExtension as _, Row, Rows, named_params};
 
 use super::{ReadTxn, StoreError, instant, ms};
 use crate::model::{Status, TransactionRecord};
@@ -20,6 +20,8 @@ pub use write::PageWriter;
 pub struct Cursor {
     /// Everything that upstream held at this instant is stored.
     pub covered_to_at: Timestamp,
+    /// The latest instant on upstream's own clock at which a stored row was written; `None`: no feed, or no row yet.
+    pub updated_to_at: Option<Timestamp>,
     /// When the whole history was last walked completely.
     pub full_walked_at: Option<Timestamp>,
 }
@@ -57,6 +59,8 @@ pub enum AliasRule {
     PostedLikePending,
     /// An earlier id came back.
     FormerId,
+    /// Upstream took a row back and made it anew within days, with a like description.
+    Recreated,
 }
 
 impl AliasRule {
@@ -67,6 +71,7 @@ impl AliasRule {
             Self::Identical => "identical",
             Self::PostedLikePending => "posted_like_pending",
             Self::FormerId => "former_id",
+            Self::Recreated => "recreated",
         }
     }
 }
@@ -86,9 +91,9 @@ pub struct RowWrite {
 
 const ROW_COLUMNS: &str =
     "t.transaction_id, t.upstream_id, a.upstream_id AS upstream_account_id, t.external_id, t.status,
-    t.amount_minor, t.memo_minor, t.currency, t.transacted_at, t.transacted_on, t.posted_at, t.posted_on, t.description,
-    t.merchant, t.category, t.merchant_code, t.check_number, t.memo, t.latitude, t.longitude, t.operation_type,
-    t.upstream_status, t.removed_at, t.content_hash";
+    t.amount_minor, t.memo_minor, t.currency, t.transacted_at, t.transacted_on, t.posted_at, t.posted_on, t.description, t.clean_description,
+    t.merchant, t.category, t.upstream_category_id, t.merchant_code, t.check_number, t.memo, t.latitude, t.longitude, t.operation_type,
+    t.upstream_status, t.upstream_updated_at, t.removed_at, t.content_hash";
 
 fn word_error(column: &'static str, value: String) -> StoreError {
     StoreError::UnknownWord { column, value }
@@ -109,7 +114,7 @@ fn stored_row(row: &Row<'_>) -> Result<StoredRow, StoreError> {
             amount_minor: row.get("amount_minor")?,
             memo_minor: row.get("memo_minor")?,
             currency: currency.parse::<Currency>().map_err(|_| word_error("transactions.currency", currency))?,
-            transacted_at: instant(row.get("transacted_at")?),
+            transacted_at: row.get::<_, Option<i64>>("transacted_at")?.map(instant),
             transacted_on: day("transactions.transacted_on", row.get("transacted_on")?)?,
             posted_at: row.get::<_, Option<i64>>("posted_at")?.map(instant),
             posted_on: row
@@ -117,8 +122,10 @@ fn stored_row(row: &Row<'_>) -> Result<StoredRow, StoreError> {
                 .map(|text| day("transactions.posted_on", text))
                 .transpose()?,
             description: row.get("description")?,
+            clean_description: row.get("clean_description")?,
             merchant: row.get("merchant")?,
             category: row.get("category")?,
+            upstream_category_id: row.get("upstream_category_id")?,
             merchant_code: row.get("merchant_code")?,
             check_number: row.get("check_number")?,
             memo: row.get("memo")?,
@@ -126,21 +133,36 @@ fn stored_row(row: &Row<'_>) -> Result<StoredRow, StoreError> {
             longitude: row.get("longitude")?,
             operation_type: row.get("operation_type")?,
             upstream_status: row.get("upstream_status")?,
+            upstream_updated_at: row.get::<_, Option<i64>>("upstream_updated_at")?.map(instant),
+            is_obfuscated: false,
             content_hash: row.get("content_hash")?,
             raw: String::new(),
         },
     })
 }
 
+/// Our ids with where each row stands.
+fn statuses(mut rows: Rows<'_>) -> Result<Vec<(i64, Status)>, StoreError> {
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let status: String = row.get("status")?;
+        let status = Status::from_word(&status).ok_or_else(|| word_error("transactions.status", status))?;
+        found.push((row.get("transaction_id")?, status));
+    }
+    Ok(found)
+}
+
 impl ReadTxn<'_> {
     /// How far a link is stored; `None`: never walked completely.
     pub fn cursor(&self, link_id: i64) -> Result<Option<Cursor>, StoreError> {
-        let mut select =
-            self.txn.prepare_cached("SELECT covered_to_at, full_walked_at FROM cursors WHERE link_id = :link_id")?;
+        let mut select = self.txn.prepare_cached(
+            "SELECT covered_to_at, updated_to_at, full_walked_at FROM cursors WHERE link_id = :link_id",
+        )?;
         Ok(select
             .query_row(named_params! { ":link_id": link_id }, |row| {
                 Ok(Cursor {
                     covered_to_at: instant(row.get("covered_to_at")?),
+                    updated_to_at: row.get::<_, Option<i64>>("updated_to_at")?.map(instant),
                     full_walked_at: row.get::<_, Option<i64>>("full_walked_at")?.map(instant),
                 })
             })
@@ -216,14 +238,25 @@ impl ReadTxn<'_> {
                AND transacted_on >= date(:from / 1000, 'unixepoch', '-1 day')",
         )?;
         let from = from.map_or(-62_135_596_800_000, ms);
-        let mut rows = select.query(named_params! { ":account_id": account_id, ":from": from })?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let status: String = row.get("status")?;
-            let status = Status::from_word(&status).ok_or_else(|| word_error("transactions.status", status))?;
-            found.push((row.get("transaction_id")?, status));
-        }
-        Ok(found)
+        statuses(select.query(named_params! { ":account_id": account_id, ":from": from })?)
+    }
+
+    /// Live rows of one account from a day on.
+    ///
+    /// Shape: (our id, where it stands), in no promised order.
+    pub fn live_rows_since(&self, account_id: i64, day: Date) -> Result<Vec<(i64, Status)>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT transaction_id, status FROM transactions
+             WHERE account_id = :account_id AND removed_at IS NULL AND transacted_on >= :day",
+        )?;
+        statuses(select.query(named_params! { ":account_id": account_id, ":day": day.to_string() })?)
+    }
+
+    /// The account of a stored row.
+    pub fn account_of(&self, transaction_id: i64) -> Result<i64, StoreError> {
+        let mut select =
+            self.txn.prepare_cached("SELECT account_id FROM transactions WHERE transaction_id = :transaction_id")?;
+        Ok(select.query_row(named_params! { ":transaction_id": transaction_id }, |row| row.get(0))?)
     }
 
     /// Rows missed by a complete walk before, with the instant of that.

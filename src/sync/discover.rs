@@ -1,19 +1,20 @@
 //! Discovery: which users and links are there, with their access tokens.
 //!
 //! Cheap: the list of users carries their links with masked tokens; only a user with a link or token that is not in the store
-//! is asked for in full. A link that a complete listing does not show is asked for by itself before it counts as gone.
+//! is asked for in full. Where the list of users shows no links, they are looked at user by user, as customers of their own
+//! (`user::look`). A link that a complete listing does not show is asked for by itself before it counts as gone.
 
 use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::outcome::{CREDENTIALS_REFUSED, CREDENTIALS_REST};
+use super::outcome::{CREDENTIALS_REFUSED, CREDENTIALS_REST, REQUEST_LIMIT};
 use super::{Engine, Source, Stop};
 use crate::aggregator::{CallContext, CallError, ListedUser, PageToken};
 use crate::limits::requests::Lane;
 use crate::model::LinkRecord;
 use crate::schedule;
-use crate::store::{NewLink, RemovedBy, StoreError};
+use crate::store::{KnownLink, NewLink, RemovedBy, StoreError};
 
 /// More pages of users than anybody has: a list that goes on is a loop.
 const MAX_PAGES: u32 = 100_000;
@@ -39,7 +40,12 @@ impl Engine {
     /// After a crash: what was found is stored; the next discovery lists everything again.
     pub async fn discover(&self, source: &Source, is_person: bool) -> Result<Option<Discovered>, StoreError> {
         let context = CallContext::new(if is_person { Lane::Person } else { Lane::Scheduled });
-        let result = self.list_everything(source, &context).await;
+        let mut result = self.list_everything(source, &context).await;
+        if result.is_ok()
+            && let Err(stop) = self.read_catalog(source, &context).await
+        {
+            result = Err(stop);
+        }
         let now = self.clock.now();
         let source_id = source.source_id;
         match result {
@@ -68,7 +74,7 @@ impl Engine {
         let message = stop.to_string();
         let later = |delay: SignedDuration| now.saturating_add(delay).unwrap_or(now);
         let (next, hold, is_failure) = match &stop {
-            Stop::Call(CallError::RateLimited { until }) => (*until, Some((*until, "request limit")), false),
+            Stop::Call(CallError::RateLimited { until }) => (*until, Some((*until, REQUEST_LIMIT)), false),
             Stop::Call(CallError::Unauthorized(_)) => {
                 (later(CREDENTIALS_REST), Some((later(CREDENTIALS_REST), CREDENTIALS_REFUSED)), true)
             }
@@ -96,18 +102,30 @@ impl Engine {
 
     async fn list_everything(&self, source: &Source, context: &CallContext) -> Result<Discovered, Stop> {
         let source_id = source.source_id;
-        let known: HashMap<String, Known> = self
+        let known: HashMap<String, KnownLink> = self
             .store
             .read(move |txn| txn.known_links(source_id))
             .await?
             .into_iter()
-            .map(|(id, token_suffix, is_removed)| (id, Known { token_suffix, is_removed }))
+            .map(|known| (known.upstream_id.clone(), known))
             .collect();
         let mut found = Discovered::default();
         let mut seen: HashSet<String> = HashSet::new();
+        let mut seen_users: HashSet<String> = HashSet::new();
         let mut page: Option<PageToken> = None;
         for _ in 0..MAX_PAGES {
             let answer = source.aggregator.users(context, page.as_ref()).await?;
+            if source.status_schedule.is_some() {
+                found.users += u32::try_from(answer.users.len()).unwrap_or(u32::MAX);
+                seen_users.extend(answer.users.iter().map(|listed| listed.user.upstream_id.clone()));
+                self.put_users(source, answer.users).await?;
+                page = answer.next;
+                if page.is_none() {
+                    self.look_for_missing_users(source, &seen_users).await?;
+                    return Ok(found);
+                }
+                continue;
+            }
             let mut listed_links = Vec::new();
             for listed in answer.users {
                 found.users += 1;
@@ -122,12 +140,34 @@ impl Engine {
             page = answer.next;
             if page.is_none() {
                 let missing = known.iter().filter(|(id, k)| !k.is_removed && !seen.contains(*id));
-                let missing: Vec<String> = missing.map(|(id, _)| id.clone()).collect();
+                let missing: Vec<(String, String)> = missing.map(|(id, k)| (id.clone(), k.user.clone())).collect();
                 found.removed_links = self.ask_after(source, context, missing).await?;
                 return Ok(found);
             }
         }
         Err(CallError::Malformed { what: "the list of users", reason: format!("more than {MAX_PAGES} pages") }.into())
+    }
+
+    /// Stores a page of users whose links are looked at user by user; new ones at once.
+    async fn put_users(&self, source: &Source, users: Vec<ListedUser>) -> Result<(), StoreError> {
+        let (now, source_id) = (self.clock.now(), source.source_id);
+        self.store
+            .write(move |txn| {
+                for listed in &users {
+                    let user_id = txn.put_user(source_id, &listed.user, now)?;
+                    txn.look_at_new_user(user_id, now)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Has every user looked at that a complete listing did not show: the look tells whether they are gone.
+    async fn look_for_missing_users(&self, source: &Source, seen: &HashSet<String>) -> Result<(), StoreError> {
+        let (now, source_id) = (self.clock.now(), source.source_id);
+        let known = self.store.read(move |txn| txn.known_users(source_id)).await?;
+        let missing: Vec<i64> = known.into_iter().filter(|(_, id)| !seen.contains(id)).map(|(id, _)| id).collect();
+        self.store.write(move |txn| missing.iter().try_for_each(|user_id| txn.set_links_due_at(*user_id, now))).await
     }
 
     /// A user's links, with tokens if any of them is news.
@@ -136,7 +176,7 @@ impl Engine {
         source: &Source,
         context: &CallContext,
         listed: ListedUser,
-        known: &HashMap<String, Known>,
+        known: &HashMap<String, KnownLink>,
     ) -> Result<Vec<LinkRecord>, Stop> {
         if let Some(links) = listed.links
             && links.iter().all(|(link, suffix)| {
@@ -167,10 +207,15 @@ impl Engine {
     }
 
     /// Asks for each link that the listing did not show; absence from a list is no deletion.
-    async fn ask_after(&self, source: &Source, context: &CallContext, missing: Vec<String>) -> Result<u32, Stop> {
+    async fn ask_after(
+        &self,
+        source: &Source,
+        context: &CallContext,
+        missing: Vec<(String, String)>,
+    ) -> Result<u32, Stop> {
         let mut removed = 0;
-        for upstream_id in missing {
-            let is_gone = match source.aggregator.link(context, &upstream_id).await {
+        for (upstream_id, user) in missing {
+            let is_gone = match source.aggregator.link(context, &user, &upstream_id).await {
                 Ok(Some(record)) => record.is_removed,
                 Ok(None) => false,
                 Err(CallError::Gone(_)) => true,
@@ -190,10 +235,4 @@ impl Engine {
         }
         Ok(removed)
     }
-}
-
-/// What discovery knows of a stored link.
-struct Known {
-    token_suffix: Option<String>,
-    is_removed: bool,
 }

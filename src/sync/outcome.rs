@@ -4,17 +4,68 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Step, Stop, SyncReport, Trip};
 use crate::aggregator::CallError;
-use crate::model::{Attention, Cause};
+use crate::model::{Attention, Cause, Condition, LinkHealth};
 use crate::store::{EndedSync, Outcome, Phase, RemovedBy, StoreError, SyncEnd};
 
 /// How long a source rests after the aggregator refused its credentials: a person must change them.
 pub const CREDENTIALS_REST: SignedDuration = SignedDuration::from_mins(5);
 /// Why a source rests whose credentials were refused, as the store and `explain` say it.
 pub const CREDENTIALS_REFUSED: &str = "credentials refused";
+/// Why a source rests that the aggregator throttled.
+pub(super) const REQUEST_LIMIT: &str = "request limit";
 /// When a list that would not hold still is read again.
 const RESTLESS_RETRY: SignedDuration = SignedDuration::from_mins(10);
 /// When a list that stands still and does not add up is read again: reading it at once would only cost requests.
 const INCONSISTENT_RETRY: SignedDuration = SignedDuration::from_hours(1);
+
+/// What a stop means for each link it concerns.
+#[derive(Debug, Clone)]
+pub(super) enum Verdict {
+    /// A limit holds us.
+    Deferred { until: Timestamp },
+    /// A person must act, as the aggregator's refusal says.
+    NeedsPerson { reason: Attention, status: String },
+    /// The aggregator does not know the link, or so it says.
+    Gone,
+    /// The credential is refused.
+    Unauthorized,
+    /// The list could not be read as a whole.
+    Unread { retry: SignedDuration },
+    /// The aggregator could not reach the bank.
+    RefreshFailed,
+    /// Tried again later.
+    Failed,
+}
+
+impl Stop {
+    /// What this means for each link it concerns.
+    ///
+    /// Errors: the store's, which end no sync.
+    pub(super) fn verdict(self) -> Result<Verdict, StoreError> {
+        Ok(match self {
+            Self::Store(error) => return Err(error),
+            Self::Restless { .. } => Verdict::Unread { retry: RESTLESS_RETRY },
+            Self::Inconsistent { .. } => Verdict::Unread { retry: INCONSISTENT_RETRY },
+            Self::RefreshFailed { .. } => Verdict::RefreshFailed,
+            Self::Call(error) => match error {
+                CallError::RateLimited { until } => Verdict::Deferred { until },
+                CallError::NeedsAttention { reason, document } => {
+                    Verdict::NeedsPerson { reason, status: document.to_string() }
+                }
+                CallError::Gone(_) => Verdict::Gone,
+                CallError::Unauthorized(_) => Verdict::Unauthorized,
+                CallError::RefreshRefused(_)
+                | CallError::Transient(_)
+                | CallError::OutcomeUnknown(_)
+                | CallError::Rejected { .. }
+                | CallError::Malformed { .. }
+                | CallError::TooLarge { .. }
+                | CallError::NotSent(_)
+                | CallError::ForeignOrigin => Verdict::Failed,
+            },
+        })
+    }
+}
 
 impl Trip<'_> {
     /// What a complete walk means for the link. Rows set aside do not make its data stale, but they are said.
@@ -27,7 +78,7 @@ impl Trip<'_> {
             is_fresh: true,
             error,
             hold: None,
-            next_due_at: self.source.next_due_at(&self.link.upstream_id, now),
+            next_due_at: self.source.next_due_at(self.spread_key(), now),
             next_cause: Cause::Schedule,
             next_phase: Phase::Idle,
             reconcile_due_at: None,
@@ -36,42 +87,35 @@ impl Trip<'_> {
 
     /// Ends the sync that `stop` stopped.
     pub(super) async fn stopped(&mut self, stop: Stop) -> Result<Step, StoreError> {
-        self.open_sync().await?;
         let message = stop.to_string();
-        match stop {
-            Stop::Store(error) => Err(error),
-            Stop::Restless { .. } => self.unread(message, RESTLESS_RETRY).await,
-            Stop::Inconsistent { .. } => self.unread(message, INCONSISTENT_RETRY).await,
-            Stop::RefreshFailed { .. } => self.refresh_failed(message).await,
-            Stop::Call(error) => match error {
-                CallError::RateLimited { until } => self.deferred(until).await,
-                CallError::NeedsAttention { reason, document } => {
-                    let (link_id, now) = (self.link.link_id, self.now());
-                    let health = crate::model::LinkHealth {
-                        upstream_status: Some(document.to_string()),
-                        attention: Some(reason),
-                    };
-                    self.store().write(move |txn| txn.set_link_health(link_id, &health, now)).await?;
-                    self.attention(reason).await
-                }
-                CallError::Gone(_) => self.gone(message).await,
-                CallError::Unauthorized(_) => self.unauthorized(message).await,
-                CallError::RefreshRefused(_)
-                | CallError::Transient(_)
-                | CallError::OutcomeUnknown(_)
-                | CallError::Rejected { .. }
-                | CallError::Malformed { .. }
-                | CallError::TooLarge { .. }
-                | CallError::NotSent(_)
-                | CallError::ForeignOrigin => self.fail(message).await,
-            },
+        let verdict = stop.verdict()?;
+        self.close(verdict, message).await
+    }
+
+    /// Ends the sync as `verdict` says.
+    pub(super) async fn close(&mut self, verdict: Verdict, message: String) -> Result<Step, StoreError> {
+        self.open_sync().await?;
+        match verdict {
+            Verdict::Deferred { until } => self.deferred(until).await,
+            Verdict::NeedsPerson { reason, status } => {
+                let (link_id, now) = (self.link.link_id, self.now());
+                let condition = Condition::NeedsPerson(reason);
+                let health = LinkHealth { upstream_status: Some(status), detail: None, condition };
+                self.store().write(move |txn| txn.set_link_health(link_id, &health, now)).await?;
+                self.attention(reason).await
+            }
+            Verdict::Gone => self.gone(message).await,
+            Verdict::Unauthorized => self.unauthorized(message).await,
+            Verdict::Unread { retry } => self.unread(message, retry).await,
+            Verdict::RefreshFailed => self.refresh_failed(message).await,
+            Verdict::Failed => self.fail(message).await,
         }
     }
 
     /// A limit holds us: not a failure. A pull goes on later without a new refresh.
     async fn deferred(&mut self, until: Timestamp) -> Result<Step, StoreError> {
         let source_id = self.link.source_id;
-        self.store().write(move |txn| txn.hold_source(source_id, until, "request limit")).await?;
+        self.store().write(move |txn| txn.hold_source(source_id, until, REQUEST_LIMIT)).await?;
         let end = SyncEnd {
             outcome: Outcome::Deferred,
             is_fresh: false,
@@ -97,7 +141,7 @@ impl Trip<'_> {
             is_fresh: false,
             error: Some(reason.advice().to_owned()),
             hold: None,
-            next_due_at: self.source.next_due_at(&self.link.upstream_id, now),
+            next_due_at: self.source.next_due_at(self.spread_key(), now),
             next_cause: Cause::Schedule,
             next_phase: Phase::Idle,
             reconcile_due_at: None,
@@ -107,7 +151,7 @@ impl Trip<'_> {
 
     /// A 404 on the link's data: is the link gone, or only this answer wrong? The link itself is asked.
     async fn gone(&mut self, message: String) -> Result<Step, StoreError> {
-        match self.aggregator().link(&self.context, &self.link.upstream_id).await {
+        match self.ask_for_link().await {
             Ok(Some(record)) if record.is_removed => self.removed_now().await,
             Err(CallError::Gone(_)) => self.removed_now().await,
             _ => self.fail(message).await,
@@ -126,7 +170,7 @@ impl Trip<'_> {
             is_fresh: false,
             error: Some("the link was deleted at the aggregator; its history stays".to_owned()),
             hold: None,
-            next_due_at: self.source.next_due_at(&self.link.upstream_id, now),
+            next_due_at: self.source.next_due_at(self.spread_key(), now),
             next_cause: Cause::Schedule,
             next_phase: Phase::Idle,
             reconcile_due_at: None,
@@ -166,13 +210,13 @@ impl Trip<'_> {
         let now = self.now();
         let delay = self.engine.retry_delay(self.link.consecutive_failures + 1);
         let retry_at = now.saturating_add(delay).unwrap_or(now);
-        let on_schedule = self.source.next_due_at(&self.link.upstream_id, now);
+        let on_schedule = self.source.next_due_at(self.spread_key(), now);
         self.failed(message, retry_at.min(on_schedule)).await
     }
 
     /// The aggregator could not reach the bank. Each further try is a refresh of the day's few, so it waits for its schedule.
     async fn refresh_failed(&mut self, message: String) -> Result<Step, StoreError> {
-        let next_due_at = self.source.next_due_at(&self.link.upstream_id, self.now());
+        let next_due_at = self.source.next_due_at(self.spread_key(), self.now());
         self.failed(message, next_due_at).await
     }
 
@@ -227,13 +271,13 @@ impl Trip<'_> {
             Outcome::Partial | Outcome::Failed => line!(warn),
             Outcome::Attention => line!(error),
         }
-        Step::Ended(SyncReport {
+        Step::Ended(vec![SyncReport {
             link_id: self.link.link_id,
             sync_id: self.sync_id,
             outcome: end.outcome,
             error: end.error.clone(),
             counts: ended.counts,
             next_due_at: end.next_due_at,
-        })
+        }])
     }
 }

@@ -43,6 +43,14 @@ pub(super) struct Gone {
     pub(super) row: StoredRow,
     /// Its account.
     pub(super) account_id: i64,
+    /// The list that did not show it is a statement of what there is, or upstream took it back: it will not come again under
+    /// its id.
+    pub(super) is_for_good: bool,
+}
+
+/// Whether a version of a row was written upstream before another one of it.
+pub(super) fn is_older(version: &TransactionRecord, than: &TransactionRecord) -> bool {
+    matches!((version.upstream_updated_at, than.upstream_updated_at), (Some(this), Some(that)) if this < that)
 }
 
 /// Compares a row with its stored self.
@@ -75,7 +83,7 @@ pub(super) fn change_between(stored: &StoredRow, incoming: &TransactionRecord) -
 }
 
 /// The values whose change is history, by column.
-fn columns(r: &TransactionRecord) -> [(&'static str, Value); 20] {
+fn columns(r: &TransactionRecord) -> [(&'static str, Value); 22] {
     [
         ("upstream_id", json!(r.upstream_id)),
         ("upstream_account_id", json!(r.upstream_account_id)),
@@ -84,13 +92,15 @@ fn columns(r: &TransactionRecord) -> [(&'static str, Value); 20] {
         ("amount_minor", json!(r.amount_minor)),
         ("memo_minor", json!(r.memo_minor)),
         ("currency", json!(r.currency.as_str())),
-        ("transacted_at", json!(r.transacted_at.as_millisecond())),
+        ("transacted_at", json!(r.transacted_at.map(jiff::Timestamp::as_millisecond))),
         ("transacted_on", json!(r.transacted_on.to_string())),
         ("posted_at", json!(r.posted_at.map(jiff::Timestamp::as_millisecond))),
         ("posted_on", json!(r.posted_on.map(|d| d.to_string()))),
         ("description", json!(r.description)),
+        ("clean_description", json!(r.clean_description)),
         ("merchant", json!(r.merchant)),
         ("category", json!(r.category)),
+        ("upstream_category_id", json!(r.upstream_category_id)),
         ("merchant_code", json!(r.merchant_code)),
         ("check_number", json!(r.check_number)),
         ("memo", json!(r.memo)),
@@ -103,11 +113,11 @@ fn columns(r: &TransactionRecord) -> [(&'static str, Value); 20] {
 /// Whether a stored row could be `incoming` under its former id, or give way to it, so that the walk's end must decide.
 ///
 /// Wider than what [`match_held`] accepts: a row that comes in place of another one must be stored in the commit that removes
-/// the other, or a reader would see the money twice in between.
-pub(super) fn may_replace(stored: &TransactionRecord, incoming: &TransactionRecord) -> bool {
+/// the other, or a reader would see the money twice in between. In a feed of changes any row may be made anew (`is_feed`).
+pub(super) fn may_replace(stored: &TransactionRecord, incoming: &TransactionRecord, is_feed: bool) -> bool {
     let is_same_money = stored.amount_minor == incoming.amount_minor && stored.currency == incoming.currency;
     (stored.external_id.is_some() && stored.external_id == incoming.external_id)
-        || (stored.status == Status::Pending && is_same_money)
+        || ((is_feed || stored.status == Status::Pending) && is_same_money)
         || identity(0, stored) == identity(0, incoming)
 }
 
@@ -232,8 +242,8 @@ impl Matching<'_> {
         groups
     }
 
-    /// Pending rows and the posted ones that replaced them, where each is the other's only possibility. Several of a kind are
-    /// one possibility if as many posted as went.
+    /// Rows and those that replaced them, pending ones that posted or any that upstream made anew, where each is the other's
+    /// only possibility. Several of a kind are one possibility if as many came as went.
     fn by_posting(&mut self) {
         let mut held_kinds: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for h in &self.free_held {
@@ -260,13 +270,16 @@ impl Matching<'_> {
             }
         }
         for (h, g) in pairs {
-            self.pair(h, g, AliasRule::PostedLikePending);
+            let is_posting = self.gone[g].row.record.status != self.held[h].record.status;
+            self.pair(h, g, if is_posting { AliasRule::PostedLikePending } else { AliasRule::Recreated });
         }
     }
 
     fn posts(&self, h: usize, g: usize) -> bool {
         let (held, gone) = (&self.held[h], &self.gone[g]);
-        held.account_id == gone.account_id && posts(&gone.row.record, &held.record)
+        held.account_id == gone.account_id
+            && (posts(&gone.row.record, &held.record)
+                || (gone.is_for_good && is_made_anew(&gone.row.record, &held.record)))
     }
 
     fn held_identity(&self, h: usize) -> Identity<'_> {
@@ -314,15 +327,23 @@ fn external_ids_agree(a: &TransactionRecord, b: &TransactionRecord) -> bool {
     }
 }
 
-/// Whether `posted` can be what `pending` became: same amount, direction and currency, within days, a like description.
+/// Whether `posted` can be what `pending` became: announced or planned, then booked.
 fn posts(pending: &TransactionRecord, posted: &TransactionRecord) -> bool {
-    pending.status == Status::Pending
-        && posted.status == Status::Posted
-        && pending.amount_minor == posted.amount_minor
-        && pending.currency == posted.currency
-        && external_ids_agree(pending, posted)
-        && days_between(pending, posted) <= MATCH_DAYS
-        && are_alike(&pending.description, &posted.description)
+    pending.status != Status::Posted && posted.status == Status::Posted && is_like(pending, posted)
+}
+
+/// Whether `new` can be what `old` became without changing where it stands: a day that moved, a text that was tidied.
+fn is_made_anew(old: &TransactionRecord, new: &TransactionRecord) -> bool {
+    old.status == new.status && is_like(old, new)
+}
+
+/// Same amount, direction and currency, within days, a like description.
+fn is_like(a: &TransactionRecord, b: &TransactionRecord) -> bool {
+    a.amount_minor == b.amount_minor
+        && a.currency == b.currency
+        && external_ids_agree(a, b)
+        && days_between(a, b) <= MATCH_DAYS
+        && are_alike(&a.description, &b.description)
 }
 
 fn days_between(a: &TransactionRecord, b: &TransactionRecord) -> i32 {

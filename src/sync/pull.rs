@@ -2,16 +2,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::apply::Walk;
+use super::walk::Walk;
 use super::{Step, Stop, Trip};
-use crate::aggregator::{CallError, PageToken, Window};
+use crate::aggregator::{CallError, Feed, PageToken, Window, Windows};
 use crate::model::AccountRecord;
 use crate::store::Phase;
 
 /// How often a list that changes under our eyes is read before the sync gives up.
-const MAX_WALKS: u32 = 3;
+pub(super) const MAX_WALKS: u32 = 3;
 /// More pages than any history has: a list that goes on is a loop.
-const MAX_PAGES: u32 = 20_000;
+pub(super) const MAX_PAGES: u32 = 20_000;
 /// Account numbers hardly ever change.
 const NUMBERS_EVERY: SignedDuration = SignedDuration::from_hours(23);
 /// Reached back beyond the oldest unsettled row, so that a row on the edge is surely asked for.
@@ -26,14 +26,18 @@ impl Trip<'_> {
 
     /// Reads everything the aggregator holds for the link since the cursor, and stores it.
     pub(super) async fn pull(&mut self) -> Result<Step, Stop> {
+        let feed = match self.source.aggregator.feed() {
+            Feed::Windows(feed) => feed,
+            Feed::Changes(_) => todo!(),
+        };
         self.begin_pull().await?;
-        let listed = self.read_accounts().await?;
+        let listed = self.read_accounts(&feed).await?;
         let window = self.window().await?;
         let mut earlier: Option<Walk> = None;
         for _ in 0..MAX_WALKS {
-            let walk = self.walk(window, &listed).await?;
+            let walk = self.walk(&feed, window, &listed).await?;
             if walk.is_complete() {
-                return self.completed(walk, listed).await;
+                return self.completed(walk, window, listed).await;
             }
             if earlier.as_ref().is_some_and(|earlier| walk.saw_the_same_as(earlier)) {
                 return Err(Stop::Inconsistent { seen: walk.seen_rows() });
@@ -69,12 +73,12 @@ impl Trip<'_> {
     }
 
     /// Accounts with balances; once a day their numbers come with them in the same request.
-    async fn read_accounts(&mut self) -> Result<Vec<AccountRecord>, Stop> {
+    async fn read_accounts(&mut self, feed: &Windows<'_>) -> Result<Vec<AccountRecord>, Stop> {
         let now = self.now();
         let is_due = self.link.numbers_checked_at.is_none_or(|at| now.duration_since(at) >= NUMBERS_EVERY);
         let upstream_id = self.link.upstream_id.clone();
         if is_due {
-            let answer = self.aggregator().accounts(&self.context, &upstream_id, true).await;
+            let answer = feed.accounts(&self.context, &upstream_id, true).await;
             match answer {
                 Ok(accounts) => {
                     self.numbers_checked = true;
@@ -86,7 +90,7 @@ impl Trip<'_> {
                 Err(_) => self.numbers_checked = true,
             }
         }
-        Ok(self.aggregator().accounts(&self.context, &upstream_id, false).await?)
+        Ok(feed.accounts(&self.context, &upstream_id, false).await?)
     }
 
     /// From the oldest of: cursor minus overlap, and what is not settled yet. The whole history where that is due.
@@ -106,15 +110,12 @@ impl Trip<'_> {
     }
 
     /// Reads the list from its first page to its last, storing each page as it comes.
-    async fn walk(&mut self, window: Window, listed: &[AccountRecord]) -> Result<Walk, Stop> {
+    async fn walk(&mut self, feed: &Windows<'_>, window: Window, listed: &[AccountRecord]) -> Result<Walk, Stop> {
         let has_history = self.cursor.is_some();
-        let mut walk = Walk::new(self.link.link_id, self.sync_id, self.began, window, has_history);
+        let mut walk = Walk::over_link(self.link.link_id, self.sync_id, self.began, window, has_history);
         let mut token: Option<PageToken> = None;
         for number in 0..MAX_PAGES {
-            let mut page = self
-                .aggregator()
-                .transactions(&self.context, &self.link.upstream_id.clone(), window, token.as_ref())
-                .await?;
+            let mut page = feed.transactions(&self.context, &self.link.upstream_id, window, token.as_ref()).await?;
             token = page.next.take();
             if number == 0 {
                 // The dedicated list is complete and fresher; what only this answer shows is kept too.
@@ -128,9 +129,8 @@ impl Trip<'_> {
             walk = self
                 .store()
                 .write(move |txn| {
-                    let mut counts = walk.apply_page(txn, &page)?;
-                    counts.add(&requests);
-                    txn.count_sync(sync_id, &counts)?;
+                    walk.apply_page(txn, &page)?;
+                    txn.count_sync(sync_id, &requests)?;
                     Ok(walk)
                 })
                 .await?;
@@ -142,22 +142,30 @@ impl Trip<'_> {
     }
 
     /// Commits what only a complete walk can decide, the cursor and the end of the sync, all in one transaction.
-    async fn completed(&mut self, walk: Walk, listed: Vec<AccountRecord>) -> Result<Step, Stop> {
+    async fn completed(&mut self, mut walk: Walk, window: Window, listed: Vec<AccountRecord>) -> Result<Step, Stop> {
         let now = self.now();
         let rejected = walk.rejected_rows();
         let mut end = self.end_of_complete_walk(rejected, now);
-        let (link_id, sync_id, requests) = (self.link.link_id, self.sync_id, self.requests());
+        let (link_id, sync_id, seen_at, requests) = (self.link.link_id, self.sync_id, self.began, self.requests());
         if self.is_full {
-            end.reconcile_due_at = Some(self.source.next_reconcile_at(&self.link.upstream_id, now));
+            end.reconcile_due_at = Some(self.source.next_reconcile_at(self.spread_key(), now));
         }
         let stored = end.clone();
         let numbers_checked = self.numbers_checked;
         let ended = self
             .store()
             .write(move |txn| {
-                let mut counts = walk.finish(txn, &listed, now)?;
-                counts.add(&requests);
-                txn.count_sync(sync_id, &counts)?;
+                let decided = listed.iter().filter_map(|account| walk.account_id(&account.upstream_id)).collect();
+                walk.settle(txn, &decided, now)?;
+                for account in &listed {
+                    if let (Some(balance), Some(id)) = (&account.balance, walk.account_id(&account.upstream_id)) {
+                        txn.put_balance(id, balance, seen_at, sync_id)?;
+                    }
+                }
+                let listed: Vec<String> = listed.into_iter().map(|account| account.upstream_id).collect();
+                txn.mark_missing_accounts(link_id, &listed, seen_at)?;
+                txn.move_cursor(link_id, seen_at, None, window.from.is_none())?;
+                txn.count_sync(sync_id, &requests)?;
                 if numbers_checked {
                     txn.numbers_checked(link_id, now)?;
                 }

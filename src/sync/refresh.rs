@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Engine, Step, Stop, Trip};
 use crate::aggregator::{CallError, RefreshProgress};
 use crate::limits::refreshes::{self, REFRESH_WINDOW, RefreshHeld};
-use crate::model::{Cause, LinkHealth};
+use crate::model::{Cause, Condition, LinkHealth};
 use crate::schedule;
 use crate::store::{NewRefresh, OpenRefresh, Phase, RefreshOutcome, StoreError, WriteTxn};
 
@@ -25,7 +25,7 @@ impl Trip<'_> {
     pub(super) async fn start(&mut self) -> Result<Step, Stop> {
         let is_first = self.cursor.is_none();
         if is_first || self.link.attention.is_some() {
-            match self.aggregator().link(&self.context, &self.link.upstream_id).await {
+            match self.ask_for_link().await {
                 Ok(Some(record)) if record.is_removed => return self.removed().await,
                 Ok(Some(record)) => {
                     if let Some(step) = self.take_health(record.health, is_first).await? {
@@ -66,8 +66,8 @@ impl Trip<'_> {
     async fn take_health(&mut self, health: LinkHealth, is_first: bool) -> Result<Option<Step>, Stop> {
         let (link_id, now, noted) = (self.link.link_id, self.now(), health.clone());
         self.store().write(move |txn| txn.set_link_health(link_id, &noted, now)).await?;
-        self.link.attention = health.attention;
-        if let Some(reason) = health.attention {
+        self.link.attention = health.condition.attention();
+        if let Some(reason) = self.link.attention {
             if self.cause == Cause::Person && !is_first {
                 // A person says that it is repaired: only a refresh can tell.
                 return Ok(None);
@@ -75,9 +75,7 @@ impl Trip<'_> {
             self.open_sync().await?;
             return self.needs_attention(reason).await.map(Some);
         }
-        let status = health.upstream_status.unwrap_or_default();
-        let is_running = matches!(self.aggregator().announced_progress(&status), RefreshProgress::Running { .. });
-        if is_first && is_running && !status.is_empty() && !self.is_first_connection_overdue() {
+        if is_first && health.condition == Condition::Connecting && !self.is_first_connection_overdue() {
             let until = self.after(self.source.refresh_poll_max);
             self.store().write(move |txn| txn.set_next(link_id, Phase::Idle, until)).await?;
             return Ok(Some(Step::Waiting { until }));
@@ -145,10 +143,11 @@ impl Trip<'_> {
 
     /// Sends the request for a refresh that is booked.
     async fn ask(&mut self, refresh_id: i64) -> Result<Step, Stop> {
-        let Some(token) = self.link.access_token.clone() else {
+        let (Some(token), Some(refreshes)) = (self.link.access_token.clone(), self.source.aggregator.refreshes())
+        else {
             return self.pull().await;
         };
-        let answer = self.aggregator().start_refresh(&self.context, &token).await;
+        let answer = refreshes.start(&self.context, &token).await;
         let now = self.now();
         match answer {
             Ok(task) => {
@@ -198,7 +197,10 @@ impl Trip<'_> {
         let Some(task) = self.task_of(open).await? else {
             return self.unlisted(open).await;
         };
-        let progress = self.aggregator().refresh_progress(&self.context, &task).await?;
+        let Some(refreshes) = self.source.aggregator.refreshes() else {
+            return self.pull().await;
+        };
+        let progress = refreshes.progress(&self.context, &task).await?;
         if let RefreshProgress::Running { status } = progress {
             return self.keep_waiting(open, status).await;
         }
@@ -233,10 +235,9 @@ impl Trip<'_> {
         if let Some(task) = &open.upstream_task_id {
             return Ok(Some(task.clone()));
         }
-        let found = self
-            .aggregator()
-            .find_refresh(&self.context, &self.link.upstream_user_id, &self.link.upstream_id, open.requested_at)
-            .await?;
+        let Some(refreshes) = self.source.aggregator.refreshes() else { return Ok(None) };
+        let (user, link) = (&self.link.upstream_user_id, &self.link.upstream_id);
+        let found = refreshes.find(&self.context, user, link, open.requested_at).await?;
         let Some(task) = found else { return Ok(None) };
         let (refresh_id, link_id, now) = (open.refresh_id, self.link.link_id, self.now());
         self.store()
@@ -280,7 +281,7 @@ impl Trip<'_> {
                 self.note_refreshed("failed").await?;
                 let (link_id, now, noted) = (self.link.link_id, self.now(), health.clone());
                 self.store().write(move |txn| txn.set_link_health(link_id, &noted, now)).await?;
-                if let Some(reason) = health.attention {
+                if let Some(reason) = health.condition.attention() {
                     return self.needs_attention(reason).await;
                 }
                 self.link.phase = Phase::Idle;
@@ -292,8 +293,12 @@ impl Trip<'_> {
     /// Closes a refresh in the ledger.
     async fn settle(&self, refresh_id: i64, outcome: RefreshOutcome, status: Option<String>) -> Result<(), StoreError> {
         let now = self.now();
-        let terms = self.aggregator().refresh_terms();
-        let price = terms.map(|t| t.price_unit).filter(|_| outcome == RefreshOutcome::Done);
+        let price = self
+            .source
+            .aggregator
+            .refreshes()
+            .map(|r| r.terms().price_unit)
+            .filter(|_| outcome == RefreshOutcome::Done);
         self.store().write(move |txn| txn.refresh_finished(refresh_id, outcome, status.as_deref(), price, now)).await
     }
 
@@ -353,16 +358,17 @@ impl Engine {
         };
         let (link, open) =
             self.store.read(move |txn| Ok((txn.link_state(link_id)?, txn.open_refresh(link_id)?))).await?;
-        let (Some(source), Some(open)) = (self.sources.get(&link.source_id), open) else {
+        let source = self.sources.get(&link.source_id);
+        let (Some(refreshes), Some(open)) = (source.and_then(|source| source.aggregator.refreshes()), open) else {
             return Ok(None);
         };
         let now = self.clock.now();
-        match source.aggregator.announced_progress(&status) {
+        match refreshes.announced(&status) {
             RefreshProgress::Running { .. } => {
                 self.store.write(move |txn| txn.refresh_polled(open.refresh_id, Some(&status))).await?;
             }
             RefreshProgress::Done => {
-                let price = source.aggregator.refresh_terms().map(|terms| terms.price_unit);
+                let price = Some(refreshes.terms().price_unit);
                 self.store
                     .write(move |txn| {
                         let outcome = RefreshOutcome::Done;

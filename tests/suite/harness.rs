@@ -13,7 +13,7 @@ use passbook::config::{Config, SecretReadError, SecretStore};
 use passbook::daemon::{self, BuildOptions, Daemon, DaemonOptions};
 use passbook::http::Transport;
 use passbook::model::Cause;
-use passbook::sandbox::{Environment, LinkId, Sandbox, Status as TrueStatus};
+use passbook::sandbox::{Environment, LinkId, Sandbox, Served, Status as TrueStatus, TrueTransaction};
 use passbook::secret::{Sealer, StoreKey};
 use passbook::store::{Access, OpenOptions, Store, StoreError};
 use passbook::sync::{Engine, Step, SyncReport};
@@ -33,6 +33,7 @@ pub(crate) struct Bench {
     pub(crate) store: Store,
     /// The source's secret.
     pub(crate) secret: String,
+    pub(crate) serves: Served,
     config: Config,
     key: StoreKey,
     dir: tempfile::TempDir,
@@ -47,7 +48,7 @@ impl SecretStore for Secrets {
     fn credential(&self, name: &str) -> Result<Zeroizing<String>, SecretReadError> {
         match name {
             "store-key" => Ok(Zeroizing::new(self.key.clone())),
-            "truv-secret" => Ok(Zeroizing::new(self.secret.clone())),
+            "secret" => Ok(Zeroizing::new(self.secret.clone())),
             _ => Err(SecretReadError::NotFound),
         }
     }
@@ -69,30 +70,42 @@ impl Bench {
 
     /// The same with more lines in the `[[source]]`, and tables after it.
     pub(crate) fn with(source_lines: &str) -> Self {
-        Self::made(source_lines, Sandbox::truv_secret)
+        Self::made(Served::Truv, source_lines, Sandbox::truv_secret)
+    }
+
+    /// The same at either aggregator.
+    pub(crate) fn at(serves: Served, source_lines: &str) -> Self {
+        match serves {
+            Served::Truv => Self::made(serves, source_lines, Sandbox::truv_secret),
+            Served::Bridge => Self::made(serves, source_lines, Sandbox::bridge_client_secret),
+        }
     }
 
     /// The same with a secret of the development environment, whose successful tasks are capped.
     pub(crate) fn in_development(source_lines: &str) -> Self {
-        Self::made(source_lines, |bank| bank.add_secret(Environment::Dev))
+        Self::made(Served::Truv, source_lines, |bank| bank.add_secret(Environment::Dev))
     }
 
-    fn made(source_lines: &str, secret_of: impl FnOnce(&Sandbox) -> String) -> Self {
+    fn made(serves: Served, source_lines: &str, secret_of: impl FnOnce(&Sandbox) -> String) -> Self {
         let clock = Clock::virtual_at(START.parse().expect("an instant"));
         let bank = Sandbox::new(Clock::virtual_at(START.parse().expect("an instant")), 7);
+        bank.settings(|settings| settings.serves = serves);
         let secret = secret_of(&bank);
         let dir = tempfile::tempdir().expect("a directory");
         let key = StoreKey::generate().expect("randomness");
+        let (word, client_id, secret_key) = match serves {
+            Served::Truv => ("truv", bank.truv_client_id(), "access_secret"),
+            Served::Bridge => ("bridge", bank.bridge_client_id(), "client_secret"),
+        };
         let text = format!(
-            "[store]\npath = \"passbook.db\"\nkey = {{ credential = \"store-key\" }}\n[[source]]\nname = \"truv\"\n\
-             aggregator = \"truv\"\nbase_url = \"http://127.0.0.1:1\"\nclient_id = \"{}\"\n\
-             access_secret = {{ credential = \"truv-secret\" }}\n{source_lines}\n",
-            bank.truv_client_id()
+            "[store]\npath = \"passbook.db\"\nkey = {{ credential = \"store-key\" }}\n[[source]]\nname = \"{word}\"\n\
+             aggregator = \"{word}\"\nbase_url = \"http://127.0.0.1:1\"\nclient_id = \"{client_id}\"\n\
+             {secret_key} = {{ credential = \"secret\" }}\n{source_lines}\n",
         );
         let secrets = Secrets { key: key.to_text().to_string(), secret: secret.clone() };
         let config = Config::parse(&text, &dir.path().join("passbook.toml"), &secrets).expect("a good config");
         let store = open(&config.store.path, &key, &clock).expect("a new store");
-        Self { bank, clock, store, secret, config, key, dir }
+        Self { bank, clock, store, secret, serves, config, key, dir }
     }
 
     /// The store's file.
@@ -128,8 +141,8 @@ impl Bench {
         daemon.run(CancellationToken::new()).await?;
         let mut reports = Vec::new();
         while let Some(event) = seen.recv().await {
-            if let daemon::Event::Stepped { step: Step::Ended(report), .. } = event {
-                reports.push(report);
+            if let daemon::Event::Stepped { step: Step::Ended(ended), .. } = event {
+                reports.extend(ended);
             }
         }
         Ok(reports)
@@ -293,32 +306,21 @@ impl Bench {
         let mut balances = BTreeMap::new();
         for link in self.bank.served().links.iter().filter(|link| link.deleted_at.is_none()) {
             for t in &link.transactions {
-                let is_memo = t.status == TrueStatus::Memo;
-                let status = if t.status == TrueStatus::Posted { "posted" } else { "pending" };
-                truth.insert(
-                    t.upstream_id.clone(),
-                    vec![
-                        link.upstream_id.clone(),
-                        t.account_upstream_id.clone(),
-                        if is_memo { "0".to_owned() } else { t.amount_minor.to_string() },
-                        t.currency.clone(),
-                        status.to_owned(),
-                        t.transacted_at.as_millisecond().to_string(),
-                        t.description.clone(),
-                    ],
-                );
+                let mut row = vec![link.upstream_id.clone(), t.account_upstream_id.clone()];
+                row.extend(self.true_values(t));
+                truth.insert(t.upstream_id.clone(), row);
             }
-            for account in &link.accounts {
+            for account in link.accounts.iter().filter(|account| account.data_access) {
                 balances.insert(account.upstream_id.clone(), account.balance_minor.to_string());
             }
         }
         let stored: BTreeMap<String, Vec<String>> = self
             .rows(
                 "SELECT v.upstream_id, v.upstream_link_id, v.upstream_account_id, v.amount_minor, v.currency, v.status,
-                        t.transacted_at, v.description
+                        t.transacted_at, v.transacted_on, v.posted_on, v.description, v.operation_type, t.upstream_category_id
                  FROM v_transactions v JOIN transactions t USING (transaction_id) JOIN accounts a ON a.account_id = v.account_id
                  JOIN links l ON l.link_id = v.link_id
-                 WHERE l.removed_at IS NULL AND a.missing_at IS NULL",
+                 WHERE l.removed_at IS NULL AND a.missing_at IS NULL AND a.is_shared IS NOT 0",
             )
             .into_iter()
             .map(|mut row| (row.remove(0), row))
@@ -331,7 +333,7 @@ impl Bench {
         let stored: BTreeMap<String, String> = self
             .rows(
                 "SELECT v.upstream_account_id, v.current_minor FROM v_accounts v JOIN links l ON l.link_id = v.link_id
-                 WHERE v.missing_at IS NULL AND l.removed_at IS NULL",
+                 WHERE v.missing_at IS NULL AND l.removed_at IS NULL AND v.is_shared IS NOT 0",
             )
             .into_iter()
             .map(|mut row| (row.remove(0), row.remove(0)))
@@ -341,6 +343,46 @@ impl Bench {
             Vec::<String>::new(),
             "balances: bank on the left, store on the right"
         );
+    }
+
+    /// What the store must say of a row: money, where it stands, when it happened, what it is.
+    fn true_values(&self, t: &TrueTransaction) -> [String; 9] {
+        let text = |value: Option<String>| value.unwrap_or_else(|| "NULL".to_owned());
+        let amount = if t.status == TrueStatus::Memo { 0 } else { t.amount_minor };
+        let (status, happened_at, happened_on, posted_on) = match self.serves {
+            Served::Truv => {
+                let status = if t.status == TrueStatus::Posted { "posted" } else { "pending" };
+                let day = |at: Timestamp| at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+                let at = t.transacted_at.as_millisecond().to_string();
+                (status, at, day(t.transacted_at), t.posted_at.map(day))
+            }
+            Served::Bridge => {
+                let happened_on = t.transaction_date.or(t.date).map(|day| day.to_string());
+                let posted_on = t.booking_date.or(t.date).filter(|_| !t.future).map(|day| day.to_string());
+                (if t.future { "future" } else { "posted" }, text(None), text(happened_on), posted_on)
+            }
+        };
+        let category = t.category_id.map(|id| id.to_string());
+        [
+            amount.to_string(),
+            t.currency.clone(),
+            status.to_owned(),
+            happened_at,
+            happened_on,
+            text(posted_on),
+            t.description.clone(),
+            text(t.operation_type.clone()),
+            text(category),
+        ]
+    }
+
+    /// Lets the aggregator read the banks again, where it does so by itself.
+    pub(crate) fn aggregator_reads_banks(&self) {
+        if self.serves == Served::Bridge {
+            for link in self.bank.truth().links.iter().filter(|link| link.deleted_at.is_none()) {
+                self.bank.refresh_item(link.id);
+            }
+        }
     }
 
     /// Fails unless `passbook verify` would find nothing.

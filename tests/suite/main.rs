@@ -1,6 +1,7 @@
 //! The daemon against the sandbox, in one process and in virtual time: change the world, run, compare with its truth.
 
 mod accounts;
+mod conformance;
 mod crash;
 mod faults;
 mod first;

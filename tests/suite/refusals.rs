@@ -33,7 +33,7 @@ async fn a_refused_secret_rests_the_source_and_spoils_no_link_for_good() {
     let reason = bench.value("SELECT hold_reason FROM sources");
     assert_eq!(reason, "credentials refused");
     let errors = bench.rows("SELECT DISTINCT last_error FROM v_link_health WHERE last_error IS NOT NULL");
-    assert!(errors[0][0].contains("check client_id and access_secret"), "{errors:?}");
+    assert!(errors[0][0].contains("check its ids and secrets"), "{errors:?}");
     assert_eq!(bench.value("SELECT count(*) FROM refreshes WHERE outcome <> 'not_sent'"), "0");
     bench.bank.clear_fault(fault);
     bench.pass(hours(1)).await;
@@ -49,7 +49,7 @@ async fn a_discovery_with_a_refused_secret_says_so_and_tries_again() {
     let fault = bench.bank.fault(Fault::Status(401), Scope::all());
     bench.run_once().await;
     let error = bench.value("SELECT discover_error FROM sources");
-    assert!(error.contains("check client_id and access_secret"), "{error}");
+    assert!(error.contains("check its ids and secrets"), "{error}");
     assert_eq!(bench.bank.request_log().len(), 1);
     bench.bank.clear_fault(fault);
     bench.pass(hours(1)).await;

@@ -13,9 +13,10 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::wire;
+use crate::aggregator::loose::Loose;
 use crate::model::{
-    AccountNumber, AccountRecord, Attention, BalanceRecord, InstitutionRecord, LinkHealth, LinkRecord, RejectedRow,
-    Status, TransactionRecord, UserRecord,
+    AccountNumber, AccountRecord, Attention, BalanceRecord, Condition, InstitutionRecord, LinkHealth, LinkRecord,
+    RejectedRow, Status, TransactionRecord, UserRecord,
 };
 use crate::money::Currency;
 use crate::secret::Secret;
@@ -66,7 +67,7 @@ fn record(text: &str, row: wire::Transaction<'_>) -> Result<TransactionRecord, S
         amount_minor,
         memo_minor,
         currency,
-        transacted_at: transacted.0,
+        transacted_at: Some(transacted.0),
         transacted_on: transacted.1,
         posted_at: posted.map(|p| p.0),
         posted_on: posted.map(|p| p.1),
@@ -79,6 +80,11 @@ fn record(text: &str, row: wire::Transaction<'_>) -> Result<TransactionRecord, S
         latitude: location.latitude.text(),
         longitude: location.longitude.text(),
         operation_type: None,
+        clean_description: None,
+        upstream_category_id: None,
+        // Truv moves its update time at every refresh and shows one version only.
+        upstream_updated_at: None,
+        is_obfuscated: false,
         content_hash: content_hash(text, row.updated_at.raw()),
         raw: text.to_owned(),
         upstream_id,
@@ -123,7 +129,7 @@ fn status_of(word: Option<&str>, has_posted_at: bool) -> Status {
 }
 
 /// Categories in upstream's order, joined; one text or a list.
-fn categories(value: &wire::Loose<'_>) -> Option<String> {
+fn categories(value: &Loose<'_>) -> Option<String> {
     if let Some(one) = value.text() {
         return Some(one);
     }
@@ -175,7 +181,7 @@ pub(super) fn account(raw: &RawValue) -> Option<AccountRecord> {
     let account: wire::Account<'_> = serde_json::from_str(raw.get()).ok()?;
     let balances = balances(&account.balances);
     let currency: Option<Currency> = balances.currency_code.text().and_then(|code| code.parse().ok());
-    let amount = |value: &wire::Loose<'_>| currency.and_then(|c| c.parse_minor(&value.text()?).ok());
+    let amount = |value: &Loose<'_>| currency.and_then(|c| c.parse_minor(&value.text()?).ok());
     let balance = currency.map(|currency| BalanceRecord {
         currency,
         current_minor: amount(&balances.balance),
@@ -194,11 +200,12 @@ pub(super) fn account(raw: &RawValue) -> Option<AccountRecord> {
         balance: balance.filter(|b| b.current_minor.is_some() || b.available_minor.is_some()),
         numbers: account.numbers.raw().map(numbers),
         raw: (!has_numbers).then(|| raw.get().to_owned()),
+        ..AccountRecord::default()
     })
 }
 
 /// Source: section 9: an object in every sample, an array in old tables.
-fn balances<'a>(value: &wire::Loose<'a>) -> wire::Balances<'a> {
+fn balances<'a>(value: &Loose<'a>) -> wire::Balances<'a> {
     let Some(raw) = value.raw() else {
         return wire::Balances::default();
     };
@@ -243,11 +250,14 @@ pub(super) fn link(raw: &RawValue) -> Option<LinkRecord> {
     let name = link.provider.as_ref().and_then(|p| p.name.text());
     Some(LinkRecord {
         upstream_id: link.id,
-        institution: provider_id.map(|upstream_id| InstitutionRecord { upstream_id, name }),
+        institution: provider_id.map(|upstream_id| InstitutionRecord { upstream_id, name, ..Default::default() }),
         // Masked as 28 asterisks and the last four characters, except in lists of one user.
         access_token: link.access_token.text().filter(|t| !t.contains('*')).map(Secret::new),
         health: health(link.status.text()),
         is_removed: link.deleted_at.text().is_some(),
+        refreshed_at: None,
+        tried_at: None,
+        consent_expires_at: None,
     })
 }
 
@@ -259,19 +269,20 @@ pub(super) fn token_suffix(raw: &RawValue) -> Option<String> {
     Some(suffix.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect())
 }
 
-/// What a task's or link's status means for a person. Unknown and running ones mean nothing.
+/// What a task's or link's status means. An unknown word is taken as running, like an unknown task.
 ///
 /// Source: section 8.1. `error`, `unavailable` and `no_data` pass by themselves, so they are not a person's.
 pub(super) fn health(status: Option<String>) -> LinkHealth {
-    let attention = match status.as_deref() {
-        Some("login_error" | "unable_to_reset") => Some(Attention::Login),
-        Some("mfa_error") => Some(Attention::SecondFactor),
-        Some("account_locked") => Some(Attention::AccountLocked),
-        Some("config_error") => Some(Attention::Configuration),
-        Some("not_supported") => Some(Attention::Unsupported),
-        _ => None,
+    let condition = match status.as_deref() {
+        Some("login_error" | "unable_to_reset") => Condition::NeedsPerson(Attention::Login),
+        Some("mfa_error") => Condition::NeedsPerson(Attention::SecondFactor),
+        Some("account_locked") => Condition::NeedsPerson(Attention::AccountLocked),
+        Some("config_error") => Condition::NeedsPerson(Attention::Configuration),
+        Some("not_supported") => Condition::NeedsPerson(Attention::Unsupported),
+        Some(word) if !is_terminal(word) => Condition::Connecting,
+        _ => Condition::Well,
     };
-    LinkHealth { upstream_status: status, attention }
+    LinkHealth { upstream_status: status, detail: None, condition }
 }
 
 /// Whether a task is over. Unknown words are taken as running: the refresh timeout ends the wait.

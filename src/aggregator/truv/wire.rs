@@ -7,29 +7,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// A value whose type differs between Truv's documents: read as text, whatever it is.
-#[derive(Debug, Deserialize, Default)]
-#[serde(transparent)]
-pub(super) struct Loose<'a>(#[serde(borrow)] Option<&'a RawValue>);
-
-impl<'a> Loose<'a> {
-    /// The text of a string, the literal of a number or boolean; `None` for null, nothing, an empty text or a structure.
-    pub(super) fn text(&self) -> Option<String> {
-        let raw = self.0?.get();
-        let text = match raw.as_bytes().first()? {
-            b'"' => serde_json::from_str::<String>(raw).ok()?,
-            b'n' | b'{' | b'[' => return None,
-            _ => raw.to_owned(),
-        };
-        let trimmed = text.trim();
-        (!trimmed.is_empty()).then(|| trimmed.to_owned())
-    }
-
-    /// The JSON itself; `None` for null or nothing.
-    pub(super) fn raw(&self) -> Option<&'a str> {
-        self.0.map(RawValue::get).filter(|raw| *raw != "null")
-    }
-}
+use crate::aggregator::loose::Loose;
 
 /// The answer of `links/{id}/transactions/`.
 #[derive(Debug, Deserialize)]

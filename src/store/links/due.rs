@@ -14,6 +14,15 @@ pub struct Due {
     pub starts_until: Timestamp,
 }
 
+/// A link whose time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueLink {
+    /// The link.
+    pub link_id: i64,
+    /// Its customer.
+    pub user_id: i64,
+}
+
 impl Due {
     /// Everything that is due now.
     pub fn now(now: Timestamp) -> Self {
@@ -27,9 +36,15 @@ impl ReadTxn<'_> {
     ///
     /// Shape: at most `limit`, either those never pulled completely (`backfills`) or the others; paused and removed ones are
     /// left out; none at all while the aggregator holds the source.
-    pub fn due_links(&self, source_id: i64, backfills: bool, due: Due, limit: usize) -> Result<Vec<i64>, StoreError> {
+    pub fn due_links(
+        &self,
+        source_id: i64,
+        backfills: bool,
+        due: Due,
+        limit: usize,
+    ) -> Result<Vec<DueLink>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT l.link_id
+            "SELECT l.link_id, l.user_id
              FROM links l
              JOIN sources s ON s.source_id = l.source_id
              WHERE l.source_id = :source_id AND l.due_at <= :now AND (l.phase <> 'idle' OR l.due_at <= :starts)
@@ -42,7 +57,7 @@ impl ReadTxn<'_> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = select.query_map(
             named_params! { ":source_id": source_id, ":backfills": backfills, ":now": ms(due.now), ":starts": ms(due.starts_until), ":limit": limit },
-            |row| row.get(0),
+            |row| Ok(DueLink { link_id: row.get("link_id")?, user_id: row.get("user_id")? }),
         )?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

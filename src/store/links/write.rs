@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{named_params, params};
 
 use super::{NewLink, Phase, RemovedBy, Upserted};
-use crate::model::{Attention, Cause, InstitutionRecord, LinkHealth, UserRecord};
+use crate::model::{Attention, Cause, InstitutionRecord, LinkHealth, LinkRecord, UserRecord};
 use crate::secret::{Place, Secret};
 use crate::store::{StoreError, WriteTxn, ms};
 
@@ -86,6 +86,7 @@ impl WriteTxn<'_> {
         } else {
             self.return_link(link_id, RemovedBy::Aggregator, now)?;
             self.set_link_health(link_id, &new.link.health, now)?;
+            self.set_link_times(link_id, &new.link)?;
         }
         Ok(Upserted { link_id, is_new })
     }
@@ -102,6 +103,65 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
+    /// Notes when the aggregator read the bank, and until when the customer's consent lasts.
+    fn set_link_times(&self, link_id: i64, link: &LinkRecord) -> Result<(), StoreError> {
+        let mut update = self.txn.prepare_cached(
+            "UPDATE links SET refreshed_at = coalesce(:refreshed_at, refreshed_at), tried_at = coalesce(:tried_at, tried_at),
+                 consent_warned_days = iif(:consent IS NULL OR consent_expires_at IS :consent, consent_warned_days, NULL),
+                 consent_expires_at = coalesce(:consent, consent_expires_at)
+             WHERE link_id = :link_id
+               AND (refreshed_at IS NOT coalesce(:refreshed_at, refreshed_at)
+                    OR tried_at IS NOT coalesce(:tried_at, tried_at)
+                    OR consent_expires_at IS NOT coalesce(:consent, consent_expires_at))",
+        )?;
+        update.execute(named_params! {
+            ":refreshed_at": link.refreshed_at.map(ms), ":tried_at": link.tried_at.map(ms),
+            ":consent": link.consent_expires_at.map(ms), ":link_id": link_id,
+        })?;
+        Ok(())
+    }
+
+    /// Notes up to which try of the aggregator a link's accounts are stored.
+    pub fn set_read_tried_at(&self, link_id: i64, tried_at: Option<Timestamp>) -> Result<(), StoreError> {
+        let mut update =
+            self.txn.prepare_cached("UPDATE links SET read_tried_at = :tried_at WHERE link_id = :link_id")?;
+        update.execute(named_params! { ":tried_at": tried_at.map(ms), ":link_id": link_id })?;
+        Ok(())
+    }
+
+    /// Takes the warnings about a customer's consents that are due and not yet given, and notes that they are.
+    ///
+    /// Shape: (our link id, whole days left) for each link of the customer whose consent ends within one of `days_ahead` for
+    /// the first time.
+    pub fn take_consent_warnings(
+        &self,
+        user_id: i64,
+        days_ahead: &[i64],
+        now: Timestamp,
+    ) -> Result<Vec<(i64, i64)>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT link_id, (consent_expires_at - :now) / 86400000 AS days_left, consent_warned_days
+             FROM links WHERE user_id = :user_id AND removed_at IS NULL AND consent_expires_at > :now",
+        )?;
+        let mut warnings = Vec::new();
+        let mut rows = select.query(named_params! { ":now": ms(now), ":user_id": user_id })?;
+        while let Some(row) = rows.next()? {
+            let (link_id, days_left): (i64, i64) = (row.get("link_id")?, row.get("days_left")?);
+            let warned: Option<i64> = row.get("consent_warned_days")?;
+            let stage = days_ahead.iter().copied().filter(|days| days_left < *days).min();
+            if let Some(stage) = stage.filter(|stage| warned.is_none_or(|warned| *stage < warned)) {
+                warnings.push((link_id, days_left, stage));
+            }
+        }
+        drop(rows);
+        let mut update =
+            self.txn.prepare_cached("UPDATE links SET consent_warned_days = :stage WHERE link_id = :link_id")?;
+        for (link_id, _, stage) in &warnings {
+            update.execute(named_params! { ":stage": stage, ":link_id": link_id })?;
+        }
+        Ok(warnings.into_iter().map(|(link_id, days_left, _)| (link_id, days_left)).collect())
+    }
+
     /// Notes what the aggregator says about the connection. A repaired link is due at once.
     pub fn set_link_health(&self, link_id: i64, health: &LinkHealth, now: Timestamp) -> Result<(), StoreError> {
         let mut update = self.txn.prepare_cached(
@@ -110,14 +170,18 @@ impl WriteTxn<'_> {
                  upstream_status = coalesce(:status, upstream_status),
                  attention_at = CASE WHEN :attention IS NULL THEN NULL
                                      WHEN attention IS :attention THEN attention_at ELSE :now END,
-                 attention_detail = iif(:attention IS NULL, NULL, coalesce(:status, attention_detail)),
-                 attention = :attention
+                 attention_detail = iif(:attention IS NULL, NULL, coalesce(:detail, :status, attention_detail)),
+                 attention = :attention,
+                 condition_at = iif(condition = :condition, condition_at, :now),
+                 condition = :condition,
+                 status_detail = :detail
              WHERE link_id = :link_id
-               AND (attention IS NOT :attention OR upstream_status IS NOT coalesce(:status, upstream_status))",
+               AND (attention IS NOT :attention OR upstream_status IS NOT coalesce(:status, upstream_status)
+                    OR condition <> :condition OR status_detail IS NOT :detail)",
         )?;
         update.execute(named_params! {
-            ":attention": health.attention.map(Attention::as_str), ":status": health.upstream_status,
-            ":now": ms(now), ":link_id": link_id,
+            ":attention": health.condition.attention().map(Attention::as_str), ":status": health.upstream_status,
+            ":condition": health.condition.as_str(), ":detail": health.detail, ":now": ms(now), ":link_id": link_id,
         })?;
         Ok(())
     }
@@ -126,6 +190,11 @@ impl WriteTxn<'_> {
     ///
     /// Shape: whether that changed anything.
     pub fn remove_link(&self, link_id: i64, by: RemovedBy, now: Timestamp) -> Result<bool, StoreError> {
+        self.txn.execute(
+            "UPDATE syncs SET outcome = 'ok', finished_at = :now, error = 'the link was removed during this sync'
+             WHERE sync_id = (SELECT sync_id FROM links WHERE link_id = :link_id AND removed_at IS NULL) AND outcome IS NULL",
+            named_params! { ":now": ms(now), ":link_id": link_id },
+        )?;
         let changed = self.txn.execute(
             "UPDATE links SET removed_at = :now, removed_by = :by, phase = 'idle', sync_id = NULL, hold_until = NULL,
                     hold_reason = NULL
@@ -221,16 +290,13 @@ impl WriteTxn<'_> {
 
     /// Links that are due later than `latest`: after the clock was set back their instants lie in a future that never
     /// was.
-    ///
-    /// Shape: (link id, upstream id).
-    pub fn links_due_after(&self, source_id: i64, latest: Timestamp) -> Result<Vec<(i64, String)>, StoreError> {
+    pub fn links_due_after(&self, source_id: i64, latest: Timestamp) -> Result<Vec<i64>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT link_id, upstream_id FROM links
+            "SELECT link_id FROM links
              WHERE source_id = :source_id AND due_at > :latest AND removed_at IS NULL",
         )?;
-        let rows = select.query_map(named_params! { ":source_id": source_id, ":latest": ms(latest) }, |row| {
-            Ok((row.get("link_id")?, row.get("upstream_id")?))
-        })?;
+        let rows = select
+            .query_map(named_params! { ":source_id": source_id, ":latest": ms(latest) }, |row| row.get("link_id"))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }

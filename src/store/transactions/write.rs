@@ -42,9 +42,10 @@ impl<'c> WriteTxn<'c> {
                 "INSERT INTO transactions (link_id, account_id, upstream_id, external_id, status, amount_minor, memo_minor,
                      currency, transacted_at, transacted_on, posted_at, posted_on, description, merchant, category,
                      merchant_code, check_number, memo, latitude, longitude, operation_type, upstream_status,
-                     posted_seen_at, first_seen_at, changed_at, content_hash, raw)
+                     posted_seen_at, first_seen_at, changed_at, content_hash, raw, clean_description,
+                     upstream_category_id, upstream_updated_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-                     ?22, ?23, ?24, ?24, ?25, jsonb(?26))",
+                     ?22, ?23, ?24, ?24, ?25, jsonb(?26), ?27, ?28, ?29)",
             )?,
             change: self.txn.prepare_cached(
                 "INSERT INTO transaction_changes (change_id, transaction_id, sync_id, kind, changed_at, before, after)
@@ -87,7 +88,7 @@ impl PageWriter<'_> {
             record.amount_minor,
             record.memo_minor,
             record.currency.as_str(),
-            ms(record.transacted_at),
+            record.transacted_at.map(ms),
             day_text(record.transacted_on),
             record.posted_at.map(ms),
             record.posted_on.map(day_text),
@@ -105,6 +106,9 @@ impl PageWriter<'_> {
             ms(at.seen_at),
             record.content_hash,
             raw,
+            record.clean_description,
+            record.upstream_category_id,
+            record.upstream_updated_at.map(ms),
         ])?;
         self.change(at, transaction_id, "added", None)?;
         Ok(transaction_id)
@@ -129,7 +133,9 @@ impl PageWriter<'_> {
                  transacted_at = :transacted_at, transacted_on = :transacted_on, posted_at = :posted_at,
                  posted_on = :posted_on, description = :description, merchant = :merchant, category = :category,
                  merchant_code = :merchant_code, check_number = :check_number, memo = :memo, latitude = :latitude,
-                 longitude = :longitude, operation_type = :operation_type, upstream_status = :upstream_status,
+                 longitude = :longitude, clean_description = :clean_description,
+                 upstream_category_id = :upstream_category_id, upstream_updated_at = :upstream_updated_at,
+                 operation_type = :operation_type, upstream_status = :upstream_status,
                  posted_seen_at = iif(:status = 'posted', coalesce(posted_seen_at, :seen_at), NULL),
                  changed_at = iif(:has_change, :seen_at, changed_at), removed_at = NULL,
                  content_hash = :content_hash, raw = iif(:raw IS NULL, NULL, jsonb(:raw))
@@ -138,12 +144,14 @@ impl PageWriter<'_> {
         update.execute(named_params! {
             ":account_id": at.account_id, ":upstream_id": record.upstream_id, ":external_id": record.external_id,
             ":status": record.status.as_str(), ":amount_minor": record.amount_minor, ":memo_minor": record.memo_minor,
-            ":currency": record.currency.as_str(), ":transacted_at": ms(record.transacted_at),
+            ":currency": record.currency.as_str(), ":transacted_at": record.transacted_at.map(ms),
             ":transacted_on": day_text(record.transacted_on), ":posted_at": record.posted_at.map(ms),
             ":posted_on": record.posted_on.map(day_text), ":description": record.description,
             ":merchant": record.merchant, ":category": record.category, ":merchant_code": record.merchant_code,
             ":check_number": record.check_number, ":memo": record.memo, ":latitude": record.latitude,
-            ":longitude": record.longitude, ":operation_type": record.operation_type,
+            ":longitude": record.longitude, ":clean_description": record.clean_description,
+            ":upstream_category_id": record.upstream_category_id,
+            ":upstream_updated_at": record.upstream_updated_at.map(ms), ":operation_type": record.operation_type,
             ":upstream_status": record.upstream_status, ":seen_at": ms(at.seen_at), ":has_change": change.is_some(),
             ":content_hash": record.content_hash, ":raw": self.txn.keep_raw.then_some(record.raw.as_str()),
             ":transaction_id": transaction_id,
@@ -220,15 +228,24 @@ impl PageWriter<'_> {
 
 impl WriteTxn<'_> {
     /// Moves the cursor, back too after the clock was ahead. Only the commit that completes a walk may call this.
-    pub fn move_cursor(&self, link_id: i64, covered_to: Timestamp, is_full: bool) -> Result<(), StoreError> {
+    ///
+    /// Shape: `updated_to` never moves back; `None` leaves it where it is.
+    pub fn move_cursor(
+        &self,
+        link_id: i64,
+        covered_to: Timestamp,
+        updated_to: Option<Timestamp>,
+        is_full: bool,
+    ) -> Result<(), StoreError> {
         let mut upsert = self.txn.prepare_cached(
-            "INSERT INTO cursors (link_id, covered_to_at, full_walked_at)
-             VALUES (:link_id, :covered_to, iif(:is_full, :covered_to, NULL))
+            "INSERT INTO cursors (link_id, covered_to_at, updated_to_at, full_walked_at)
+             VALUES (:link_id, :covered_to, :updated_to, iif(:is_full, :covered_to, NULL))
              ON CONFLICT (link_id) DO UPDATE SET covered_to_at = excluded.covered_to_at,
+                 updated_to_at = max(coalesce(excluded.updated_to_at, updated_to_at), coalesce(updated_to_at, excluded.updated_to_at)),
                  full_walked_at = coalesce(excluded.full_walked_at, full_walked_at)",
         )?;
         upsert.execute(named_params! {
-            ":link_id": link_id, ":covered_to": ms(covered_to), ":is_full": is_full,
+            ":link_id": link_id, ":covered_to": ms(covered_to), ":updated_to": updated_to.map(ms), ":is_full": is_full,
         })?;
         Ok(())
     }
@@ -279,6 +296,35 @@ impl WriteTxn<'_> {
                AND (:from IS NULL OR transacted_at >= :from)",
         )?;
         update.execute(named_params! { ":walked_at": ms(walked_at), ":link_id": link_id, ":from": from.map(ms) })?;
+        Ok(())
+    }
+}
+
+impl WriteTxn<'_> {
+    /// Resolves the rows set aside before `walked_at` whose ids a walk showed well-formed, or gone.
+    pub fn resolve_rejected_ids<'i>(
+        &self,
+        link_id: i64,
+        upstream_ids: impl Iterator<Item = &'i String>,
+        walked_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut open = self.txn.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM rejected_rows WHERE link_id = :link_id AND resolved_at IS NULL
+                            AND last_seen_at < :walked_at)",
+        )?;
+        let parameters = named_params! { ":link_id": link_id, ":walked_at": ms(walked_at) };
+        if !open.query_row(parameters, |row| row.get::<_, bool>(0))? {
+            return Ok(());
+        }
+        let mut update = self.txn.prepare_cached(
+            "UPDATE rejected_rows SET resolved_at = :walked_at
+             WHERE link_id = :link_id AND upstream_id = :upstream_id AND resolved_at IS NULL AND last_seen_at < :walked_at",
+        )?;
+        for upstream_id in upstream_ids {
+            update.execute(named_params! {
+                ":walked_at": ms(walked_at), ":link_id": link_id, ":upstream_id": upstream_id,
+            })?;
+        }
         Ok(())
     }
 }

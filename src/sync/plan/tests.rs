@@ -21,13 +21,15 @@ fn record((id, external_id, status, amount_minor, day, description): Words<'_>) 
         amount_minor,
         memo_minor: None,
         currency: Currency::USD,
-        transacted_at: at,
+        transacted_at: Some(at),
         transacted_on: on,
         posted_at: None,
         posted_on: None,
         description: description.to_owned(),
+        clean_description: None,
         merchant: None,
         category: None,
+        upstream_category_id: None,
         merchant_code: None,
         check_number: None,
         memo: None,
@@ -35,6 +37,8 @@ fn record((id, external_id, status, amount_minor, day, description): Words<'_>) 
         longitude: None,
         operation_type: None,
         upstream_status: None,
+        upstream_updated_at: None,
+        is_obfuscated: false,
         content_hash: 0,
         raw: String::new(),
     }
@@ -51,7 +55,7 @@ fn held(words: &[Words<'_>]) -> Vec<Held> {
 
 /// Gone rows with the ids 10, 11, 12 and so on.
 fn gone(words: &[Words<'_>]) -> Vec<Gone> {
-    let one = |(id, words): (i64, &Words<'_>)| Gone { row: stored(id, *words), account_id: 1 };
+    let one = |(id, words): (i64, &Words<'_>)| Gone { row: stored(id, *words), account_id: 1, is_for_good: false };
     (10..).zip(words).map(one).collect()
 }
 
@@ -204,6 +208,7 @@ proptest! {
         let went: Vec<Gone> = (10..).zip(went.iter().enumerate())
             .map(|(id, (n, w))| Gone {
                 row: StoredRow { transaction_id: id, record: make("o", n, w), removed_at: None }, account_id: 1,
+                is_for_good: false,
             }).collect();
         let pairs = match_held(&came, &went);
         let (mut helds, mut gones) = (HashSet::new(), HashSet::new());

@@ -171,10 +171,10 @@ fn instants_come_in_both_styles_with_up_to_six_digits() {
     ];
     for (text, milliseconds) in cases {
         let row = read(&json!({ "transacted_at": text }));
-        assert_eq!(row.transacted_at.as_millisecond(), 1_772_359_200_000 + milliseconds, "{text}");
+        assert_eq!(row.transacted_at.expect("an instant").as_millisecond(), 1_772_359_200_000 + milliseconds, "{text}");
     }
     let row = read(&json!({"transacted_at": "2026-03-01"}));
-    assert_eq!(row.transacted_at.to_string(), "2026-03-01T00:00:00Z");
+    assert_eq!(row.transacted_at.expect("an instant").to_string(), "2026-03-01T00:00:00Z");
 }
 
 #[test]
@@ -358,7 +358,7 @@ fn every_status_of_a_task_says_what_is_to_be_done() {
     ];
     for (status, ends, attention) in cases {
         assert_eq!(is_terminal(status), ends, "{status}");
-        assert_eq!(health(Some(status.to_owned())).attention, attention, "{status}");
+        assert_eq!(health(Some(status.to_owned())).condition.attention(), attention, "{status}");
     }
 }
 

@@ -1,0 +1,215 @@
+//! Accounts that go on under another upstream id, because the customer connected the bank anew.
+//!
+//! The full account number proves that two accounts are one. The stored account then moves to the new link with all its rows;
+//! the former id stays in `account_aliases`, and what still comes under it is left out. [`WriteTxn::split_account`] undoes it.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, named_params};
+
+use crate::model::{AccountNumber, AccountRecord};
+use crate::store::{ReadTxn, StoreError, WriteTxn, ms};
+
+/// The network of numbers that name one account all over the world.
+const IBAN: &str = "IBAN";
+
+/// An account found to go on under a new id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Continued {
+    /// The account, ours.
+    pub account_id: i64,
+    /// The link it had.
+    pub former_link_id: i64,
+    /// Its id there.
+    pub former_upstream_id: String,
+}
+
+impl ReadTxn<'_> {
+    /// Upstream ids of a customer's accounts that go on under another id, with the link they had.
+    pub fn superseded_accounts(&self, user_id: i64) -> Result<HashSet<(i64, String)>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT x.link_id, x.upstream_id FROM account_aliases x JOIN links l ON l.link_id = x.link_id
+             WHERE l.user_id = :user_id AND x.split_at IS NULL
+               AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.link_id = x.link_id AND a.upstream_id = x.upstream_id)",
+        )?;
+        let rows = select.query_map(named_params! { ":user_id": user_id }, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The stored account of the same customer that has the number of `account`, if there is exactly one elsewhere.
+    fn same_account(&self, link_id: i64, account: &AccountRecord) -> Result<Option<Continued>, StoreError> {
+        let Some(number) = account.numbers.iter().flatten().find(|number| number.network == IBAN) else {
+            return Ok(None);
+        };
+        let mut select = self.txn.prepare_cached(
+            "SELECT a.account_id, a.link_id, a.upstream_id FROM accounts a JOIN links l ON l.link_id = a.link_id
+             WHERE l.user_id = (SELECT user_id FROM links WHERE link_id = :link_id) AND a.link_id <> :link_id
+               AND (a.currency IS NULL OR :currency IS NULL OR a.currency = :currency)
+               AND EXISTS (SELECT 1 FROM account_numbers n WHERE n.account_id = a.account_id AND n.network = 'IBAN')
+               AND NOT EXISTS (SELECT 1 FROM account_aliases x WHERE x.split_at IS NOT NULL
+                               AND a.upstream_id IN (x.upstream_id, x.new_upstream_id)
+                               AND :upstream_id IN (x.upstream_id, x.new_upstream_id))",
+        )?;
+        let currency = account.currency.map(|currency| currency.as_str().to_owned());
+        let mut rows = select.query(named_params! {
+            ":link_id": link_id, ":currency": currency, ":upstream_id": account.upstream_id,
+        })?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let account_id = row.get("account_id")?;
+            if self.account_numbers(account_id)?.iter().any(|stored| is_same_number(stored, number)) {
+                let (former_link_id, former_upstream_id) = (row.get("link_id")?, row.get("upstream_id")?);
+                found.push(Continued { account_id, former_link_id, former_upstream_id });
+            }
+        }
+        Ok(if found.len() == 1 { found.pop() } else { None })
+    }
+
+    /// Whether an account can no longer be read under its present id.
+    fn is_orphaned(&self, account_id: i64) -> Result<bool, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT l.removed_at IS NOT NULL OR a.missing_at IS NOT NULL
+             FROM accounts a JOIN links l ON l.link_id = a.link_id WHERE a.account_id = :account_id",
+        )?;
+        Ok(select.query_row(named_params! { ":account_id": account_id }, |row| row.get(0))?)
+    }
+}
+
+fn is_same_number(stored: &AccountNumber, number: &AccountNumber) -> bool {
+    let plain = |number: &AccountNumber| number.account_number.as_ref().map(|n| n.expose().replace(' ', ""));
+    stored.network == number.network && plain(stored).is_some() && plain(stored) == plain(number)
+}
+
+impl WriteTxn<'_> {
+    /// Moves a stored account to `link_id` if `account`, which is new there, is the same one.
+    ///
+    /// Shape: what was found; `None`: it is another account, or goes on under another id and is to be left out.
+    pub fn continue_account(
+        &self,
+        link_id: i64,
+        account: &AccountRecord,
+        sync_id: i64,
+        now: Timestamp,
+    ) -> Result<Option<Continued>, StoreError> {
+        if self.account_ids(link_id)?.contains_key(&account.upstream_id) {
+            return Ok(None);
+        }
+        let Some(found) = self.same_account(link_id, account)? else {
+            return Ok(None);
+        };
+        let is_superseded = self.is_superseded(link_id, &account.upstream_id)?;
+        if is_superseded && !self.is_orphaned(found.account_id)? {
+            return Ok(None);
+        }
+        let number = account.numbers.iter().flatten().find(|number| number.network == IBAN);
+        let digits = number.and_then(|n| n.account_number.as_ref()).map(|n| last_four(n.expose())).unwrap_or_default();
+        self.txn.execute(
+            "INSERT INTO account_aliases (account_id, link_id, upstream_id, new_upstream_id, rule, evidence, matched_at, sync_id)
+             VALUES (:account_id, :link_id, :upstream_id, :new_upstream_id, 'iban', :evidence, :now, :sync_id)
+             ON CONFLICT (link_id, upstream_id, new_upstream_id) DO UPDATE SET matched_at = excluded.matched_at,
+                 sync_id = excluded.sync_id",
+            named_params! {
+                ":account_id": found.account_id, ":link_id": found.former_link_id,
+                ":upstream_id": found.former_upstream_id, ":new_upstream_id": account.upstream_id,
+                ":evidence": format!("IBAN ending in {digits}"), ":now": ms(now), ":sync_id": sync_id,
+            },
+        )?;
+        self.move_account(found.account_id, link_id, &account.upstream_id, now)?;
+        Ok(Some(found))
+    }
+
+    /// Whether an account goes on under another id.
+    fn is_superseded(&self, link_id: i64, upstream_id: &str) -> Result<bool, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM account_aliases
+                            WHERE link_id = :link_id AND upstream_id = :upstream_id AND split_at IS NULL)",
+        )?;
+        Ok(select.query_row(named_params! { ":link_id": link_id, ":upstream_id": upstream_id }, |row| row.get(0))?)
+    }
+
+    /// Gives an account and its rows another link, and has its history read there.
+    fn move_account(&self, account_id: i64, link_id: i64, upstream_id: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE accounts SET link_id = :link_id, upstream_id = :upstream_id, missing_at = NULL, needs_history = 1,
+                 changed_at = :now
+             WHERE account_id = :account_id",
+            named_params! {
+                ":link_id": link_id, ":upstream_id": upstream_id, ":now": ms(now), ":account_id": account_id,
+            },
+        )?;
+        for sql in [
+            "UPDATE transactions SET link_id = :link_id WHERE account_id = :account_id AND link_id <> :link_id",
+            "UPDATE transaction_aliases SET link_id = :link_id
+             WHERE transaction_id IN (SELECT transaction_id FROM transactions WHERE account_id = :account_id)",
+        ] {
+            self.txn.execute(sql, named_params! { ":link_id": link_id, ":account_id": account_id })?;
+        }
+        Ok(())
+    }
+
+    /// Undoes that an account goes on under another id: the former one gets its link and its rows back, the new one becomes an
+    /// account of its own, whose history is read anew.
+    ///
+    /// Shape: our id of the new account; `None`: nothing was joined.
+    pub fn split_account(&self, account_id: i64, now: Timestamp) -> Result<Option<i64>, StoreError> {
+        let joined = self
+            .txn
+            .query_row(
+                "SELECT x.account_alias_id, x.link_id, x.upstream_id, x.matched_at, a.link_id, a.upstream_id
+                 FROM account_aliases x JOIN accounts a ON a.account_id = x.account_id AND a.upstream_id = x.new_upstream_id
+                 WHERE x.account_id = :account_id AND x.split_at IS NULL ORDER BY x.matched_at DESC LIMIT 1",
+                named_params! { ":account_id": account_id },
+                |row| {
+                    let former: (i64, String, i64) = (row.get(1)?, row.get(2)?, row.get(3)?);
+                    let new: (i64, String) = (row.get(4)?, row.get(5)?);
+                    Ok((row.get::<_, i64>(0)?, former, new))
+                },
+            )
+            .optional()?;
+        let Some((alias_id, (former_link_id, former_upstream_id, matched_at), (link_id, upstream_id))) = joined else {
+            return Ok(None);
+        };
+        self.txn.execute(
+            "UPDATE account_aliases SET split_at = :now WHERE account_alias_id = :alias_id",
+            named_params! { ":now": ms(now), ":alias_id": alias_id },
+        )?;
+        self.move_account(account_id, former_link_id, &former_upstream_id, now)?;
+        self.txn.execute(
+            "INSERT INTO accounts (link_id, upstream_id, kind, subtype, name, mask, currency, is_open, is_shared, is_business,
+                 needs_history, first_seen_at, changed_at)
+             SELECT :link_id, :upstream_id, kind, subtype, name, mask, currency, is_open, is_shared, is_business, 1, :now, :now
+             FROM accounts WHERE account_id = :account_id",
+            named_params! {
+                ":link_id": link_id, ":upstream_id": upstream_id, ":now": ms(now), ":account_id": account_id,
+            },
+        )?;
+        let new_id = self.txn.last_insert_rowid();
+        // Rows that had an id before the two were joined get it back; those that came since belong to the new account.
+        self.txn.execute(
+            "UPDATE transactions SET upstream_id = x.upstream_id, content_hash = 0
+             FROM (SELECT transaction_id, upstream_id, min(matched_at) FROM transaction_aliases
+                   WHERE matched_at >= :matched_at GROUP BY transaction_id) x
+             WHERE transactions.transaction_id = x.transaction_id AND transactions.account_id = :account_id",
+            named_params! { ":matched_at": matched_at, ":account_id": account_id },
+        )?;
+        self.txn.execute(
+            "UPDATE transactions SET account_id = :new_id, link_id = :link_id
+             WHERE account_id = :account_id AND first_seen_at >= :matched_at
+               AND transaction_id NOT IN (SELECT transaction_id FROM transaction_aliases WHERE matched_at >= :matched_at)",
+            named_params! {
+                ":new_id": new_id, ":link_id": link_id, ":account_id": account_id, ":matched_at": matched_at,
+            },
+        )?;
+        self.txn.execute(
+            "DELETE FROM transaction_aliases WHERE matched_at >= :matched_at
+               AND transaction_id IN (SELECT transaction_id FROM transactions WHERE account_id = :account_id)",
+            named_params! { ":matched_at": matched_at, ":account_id": account_id },
+        )?;
+        Ok(Some(new_id))
+    }
+}
+
+fn last_four(number: &str) -> String {
+    number.chars().rev().filter(char::is_ascii_alphanumeric).take(4).collect::<Vec<_>>().into_iter().rev().collect()
+}

@@ -1,0 +1,145 @@
+//! Customers: whose links are looked at next, which links and accounts are theirs.
+
+use jiff::Timestamp;
+use rusqlite::named_params;
+
+use super::{ReadTxn, StoreError, WriteTxn, instant, ms};
+
+/// A customer whose links are to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueUser {
+    /// Our id.
+    pub user_id: i64,
+    /// The aggregator's id.
+    pub upstream_id: String,
+}
+
+/// One stored account of a customer, as a walk over all of the customer's rows needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserAccount {
+    /// Our id.
+    pub account_id: i64,
+    /// The aggregator's id.
+    pub upstream_id: String,
+    /// Its link.
+    pub link_id: i64,
+    /// Its whole history is to be read.
+    pub needs_history: bool,
+    /// Rows of it were stored under a former upstream id.
+    pub is_continued: bool,
+}
+
+impl ReadTxn<'_> {
+    /// A source's customers whose links are due to be looked at, the longest due first.
+    ///
+    /// Shape: at most `limit`; none while the aggregator holds the source.
+    pub fn due_users(&self, source_id: i64, now: Timestamp, limit: usize) -> Result<Vec<DueUser>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT u.user_id, u.upstream_id FROM users u JOIN sources s ON s.source_id = u.source_id
+             WHERE u.source_id = :source_id AND u.links_due_at <= :now
+               AND s.retired_at IS NULL AND coalesce(s.hold_until, 0) <= :now
+             ORDER BY u.links_due_at LIMIT :limit",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = select
+            .query_map(named_params! { ":source_id": source_id, ":now": ms(now), ":limit": limit }, |row| {
+                Ok(DueUser { user_id: row.get("user_id")?, upstream_id: row.get("upstream_id")? })
+            })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// When a source's next customer is due to be looked at, not before the aggregator's hold ends; `None`: nobody is.
+    pub fn next_user_due_at(&self, source_id: i64) -> Result<Option<Timestamp>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT max(min(u.links_due_at), coalesce(s.hold_until, 0))
+             FROM users u JOIN sources s ON s.source_id = u.source_id AND s.retired_at IS NULL
+             WHERE u.source_id = :source_id AND u.links_due_at IS NOT NULL",
+        )?;
+        let next = select.query_row(named_params! { ":source_id": source_id }, |row| row.get::<_, Option<i64>>(0))?;
+        Ok(next.map(instant))
+    }
+
+    /// A source's customers that are there: (our id, the aggregator's id), in the order of the latter.
+    pub fn known_users(&self, source_id: i64) -> Result<Vec<(i64, String)>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT user_id, upstream_id FROM users WHERE source_id = :source_id AND removed_at IS NULL ORDER BY upstream_id",
+        )?;
+        let rows = select.query_map(named_params! { ":source_id": source_id }, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A customer's links that are neither paused nor removed, in the order they were made.
+    pub fn syncable_links_of(&self, user_id: i64) -> Result<Vec<i64>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT link_id FROM links WHERE user_id = :user_id AND removed_at IS NULL AND paused_at IS NULL ORDER BY link_id",
+        )?;
+        let rows = select.query_map(named_params! { ":user_id": user_id }, |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A customer's links that the aggregator is thought to have: (our id, the aggregator's id).
+    pub fn present_links_of(&self, user_id: i64) -> Result<Vec<(i64, String)>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT link_id, upstream_id FROM links
+             WHERE user_id = :user_id AND removed_by IS NOT 'aggregator' ORDER BY link_id",
+        )?;
+        let rows = select.query_map(named_params! { ":user_id": user_id }, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Every account of a customer, whatever its link's state.
+    pub fn accounts_of_user(&self, user_id: i64) -> Result<Vec<UserAccount>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT a.account_id, a.upstream_id, a.link_id, a.needs_history,
+                    EXISTS (SELECT 1 FROM account_aliases x WHERE x.account_id = a.account_id) AS is_continued
+             FROM accounts a JOIN links l ON l.link_id = a.link_id WHERE l.user_id = :user_id",
+        )?;
+        let rows = select.query_map(named_params! { ":user_id": user_id }, |row| {
+            Ok(UserAccount {
+                account_id: row.get("account_id")?,
+                upstream_id: row.get("upstream_id")?,
+                link_id: row.get("link_id")?,
+                needs_history: row.get("needs_history")?,
+                is_continued: row.get("is_continued")?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+impl WriteTxn<'_> {
+    /// Sets when a customer's links are looked at next.
+    pub fn set_links_due_at(&self, user_id: i64, due_at: Timestamp) -> Result<(), StoreError> {
+        let mut update = self.txn.prepare_cached("UPDATE users SET links_due_at = :due_at WHERE user_id = :user_id")?;
+        update.execute(named_params! { ":due_at": ms(due_at), ":user_id": user_id })?;
+        Ok(())
+    }
+
+    /// Makes sure that a customer's links are looked at now if they never were, and that the customer counts as there.
+    pub fn look_at_new_user(&self, user_id: i64, now: Timestamp) -> Result<(), StoreError> {
+        let mut update = self.txn.prepare_cached(
+            "UPDATE users SET removed_at = NULL, links_due_at = coalesce(links_due_at, :now)
+             WHERE user_id = :user_id AND (links_due_at IS NULL OR removed_at IS NOT NULL)",
+        )?;
+        update.execute(named_params! { ":user_id": user_id, ":now": ms(now) })?;
+        Ok(())
+    }
+
+    /// Notes that the aggregator deleted a customer; links and history stay as they are.
+    pub fn remove_user(&self, user_id: i64, now: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE users SET removed_at = coalesce(removed_at, :now), links_due_at = NULL WHERE user_id = :user_id",
+            named_params! { ":user_id": user_id, ":now": ms(now) },
+        )?;
+        Ok(())
+    }
+
+    /// Brings forward customers whose links would be looked at later than anything could have set.
+    pub fn bring_users_forward(&self, source_id: i64, latest: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE users SET links_due_at = :latest WHERE source_id = :source_id AND links_due_at > :latest",
+            named_params! { ":latest": ms(latest), ":source_id": source_id },
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,211 @@
+//! The walks of a user's sync: whole histories where they are needed, then what changed, and the commit that ends it.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use super::accounts::{Places, put_balances};
+use super::{Findings, UserSync};
+use crate::aggregator::{CallError, Changes, PageToken, Stretch};
+use crate::model::{AccountRecord, HoldingRecord};
+use crate::store::SyncEnd;
+use crate::sync::pull::{MAX_PAGES, MAX_WALKS};
+use crate::sync::{Place, Reading, Step, Stop, Walk};
+
+impl UserSync<'_> {
+    /// Reads everything the aggregator holds for the user since the cursor, and stores it.
+    pub(super) async fn pull(&mut self, feed: &Changes<'_>) -> Result<Step, Stop> {
+        let listed = self.read_accounts(feed).await?;
+        let holdings = self.read_holdings(feed, listed.as_deref()).await?;
+        let mut places = self.places().await?;
+        let mut hidden = HashSet::new();
+        let is_full = self.is_full();
+        if !is_full {
+            for (upstream_id, place) in std::mem::take(&mut places.without_history) {
+                hidden.extend(self.read_history(feed, &upstream_id, place).await?);
+            }
+        }
+        let began = Instant::now();
+        let since = if is_full { None } else { self.since() };
+        let walk = self.walk_until_whole(feed, since.map_or(Stretch::Whole, Stretch::Since), &places).await?;
+        // A row may have been written while the walk went on, before the latest one that it saw.
+        let lasted = SignedDuration::try_from(began.elapsed()).unwrap_or_default();
+        let updated_to = walk.latest_update().and_then(|at| at.checked_sub(lasted).ok());
+        self.complete(walk, Read { listed, holdings, places, hidden, updated_to, is_full }).await
+    }
+
+    /// Where the feed of changes goes on: the oldest cursor of the links, and a little before.
+    fn since(&self) -> Option<Timestamp> {
+        let cursors = self.links.iter().filter_map(|link| link.trip.cursor);
+        let oldest = cursors.filter_map(|cursor| cursor.updated_to_at).min()?;
+        Some(oldest.saturating_sub(self.lead().source.overlap).unwrap_or(Timestamp::MIN))
+    }
+
+    /// The securities, if any account that was just read can hold some.
+    async fn read_holdings(
+        &self,
+        feed: &Changes<'_>,
+        listed: Option<&[AccountRecord]>,
+    ) -> Result<Option<Vec<HoldingRecord>>, Stop> {
+        if !listed.unwrap_or_default().iter().any(|account| account.holds_securities) {
+            return Ok(None);
+        }
+        let lead = self.lead();
+        match feed.holdings(&lead.context, &lead.link.upstream_user_id).await {
+            Ok(holdings) => Ok(Some(holdings)),
+            Err(error @ CallError::RateLimited { .. }) => Err(error.into()),
+            // Securities are a product of their own: a user without it is synced all the same, and asked for with the next news.
+            Err(error) => {
+                tracing::debug!(source = %lead.source.name, link.id = lead.link.link_id, %error, "no securities");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads one account's whole history; returns it if rows of it came hidden.
+    async fn read_history(&self, feed: &Changes<'_>, upstream_id: &str, place: Place) -> Result<Option<i64>, Stop> {
+        let by_upstream_id = HashMap::from([(upstream_id.to_owned(), Some(place))]);
+        let places = Places { by_upstream_id, without_history: Vec::new() };
+        let mut walk = self.walk_until_whole(feed, Stretch::Account(upstream_id), &places).await?;
+        let now = self.engine.clock.now();
+        let is_hidden = walk.hidden_accounts().contains(&place.account_id);
+        self.engine
+            .store
+            .write(move |txn| {
+                let undecided = walk.settle(txn, &HashSet::from([place.account_id]), now)?;
+                txn.set_needs_history(place.account_id, is_hidden || !undecided.is_empty())
+            })
+            .await?;
+        Ok(is_hidden.then_some(place.account_id))
+    }
+
+    /// Walks a stretch until it was seen as a whole.
+    async fn walk_until_whole(&self, feed: &Changes<'_>, stretch: Stretch<'_>, places: &Places) -> Result<Walk, Stop> {
+        for _ in 0..MAX_WALKS {
+            let walk = self.walk(feed, stretch, places).await?;
+            if walk.is_complete() {
+                return Ok(walk);
+            }
+        }
+        Err(Stop::Restless { walks: MAX_WALKS })
+    }
+
+    /// Reads a stretch from its first page to its last, storing each page as it comes.
+    async fn walk(&self, feed: &Changes<'_>, stretch: Stretch<'_>, places: &Places) -> Result<Walk, Stop> {
+        let lead = self.lead();
+        let reading = match stretch {
+            Stretch::Since(_) => Reading::Changes,
+            Stretch::Whole | Stretch::Account(_) => Reading::Whole,
+        };
+        let sync_id = lead.sync_id;
+        let whose = Place { link_id: lead.link.link_id, account_id: 0, sync_id, has_history: lead.cursor.is_some() };
+        let mut walk = Walk::new(whose, lead.began, reading, places.by_upstream_id.clone());
+        let mut token: Option<PageToken> = None;
+        for _ in 0..MAX_PAGES {
+            let user = &lead.link.upstream_user_id;
+            let mut page = feed.transactions(&lead.context, user, stretch, token.as_ref()).await?;
+            token = page.next.take();
+            let requests = lead.requests();
+            walk = self
+                .engine
+                .store
+                .write(move |txn| {
+                    walk.apply_page(txn, &page)?;
+                    txn.count_sync(sync_id, &requests)?;
+                    Ok(walk)
+                })
+                .await?;
+            if token.is_none() {
+                return Ok(walk);
+            }
+        }
+        Err(CallError::Malformed { what: "transactions", reason: format!("more than {MAX_PAGES} pages") }.into())
+    }
+
+    /// Commits what only the complete walk can decide, the balances, the cursors and the ends, all in one transaction.
+    async fn complete(&mut self, mut walk: Walk, read: Read) -> Result<Step, Stop> {
+        let now = self.engine.clock.now();
+        let seen_at = self.lead().began;
+        let decided = self.decided(read.listed.as_deref().unwrap_or_default(), &read.places);
+        let ends = self.ends(&walk, &read, now);
+        let marks: Vec<(i64, Option<Timestamp>)> = self
+            .links
+            .iter()
+            .map(|link| (link.trip.link.link_id, link.listed.as_ref().and_then(|listed| listed.tried_at)))
+            .collect();
+        let step = self
+            .commit_ends(ends, move |txn| {
+                let undecided = walk.settle(txn, &decided, now)?;
+                for account_id in walk.hidden_accounts() {
+                    txn.set_needs_history(*account_id, true)?;
+                }
+                if read.is_full {
+                    for account_id in decided.difference(walk.hidden_accounts()) {
+                        txn.set_needs_history(*account_id, undecided.contains(account_id))?;
+                    }
+                }
+                if let Some(listed) = &read.listed {
+                    put_balances(txn, listed, &read.places.by_upstream_id, seen_at)?;
+                }
+                if let (Some(holdings), Some(listed)) = (&read.holdings, &read.listed) {
+                    let can_hold = listed.iter().filter(|a| a.holds_securities && a.is_shared != Some(false));
+                    let ids = can_hold.filter_map(|a| Some((a.upstream_id.clone(), walk.account_id(&a.upstream_id)?)));
+                    txn.put_holdings(&ids.collect(), holdings, seen_at)?;
+                }
+                for (link_id, tried_at) in marks {
+                    txn.move_cursor(link_id, seen_at, read.updated_to, read.is_full)?;
+                    if read.listed.is_some() {
+                        txn.set_read_tried_at(link_id, tried_at)?;
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(step)
+    }
+
+    /// How each link's sync ends after a complete walk.
+    fn ends(&self, walk: &Walk, read: &Read, now: Timestamp) -> Vec<SyncEnd> {
+        let listed = read.listed.as_deref().unwrap_or_default();
+        self.links
+            .iter()
+            .enumerate()
+            .map(|(nth, link)| {
+                let (link_id, upstream_id) = (link.trip.link.link_id, &link.trip.link.upstream_id);
+                let of_link = |account_id: &i64| {
+                    let mut places = read.places.by_upstream_id.values().flatten();
+                    places.any(|place| place.account_id == *account_id && place.link_id == link_id)
+                };
+                let hidden: HashSet<i64> = walk.hidden_accounts().union(&read.hidden).copied().collect();
+                let is_unrefreshed = |account: &&AccountRecord| {
+                    account.upstream_link_id.as_ref() == Some(upstream_id)
+                        && account.is_shared != Some(false)
+                        && account.is_refreshed == Some(false)
+                };
+                let reconcile = || link.trip.source.next_reconcile_at(link.trip.spread_key(), now);
+                let findings = Findings {
+                    rejected: if nth == 0 { walk.rejected_rows() } else { 0 },
+                    hidden_accounts: hidden.iter().filter(|id| of_link(id)).count(),
+                    unrefreshed_accounts: listed.iter().filter(is_unrefreshed).count(),
+                    reconcile_due_at: (read.is_full || link.trip.link.reconcile_due_at.is_none()).then(reconcile),
+                };
+                link.end(&findings, now)
+            })
+            .collect()
+    }
+}
+
+/// What a pull read before its last walk.
+struct Read {
+    /// The accounts; `None`: they are as they were.
+    listed: Option<Vec<AccountRecord>>,
+    /// The securities; `None`: not asked for.
+    holdings: Option<Vec<HoldingRecord>>,
+    places: Places,
+    /// Accounts whose history came with hidden rows.
+    hidden: HashSet<i64>,
+    /// Where the feed of changes goes on next time.
+    updated_to: Option<Timestamp>,
+    is_full: bool,
+}

@@ -1,0 +1,109 @@
+//! A look at the state of a user's links between syncs: what webhooks do not tell, or told to nobody.
+
+use crate::aggregator::{CallContext, CallError};
+use crate::limits::requests::Lane;
+use crate::model::Condition;
+use crate::store::{DueUser, StoreError};
+use crate::sync::outcome::{CREDENTIALS_REFUSED, CREDENTIALS_REST, REQUEST_LIMIT, Verdict};
+use crate::sync::{Engine, Source, Stop};
+
+/// What a look at a user found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Links that are due because the aggregator has read their bank since.
+    pub due_links: u32,
+    /// Requests it took.
+    pub requests: u32,
+}
+
+impl Engine {
+    /// Looks at the state of a user's links, stores it, and makes those due that have news.
+    ///
+    /// After a crash: the user is still due; looking again changes nothing.
+    pub async fn look_at_user(&self, source: &Source, user: &DueUser) -> Result<Looked, StoreError> {
+        let _turn = self.turn_of(user.user_id).await;
+        let context = CallContext::new(Lane::Scheduled);
+        let mut looked = match self.look(source, &context, user).await {
+            Ok(looked) => looked,
+            Err(Stop::Store(error)) => return Err(error),
+            Err(stop) => {
+                self.look_stopped(source, user, stop).await?;
+                Looked::default()
+            }
+        };
+        looked.requests = context.take_requests();
+        Ok(looked)
+    }
+
+    async fn look(&self, source: &Source, context: &CallContext, user: &DueUser) -> Result<Looked, Stop> {
+        let id = (user.user_id, user.upstream_id.as_str());
+        let listed = match source.aggregator.user_links(context, id.1).await {
+            Err(CallError::Gone(_)) => {
+                self.forget_user(source, id).await?;
+                return Ok(Looked::default());
+            }
+            listed => listed?,
+        };
+        let listed = self.take_links(source, context, id, listed).await?;
+        let now = self.clock.now();
+        let user_id = user.user_id;
+        let due_links = self
+            .store
+            .write(move |txn| {
+                let mut due = 0;
+                for link_id in txn.syncable_links_of(user_id)? {
+                    let state = txn.link_state(link_id)?;
+                    let Some(link) = listed.get(&state.upstream_id) else { continue };
+                    let is_readable = matches!(link.health.condition, Condition::Well | Condition::Incomplete);
+                    let has_news = link.tried_at.is_some() && link.tried_at != state.read_tried_at;
+                    if is_readable && has_news && state.sync_id.is_none() && state.due_at > now {
+                        txn.set_due_at(link_id, now)?;
+                        due += 1;
+                    }
+                }
+                Ok(due)
+            })
+            .await?;
+        Ok(Looked { due_links, requests: 0 })
+    }
+
+    /// Has a user whose look came to nothing looked at again later.
+    pub async fn postpone_look(&self, source: &Source, user: &DueUser) -> Result<(), StoreError> {
+        let (user_id, now) = (user.user_id, self.clock.now());
+        let next = source.next_look_at(&user.upstream_id, now).unwrap_or(now);
+        self.store.write(move |txn| txn.set_links_due_at(user_id, next)).await
+    }
+
+    /// A look that failed is taken again later; what stops every request rests the source.
+    async fn look_stopped(&self, source: &Source, user: &DueUser, stop: Stop) -> Result<(), StoreError> {
+        let (source_id, user_id, now) = (source.source_id, user.user_id, self.clock.now());
+        let message = stop.to_string();
+        let retry_at = now.saturating_add(self.retry_delay(1)).unwrap_or(now);
+        let (next, hold) = match stop.verdict()? {
+            Verdict::Deferred { until } => (until, Some((until, REQUEST_LIMIT))),
+            Verdict::Unauthorized => {
+                let until = now.saturating_add(CREDENTIALS_REST).unwrap_or(now);
+                (until, Some((until, CREDENTIALS_REFUSED)))
+            }
+            Verdict::NeedsPerson { .. }
+            | Verdict::Gone
+            | Verdict::Unread { .. }
+            | Verdict::RefreshFailed
+            | Verdict::Failed => {
+                tracing::warn!(
+                    source = %source.name, user.id = user_id, error = %message,
+                    "the state of a user's links could not be read; it is tried again"
+                );
+                (retry_at, None)
+            }
+        };
+        self.store
+            .write(move |txn| {
+                if let Some((until, reason)) = hold {
+                    txn.hold_source(source_id, until, reason)?;
+                }
+                txn.set_links_due_at(user_id, next)
+            })
+            .await
+    }
+}

@@ -1,0 +1,393 @@
+//! Writes what a walk over a list of transactions brought: page by page what is certain, at its end what only the whole can
+//! tell.
+//!
+//! A row whose id is known, or that nothing stored resembles, is written with its page. A row that may be a stored one under
+//! a new id waits for the end of the walk, when it is known which stored rows are gone. Only a complete walk decides about
+//! absences, in the transaction that also moves the cursor.
+
+mod settle;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::civil::Date;
+use jiff::{Span, Timestamp};
+
+use super::plan::{self, Change, Held, MATCH_DAYS};
+use crate::aggregator::{TransactionPage, Window};
+use crate::model::{AccountRecord, RejectedRow, TransactionRecord};
+use crate::store::{PageWriter, ReadTxn, RowWrite, StoreError, SyncCounts, WriteTxn};
+
+/// Where the rows of one account are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its link.
+    pub link_id: i64,
+    /// The account.
+    pub account_id: i64,
+    /// The open sync of that link.
+    pub sync_id: i64,
+    /// Rows of it were stored before, so a new id may be a stored row under another name.
+    pub has_history: bool,
+}
+
+/// What a walk reads, which decides what an absence means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// A link's rows in a window of time: what a complete walk does not show is gone.
+    Window(Window),
+    /// What changed for a user: what is gone is said.
+    Changes,
+    /// Everything that is there: what it does not show is gone, as far back as it reaches.
+    Whole,
+}
+
+/// What a walk has seen so far. Lost in a crash: the next walk begins anew, and rows already stored are recognised.
+#[derive(Debug)]
+pub struct Walk {
+    /// Whose walk it is: rows and accounts that nothing else claims are this link's. Its account id means nothing.
+    lead: Place,
+    /// Start of the sync: the instant that everything it sees is stamped with.
+    seen_at: Timestamp,
+    reading: Reading,
+    /// By upstream account id; `None`: rows of this account are not taken.
+    places: HashMap<String, Option<Place>>,
+    seen_upstream_ids: HashSet<String>,
+    seen_transactions: HashSet<i64>,
+    rejected: HashSet<u64>,
+    /// A malformed row had no id: any stored row that was not seen may be that one.
+    has_nameless: bool,
+    held: Vec<Held>,
+    /// Ids that upstream took back, with the instant of that on its clock.
+    taken_back: HashMap<String, Option<Timestamp>>,
+    /// How far back the walk reached, by account.
+    oldest_seen: HashMap<i64, Date>,
+    /// Accounts with rows that came obfuscated and are not stored.
+    hidden: HashSet<i64>,
+    latest_update: Option<Timestamp>,
+    totals: HashSet<Option<u64>>,
+    /// Rows that came twice on one page. One page is one question, so no paging made them.
+    repeats_on_page: usize,
+    /// A row of one page came again on another: the list moved between the two, and others may have slipped through.
+    has_repeats: bool,
+    /// What was done since it was last counted, by sync.
+    tally: BTreeMap<i64, SyncCounts>,
+}
+
+impl Walk {
+    /// A walk over one link that has seen nothing; accounts come with its pages.
+    pub fn over_link(link_id: i64, sync_id: i64, seen_at: Timestamp, window: Window, has_history: bool) -> Self {
+        let lead = Place { link_id, account_id: 0, sync_id, has_history };
+        Self::new(lead, seen_at, Reading::Window(window), HashMap::new())
+    }
+
+    /// A walk over the accounts in `places`, on behalf of the link of `lead`.
+    pub fn new(lead: Place, seen_at: Timestamp, reading: Reading, places: HashMap<String, Option<Place>>) -> Self {
+        Self {
+            lead,
+            seen_at,
+            reading,
+            places,
+            seen_upstream_ids: HashSet::new(),
+            seen_transactions: HashSet::new(),
+            rejected: HashSet::new(),
+            has_nameless: false,
+            held: Vec::new(),
+            taken_back: HashMap::new(),
+            oldest_seen: HashMap::new(),
+            hidden: HashSet::new(),
+            latest_update: None,
+            totals: HashSet::new(),
+            repeats_on_page: 0,
+            has_repeats: false,
+            tally: BTreeMap::new(),
+        }
+    }
+
+    /// Whether everything that the list has was seen.
+    ///
+    /// A total may count a row twice that one page shows twice. A row that comes again on a later page makes up for nothing:
+    /// it stands where another one should have been. In a feed of changes it does no harm: it was written again meanwhile.
+    pub(super) fn is_complete(&self) -> bool {
+        if self.reading == Reading::Changes {
+            return true;
+        }
+        let seen = self.seen_rows();
+        let mut totals = self.totals.iter();
+        match (totals.next(), totals.next()) {
+            (Some(Some(total)), None) => *total == seen || *total == seen + self.repeats_on_page as u64,
+            // An aggregator that names no total: a list without repeats is taken as whole.
+            (Some(None), None) => !self.has_repeats,
+            _ => false,
+        }
+    }
+
+    /// Whether `earlier` saw exactly the same: reading this list once more will not help.
+    pub(super) fn saw_the_same_as(&self, earlier: &Self) -> bool {
+        self.totals.len() == 1
+            && self.totals == earlier.totals
+            && self.seen_upstream_ids == earlier.seen_upstream_ids
+            && self.rejected == earlier.rejected
+    }
+
+    /// Different rows seen, malformed ones included.
+    pub(super) fn seen_rows(&self) -> u64 {
+        (self.seen_upstream_ids.len() + self.rejected.len()) as u64
+    }
+
+    /// Rows set aside by this walk.
+    pub(super) fn rejected_rows(&self) -> usize {
+        self.rejected.len()
+    }
+
+    /// Accounts with rows that came obfuscated and were left out.
+    pub(super) fn hidden_accounts(&self) -> &HashSet<i64> {
+        &self.hidden
+    }
+
+    /// The latest instant at which upstream wrote anything that was seen, on its own clock.
+    pub(super) fn latest_update(&self) -> Option<Timestamp> {
+        self.latest_update
+    }
+
+    /// Our id of a listed account.
+    pub(super) fn account_id(&self, upstream_id: &str) -> Option<i64> {
+        self.places.get(upstream_id).copied().flatten().map(|place| place.account_id)
+    }
+
+    fn at(&self, place: Place) -> RowWrite {
+        RowWrite { link_id: place.link_id, account_id: place.account_id, sync_id: place.sync_id, seen_at: self.seen_at }
+    }
+
+    fn counts(&mut self, place: Place) -> &mut SyncCounts {
+        self.tally.entry(place.sync_id).or_default()
+    }
+
+    /// Adds what was done since the last call to the syncs it belongs to.
+    fn count(&mut self, txn: &WriteTxn<'_>) -> Result<(), StoreError> {
+        for (sync_id, counts) in std::mem::take(&mut self.tally) {
+            txn.count_sync(sync_id, &counts)?;
+        }
+        Ok(())
+    }
+
+    /// Stores one page: accounts, certain rows, rows set aside; counts them with their syncs.
+    ///
+    /// After a crash: the page is stored whole or not at all, and coming again it changes nothing.
+    pub fn apply_page(&mut self, txn: &WriteTxn<'_>, page: &TransactionPage) -> Result<(), StoreError> {
+        self.put_accounts(txn, page)?;
+        let lead = self.lead;
+        self.counts(lead).pages += 1;
+        self.totals.insert(page.total);
+        self.latest_update = self.latest_update.max(page.latest_update);
+        let mut writer = txn.page_writer()?;
+        for row in &page.rejected {
+            self.counts(lead).rows_seen += 1;
+            self.set_aside(txn, &mut writer, row)?;
+        }
+        let mut on_page = HashSet::with_capacity(page.rows.len());
+        for row in &page.rows {
+            let is_first_on_page = on_page.insert(row.upstream_id.as_str());
+            self.take_row(txn, &mut writer, row, is_first_on_page)?;
+        }
+        for gone in &page.removed {
+            self.taken_back.insert(gone.upstream_id.clone(), gone.upstream_updated_at);
+        }
+        writer.finish()?;
+        self.count(txn)
+    }
+
+    /// Looks at a row for the first time in this walk, or once more where lists are not snapshots.
+    fn take_row(
+        &mut self,
+        txn: &WriteTxn<'_>,
+        writer: &mut PageWriter<'_>,
+        row: &TransactionRecord,
+        is_first_on_page: bool,
+    ) -> Result<(), StoreError> {
+        let Some(place) = self.place_of(txn, writer, row)? else {
+            return Ok(());
+        };
+        self.counts(place).rows_seen += 1;
+        if !is_first_on_page {
+            self.repeats_on_page += 1;
+            return Ok(());
+        }
+        if self.seen_upstream_ids.insert(row.upstream_id.clone()) {
+            return self.apply_row(txn, writer, place, row);
+        }
+        self.has_repeats = true;
+        if self.reading == Reading::Changes { self.apply_again(txn, writer, place, row) } else { Ok(()) }
+    }
+
+    /// A row of a feed that came before in this walk: the newer of its versions counts.
+    fn apply_again(
+        &mut self,
+        txn: &WriteTxn<'_>,
+        writer: &mut PageWriter<'_>,
+        place: Place,
+        row: &TransactionRecord,
+    ) -> Result<(), StoreError> {
+        if let Some(held) = self.held.iter_mut().find(|held| held.record.upstream_id == row.upstream_id) {
+            if !plan::is_older(row, &held.record) {
+                held.record = row.clone();
+            }
+            return Ok(());
+        }
+        self.apply_row(txn, writer, place, row)
+    }
+
+    /// Where a row belongs; `None`: it is not taken, or set aside because no list shows its account.
+    fn place_of(
+        &mut self,
+        txn: &WriteTxn<'_>,
+        writer: &mut PageWriter<'_>,
+        row: &TransactionRecord,
+    ) -> Result<Option<Place>, StoreError> {
+        if let Some(place) = self.places.get(&row.upstream_account_id) {
+            return Ok(*place);
+        }
+        let stray = RejectedRow {
+            upstream_id: Some(row.upstream_id.clone()),
+            transacted_at: row.transacted_at,
+            reason: format!("no list of accounts shows its account {}", row.upstream_account_id),
+            raw: row.raw.clone(),
+        };
+        self.set_aside(txn, writer, &stray)?;
+        Ok(None)
+    }
+
+    /// Sets a malformed row aside. A stored row of its id is still there, whatever its values are now.
+    fn set_aside(
+        &mut self,
+        txn: &WriteTxn<'_>,
+        writer: &mut PageWriter<'_>,
+        row: &RejectedRow,
+    ) -> Result<(), StoreError> {
+        let mut row = row.clone();
+        if let Reading::Window(window) = self.reading {
+            row.transacted_at = row.transacted_at.or(window.from);
+        }
+        txn.put_rejected(self.lead.link_id, &row, self.seen_at)?;
+        match &row.upstream_id {
+            Some(upstream_id) => {
+                for link_id in self.link_ids() {
+                    let known = writer.find(link_id, upstream_id)?;
+                    self.seen_transactions.extend(known.map(|known| known.transaction_id));
+                }
+            }
+            None => self.has_nameless = true,
+        }
+        let is_new = self.rejected.insert(xxhash_rust::xxh3::xxh3_64(row.raw.as_bytes()));
+        self.has_repeats |= !is_new;
+        let lead = self.lead;
+        self.counts(lead).rows_rejected += u32::from(is_new);
+        Ok(())
+    }
+
+    /// The links whose rows this walk stores.
+    fn link_ids(&self) -> HashSet<i64> {
+        let placed = self.places.values().flatten().map(|place| place.link_id);
+        placed.chain([self.lead.link_id]).collect()
+    }
+
+    /// Rows of a link may name an account that no list shows: it gets a row of its own, known by its id alone.
+    fn put_accounts(&mut self, txn: &WriteTxn<'_>, page: &TransactionPage) -> Result<(), StoreError> {
+        if !matches!(self.reading, Reading::Window(_)) {
+            return Ok(());
+        }
+        let unknown: HashSet<&str> = page
+            .rows
+            .iter()
+            .map(|row| row.upstream_account_id.as_str())
+            .filter(|id| !self.places.contains_key(*id) && page.accounts.iter().all(|a| a.upstream_id != *id))
+            .collect();
+        let is_news = page.accounts.iter().any(|a| !self.places.contains_key(&a.upstream_id));
+        if unknown.is_empty() && !is_news {
+            return Ok(());
+        }
+        let mut accounts = page.accounts.clone();
+        accounts.extend(unknown.into_iter().map(bare_account));
+        let lead = self.lead;
+        let ids = txn.put_accounts(lead.link_id, &accounts, false, self.seen_at)?;
+        self.places = ids.into_iter().map(|(id, account_id)| (id, Some(Place { account_id, ..lead }))).collect();
+        Ok(())
+    }
+
+    fn apply_row(
+        &mut self,
+        txn: &WriteTxn<'_>,
+        writer: &mut PageWriter<'_>,
+        place: Place,
+        row: &TransactionRecord,
+    ) -> Result<(), StoreError> {
+        let at = self.at(place);
+        if self.reading == Reading::Whole {
+            let oldest = self.oldest_seen.entry(place.account_id).or_insert(row.transacted_on);
+            *oldest = row.transacted_on.min(*oldest);
+        }
+        if let Some(known) = writer.find(place.link_id, &row.upstream_id)? {
+            self.seen_transactions.insert(known.transaction_id);
+            if known.content_hash != row.content_hash || known.is_removed {
+                let stored = txn.transaction(known.transaction_id)?;
+                if row.is_obfuscated {
+                    self.hidden.insert(place.account_id);
+                } else if !plan::is_older(row, &stored.record) {
+                    let change = plan::change_between(&stored, row);
+                    update(writer, at, known.transaction_id, row, change.as_ref(), self.counts(place))?;
+                }
+            }
+            return Ok(());
+        }
+        if row.is_obfuscated {
+            self.hidden.insert(place.account_id);
+            return Ok(());
+        }
+        let former_owner = if place.has_history { writer.find_alias(place.link_id, &row.upstream_id)? } else { None };
+        if former_owner.is_some() || (place.has_history && self.may_replace_unseen(txn, place.account_id, row)?) {
+            self.held.push(Held { record: row.clone(), account_id: place.account_id, former_owner });
+            return Ok(());
+        }
+        let transaction_id = writer.insert(at, row)?;
+        self.seen_transactions.insert(transaction_id);
+        self.counts(place).rows_added += 1;
+        Ok(())
+    }
+
+    fn may_replace_unseen(
+        &self,
+        txn: &ReadTxn<'_>,
+        account_id: i64,
+        row: &TransactionRecord,
+    ) -> Result<bool, StoreError> {
+        let span = Span::new().days(MATCH_DAYS);
+        let from = row.transacted_on.saturating_sub(span);
+        let to = row.transacted_on.saturating_add(span);
+        let near = txn.live_rows_between(account_id, from, to)?;
+        let is_feed = !matches!(self.reading, Reading::Window(_));
+        Ok(near
+            .iter()
+            .any(|s| !self.seen_transactions.contains(&s.transaction_id) && plan::may_replace(&s.record, row, is_feed)))
+    }
+}
+
+fn update(
+    writer: &mut PageWriter<'_>,
+    at: RowWrite,
+    transaction_id: i64,
+    row: &TransactionRecord,
+    change: Option<&Change>,
+    counts: &mut SyncCounts,
+) -> Result<(), StoreError> {
+    match change.map(|c| c.kind) {
+        Some("posted") => counts.rows_posted += 1,
+        Some("restored") => counts.rows_restored += 1,
+        Some(_) => counts.rows_updated += 1,
+        None => {}
+    }
+    let change = change.map(|c| (c.kind, c.before.as_str(), c.after.as_str()));
+    writer.update(at, transaction_id, row, change)
+}
+
+fn bare_account(upstream_id: &str) -> AccountRecord {
+    AccountRecord { upstream_id: upstream_id.to_owned(), ..AccountRecord::default() }
+}

@@ -1,0 +1,194 @@
+//! The end of a complete walk: what it alone can decide.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Place, Reading, Walk, update};
+use crate::model::Status;
+use crate::store::{AliasRule, PageWriter, ReadTxn, StoreError, WriteTxn};
+use crate::sync::plan::{self, Gone};
+
+/// How long after a posted row was first missed a second complete walk may remove it.
+pub(in crate::sync) const ABSENCE_CONFIRMED_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// A live row that the walk says is gone, or did not show.
+#[derive(Debug, Clone, Copy)]
+struct Missed {
+    transaction_id: i64,
+    place: Place,
+    status: Status,
+    /// Upstream itself took it back.
+    is_taken_back: bool,
+}
+
+impl Walk {
+    /// Ends a complete walk: recognises rows under new ids, stores the rest, decides about absences.
+    ///
+    /// Only rows of the `decided` accounts, which a complete list shows, can be absent. Returns those of them with posted rows
+    /// that were missed for the first time: a second complete walk decides about them.
+    /// After a crash: all of it or nothing; then the cursor stands where it stood and the next walk decides again.
+    pub(in crate::sync) fn settle(
+        &mut self,
+        txn: &WriteTxn<'_>,
+        decided: &HashSet<i64>,
+        now: Timestamp,
+    ) -> Result<HashSet<i64>, StoreError> {
+        let mut writer = txn.page_writer()?;
+        let mut missed = self.taken_back(&mut writer, txn)?;
+        missed.extend(self.unseen(txn, decided)?);
+        let matched = self.settle_held(txn, &mut writer, &missed)?;
+        // A malformed row without an id may be any of those that were not seen.
+        missed.retain(|m| !matched.contains(&m.transaction_id) && (m.is_taken_back || !self.has_nameless));
+        let undecided = self.settle_absences(txn, &mut writer, &missed, now)?;
+        writer.finish()?;
+        match self.reading {
+            Reading::Window(window) => txn.resolve_rejected(self.lead.link_id, window.from, self.seen_at)?,
+            Reading::Whole | Reading::Changes => {
+                for link_id in self.link_ids() {
+                    let seen = self.seen_upstream_ids.iter().chain(self.taken_back.keys());
+                    txn.resolve_rejected_ids(link_id, seen, self.seen_at)?;
+                }
+            }
+        }
+        self.count(txn)?;
+        Ok(undecided)
+    }
+
+    fn places_by_account(&self) -> HashMap<i64, Place> {
+        self.places.values().flatten().map(|place| (place.account_id, *place)).collect()
+    }
+
+    /// Live rows that upstream took back. An id that a row used to have says nothing about the row.
+    fn taken_back(&mut self, writer: &mut PageWriter<'_>, txn: &ReadTxn<'_>) -> Result<Vec<Missed>, StoreError> {
+        let places = self.places_by_account();
+        let links = self.link_ids();
+        let mut missed = Vec::new();
+        for (upstream_id, at) in &self.taken_back {
+            // Held back rows that were taken back again within the walk never were.
+            self.held.retain(|held| {
+                held.record.upstream_id != *upstream_id || is_later(held.record.upstream_updated_at, *at)
+            });
+            for link_id in &links {
+                let Some(known) = writer.find(*link_id, upstream_id)?.filter(|known| !known.is_removed) else {
+                    continue;
+                };
+                let row = txn.transaction(known.transaction_id)?;
+                let place = self.places.get(&row.record.upstream_account_id).copied().flatten();
+                let place = place.or_else(|| places.get(&txn.account_of(known.transaction_id).ok()?).copied());
+                if let Some(place) = place.filter(|_| !is_later(row.record.upstream_updated_at, *at)) {
+                    let (transaction_id, status) = (known.transaction_id, row.record.status);
+                    missed.push(Missed { transaction_id, place, status, is_taken_back: true });
+                }
+            }
+        }
+        Ok(missed)
+    }
+
+    /// Live rows of the decided accounts that the walk should have shown and did not.
+    fn unseen(&self, txn: &ReadTxn<'_>, decided: &HashSet<i64>) -> Result<Vec<Missed>, StoreError> {
+        if self.reading == Reading::Changes {
+            return Ok(Vec::new());
+        }
+        let mut unseen = Vec::new();
+        for (account_id, place) in self.places_by_account() {
+            if !decided.contains(&account_id) {
+                continue;
+            }
+            let rows = match self.reading {
+                Reading::Window(window) => txn.live_rows_from(account_id, window.from)?,
+                // A connection made anew reaches less far back: what lies before its first row is history, not absence.
+                Reading::Whole | Reading::Changes => match self.oldest_seen.get(&account_id) {
+                    Some(oldest) => txn.live_rows_since(account_id, *oldest)?,
+                    None => Vec::new(),
+                },
+            };
+            unseen.extend(
+                rows.into_iter()
+                    .filter(|(id, _)| !self.seen_transactions.contains(id))
+                    .map(|(transaction_id, status)| Missed { transaction_id, place, status, is_taken_back: false }),
+            );
+        }
+        unseen.sort_unstable_by_key(|m| m.transaction_id);
+        Ok(unseen)
+    }
+
+    /// Stores the held rows: under the row they continue, or as new ones. Returns the rows that were continued.
+    fn settle_held(
+        &mut self,
+        txn: &WriteTxn<'_>,
+        writer: &mut PageWriter<'_>,
+        missed: &[Missed],
+    ) -> Result<HashSet<i64>, StoreError> {
+        let held = std::mem::take(&mut self.held);
+        if held.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let places = self.places_by_account();
+        let is_feed = !matches!(self.reading, Reading::Window(_));
+        let mut gone = Vec::with_capacity(missed.len());
+        for m in missed {
+            let row = txn.transaction(m.transaction_id)?;
+            gone.push(Gone { row, account_id: m.place.account_id, is_for_good: is_feed });
+        }
+        let pairs = plan::match_held(&held, &gone);
+        let by_held: HashMap<usize, (i64, AliasRule)> =
+            pairs.into_iter().map(|(h, id, rule)| (h, (id, rule))).collect();
+        for (index, held) in held.iter().enumerate() {
+            let place = places[&held.account_id];
+            let at = self.at(place);
+            if held.former_owner.is_some() {
+                writer.drop_alias(place.link_id, &held.record.upstream_id)?;
+            }
+            if let Some((transaction_id, rule)) = by_held.get(&index) {
+                let stored = txn.transaction(*transaction_id)?;
+                writer.put_alias(at, *transaction_id, &stored.record.upstream_id, *rule)?;
+                let change = plan::change_between(&stored, &held.record);
+                update(writer, at, *transaction_id, &held.record, change.as_ref(), self.counts(place))?;
+                txn.clear_absence(*transaction_id)?;
+            } else {
+                let transaction_id = writer.insert(at, &held.record)?;
+                self.seen_transactions.insert(transaction_id);
+                self.counts(place).rows_added += 1;
+            }
+        }
+        Ok(by_held.into_values().map(|(id, _)| id).collect())
+    }
+
+    /// A row that was taken back, or a pending one that is gone, is removed; a posted one only when a second complete walk,
+    /// later, says the same.
+    fn settle_absences(
+        &mut self,
+        txn: &WriteTxn<'_>,
+        writer: &mut PageWriter<'_>,
+        missed: &[Missed],
+        now: Timestamp,
+    ) -> Result<HashSet<i64>, StoreError> {
+        let mut before: HashMap<i64, Timestamp> = HashMap::new();
+        for link_id in self.link_ids() {
+            before.extend(txn.absences(link_id)?);
+        }
+        for transaction_id in before.keys().filter(|id| self.seen_transactions.contains(id)) {
+            txn.clear_absence(*transaction_id)?;
+        }
+        let mut undecided = HashSet::new();
+        for m in missed {
+            let is_confirmed =
+                before.get(&m.transaction_id).is_some_and(|at| now.duration_since(*at) >= ABSENCE_CONFIRMED_AFTER);
+            if m.status == Status::Posted && !m.is_taken_back && !is_confirmed {
+                txn.note_absence(m.transaction_id, self.seen_at)?;
+                undecided.insert(m.place.account_id);
+            } else {
+                writer.remove(self.at(m.place), m.transaction_id)?;
+                txn.clear_absence(m.transaction_id)?;
+                self.counts(m.place).rows_removed += 1;
+            }
+        }
+        Ok(undecided)
+    }
+}
+
+/// Whether a version was written after the row was taken back.
+fn is_later(version: Option<Timestamp>, taken_back: Option<Timestamp>) -> bool {
+    matches!((version, taken_back), (Some(version), Some(taken_back)) if version > taken_back)
+}
