@@ -81,6 +81,17 @@ impl Bench {
         }
     }
 
+    /// The same where changes of the bank show without refreshes, and none are asked for.
+    pub(crate) fn pulling(serves: Served, source_lines: &str) -> Self {
+        let refreshes = match serves {
+            Served::Truv => "refreshes_per_day = 0\n",
+            Served::Bridge => "",
+        };
+        let bench = Self::at(serves, &format!("{refreshes}{source_lines}"));
+        bench.bank.settings(|s| s.visible_immediately = true);
+        bench
+    }
+
     /// The same with a secret of the development environment, whose successful tasks are capped.
     pub(crate) fn in_development(source_lines: &str) -> Self {
         Self::made(Served::Truv, source_lines, |bank| bank.add_secret(Environment::Dev))

@@ -2,13 +2,10 @@
 
 mod accounts;
 mod conformance;
-mod crash;
 mod faults;
-mod first;
 mod harness;
 mod home;
 mod limits;
-mod pages;
 mod refusals;
 mod schedule;
 mod store_trouble;
