@@ -52,6 +52,12 @@ impl Member<'_> {
         let tried_at = self.listed.as_ref().and_then(|listed| listed.tried_at);
         tried_at.is_none() || tried_at != self.trip.link.read_tried_at
     }
+
+    /// Whether the aggregator tried to read the bank before it did so last, by its own clock.
+    fn has_gone_back(&self) -> bool {
+        let tried_at = self.listed.as_ref().and_then(|listed| listed.tried_at);
+        matches!((tried_at, self.trip.link.read_tried_at), (Some(tried), Some(read)) if tried < read)
+    }
 }
 
 impl<'a> UserSync<'a> {
@@ -109,7 +115,14 @@ impl<'a> UserSync<'a> {
         let mut trips = self.links.iter().map(|link| &link.trip);
         let wants = |trip: &Trip<'_>| trip.cursor.is_some() && trip.is_full;
         let has_no_feed = |trip: &Trip<'_>| trip.cursor.is_some_and(|cursor| cursor.updated_to_at.is_none());
-        self.links.iter().all(|link| link.trip.cursor.is_none()) || trips.any(|trip| wants(trip) || has_no_feed(trip))
+        self.links.iter().all(|link| link.trip.cursor.is_none())
+            || trips.any(|trip| wants(trip) || has_no_feed(trip))
+            || self.has_gone_back()
+    }
+
+    /// Whether the aggregator's clock was set back: what it wrote since may lie before the cursor.
+    fn has_gone_back(&self) -> bool {
+        self.links.iter().any(Member::has_gone_back)
     }
 
     /// Takes every link of the user along that may be synced.

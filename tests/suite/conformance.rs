@@ -20,6 +20,7 @@ macro_rules! at_every_aggregator {
 
 mod accounts;
 mod crash;
+mod faults;
 mod first;
 mod pages;
 mod transactions;

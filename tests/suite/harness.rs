@@ -30,6 +30,8 @@ pub(crate) const START: &str = "2026-03-02T12:00:00Z";
 pub(crate) struct Bench {
     pub(crate) bank: Sandbox,
     pub(crate) clock: Clock,
+    /// The aggregator's own clock.
+    pub(crate) bank_clock: Clock,
     pub(crate) store: Store,
     /// The source's secret.
     pub(crate) secret: String,
@@ -99,7 +101,8 @@ impl Bench {
 
     fn made(serves: Served, source_lines: &str, secret_of: impl FnOnce(&Sandbox) -> String) -> Self {
         let clock = Clock::virtual_at(START.parse().expect("an instant"));
-        let bank = Sandbox::new(Clock::virtual_at(START.parse().expect("an instant")), 7);
+        let bank_clock = Clock::virtual_at(START.parse().expect("an instant"));
+        let bank = Sandbox::new(bank_clock.clone(), 7);
         bank.settings(|settings| settings.serves = serves);
         let secret = secret_of(&bank);
         let dir = tempfile::tempdir().expect("a directory");
@@ -116,7 +119,7 @@ impl Bench {
         let secrets = Secrets { key: key.to_text().to_string(), secret: secret.clone() };
         let config = Config::parse(&text, &dir.path().join("passbook.toml"), &secrets).expect("a good config");
         let store = open(&config.store.path, &key, &clock).expect("a new store");
-        Self { bank, clock, store, secret, serves, config, key, dir }
+        Self { bank, clock, bank_clock, store, secret, serves, config, key, dir }
     }
 
     /// The store's file.

@@ -1,6 +1,7 @@
 //! The daemon against the sandbox, in one process and in virtual time: change the world, run, compare with its truth.
 
 mod accounts;
+mod bridge_faults;
 mod conformance;
 mod faults;
 mod harness;
@@ -9,4 +10,5 @@ mod limits;
 mod refusals;
 mod schedule;
 mod store_trouble;
+mod street;
 mod transactions;

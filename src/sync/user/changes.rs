@@ -31,15 +31,27 @@ impl UserSync<'_> {
         let walk = self.walk_until_whole(feed, since.map_or(Stretch::Whole, Stretch::Since), &places).await?;
         // A row may have been written while the walk went on, before the latest one that it saw.
         let lasted = SignedDuration::try_from(began.elapsed()).unwrap_or_default();
-        let updated_to = walk.latest_update().and_then(|at| at.checked_sub(lasted).ok());
+        let seen_to = walk.latest_update().and_then(|at| at.checked_sub(lasted).ok());
+        let seen_to = if self.has_gone_back() { seen_to.min(self.tried_to()) } else { seen_to };
+        // Nothing tells when a row that was set aside was written: the feed goes on where it began, until the next whole walk.
+        let updated_to = if !is_full && walk.rejected_rows() > 0 { self.oldest_cursor() } else { seen_to };
         self.complete(walk, Read { listed, holdings, places, hidden, updated_to, is_full }).await
     }
 
     /// Where the feed of changes goes on: the oldest cursor of the links, and a little before.
     fn since(&self) -> Option<Timestamp> {
-        let cursors = self.links.iter().filter_map(|link| link.trip.cursor);
-        let oldest = cursors.filter_map(|cursor| cursor.updated_to_at).min()?;
+        let oldest = self.oldest_cursor()?;
         Some(oldest.saturating_sub(self.lead().source.overlap).unwrap_or(Timestamp::MIN))
+    }
+
+    /// Where the aggregator's clock stood when it last tried to read a bank.
+    fn tried_to(&self) -> Option<Timestamp> {
+        self.links.iter().filter_map(|link| link.listed.as_ref()?.tried_at).max()
+    }
+
+    fn oldest_cursor(&self) -> Option<Timestamp> {
+        let cursors = self.links.iter().filter_map(|link| link.trip.cursor);
+        cursors.filter_map(|cursor| cursor.updated_to_at).min()
     }
 
     /// The securities, if any account that was just read can hold some.
@@ -96,7 +108,8 @@ impl UserSync<'_> {
         let lead = self.lead();
         let reading = match stretch {
             Stretch::Since(_) => Reading::Changes,
-            Stretch::Whole | Stretch::Account(_) => Reading::Whole,
+            Stretch::Whole => Reading::Whole,
+            Stretch::Account(_) => Reading::Account,
         };
         let sync_id = lead.sync_id;
         let whose = Place { link_id: lead.link.link_id, account_id: 0, sync_id, has_history: lead.cursor.is_some() };
@@ -106,6 +119,7 @@ impl UserSync<'_> {
             let user = &lead.link.upstream_user_id;
             let mut page = feed.transactions(&lead.context, user, stretch, token.as_ref()).await?;
             token = page.next.take();
+            page.written_until(self.engine.clock.now());
             let requests = lead.requests();
             walk = self
                 .engine
