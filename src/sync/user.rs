@@ -55,6 +55,12 @@ impl Member<'_> {
         let was_read = tried_at.is_some() && tried_at == self.trip.link.read_tried_at;
         self.trip.cursor.is_none() || (self.is_readable() && !was_read)
     }
+
+    /// Whether the aggregator tried to read the bank before it did so last, by its own clock.
+    fn has_gone_back(&self) -> bool {
+        let tried_at = self.listed.as_ref().and_then(|listed| listed.tried_at);
+        matches!((tried_at, self.trip.link.read_tried_at), (Some(tried), Some(read)) if tried < read)
+    }
 }
 
 impl<'a> UserSync<'a> {
@@ -112,7 +118,14 @@ impl<'a> UserSync<'a> {
         let mut trips = self.links.iter().map(|link| &link.trip);
         let wants = |trip: &Trip<'_>| trip.cursor.is_some() && trip.is_full;
         let has_no_feed = |trip: &Trip<'_>| trip.cursor.is_some_and(|cursor| cursor.feed.updated_to.is_none());
-        self.links.iter().all(|link| link.trip.cursor.is_none()) || trips.any(|trip| wants(trip) || has_no_feed(trip))
+        self.links.iter().all(|link| link.trip.cursor.is_none())
+            || trips.any(|trip| wants(trip) || has_no_feed(trip))
+            || self.has_gone_back()
+    }
+
+    /// Whether the aggregator's clock was set back: what it wrote since may lie before the cursor.
+    fn has_gone_back(&self) -> bool {
+        self.links.iter().any(Member::has_gone_back)
     }
 
     /// Takes every link of the user along that may be synced.

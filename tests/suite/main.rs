@@ -2,17 +2,16 @@
 
 mod accounts;
 mod bridge_accounts;
+mod bridge_faults;
 mod bridge_readd;
 mod bridge_states;
 mod conformance;
-mod crash;
 mod faults;
-mod first;
 mod harness;
 mod home;
 mod limits;
-mod pages;
 mod refusals;
 mod schedule;
 mod store_trouble;
+mod street;
 mod transactions;

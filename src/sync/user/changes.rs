@@ -31,8 +31,13 @@ impl UserSync<'_> {
         let walk = self.walk_until_whole(feed, since.map_or(Stretch::Whole, Stretch::Since), &places).await?;
         // A row may have been written while the walk went on, before the latest one that it saw.
         let lasted = SignedDuration::try_from(began.elapsed()).unwrap_or_default();
-        let updated_to = walk.latest_update().and_then(|at| at.checked_sub(lasted).ok());
-        self.complete(walk, Read { listed, holdings, places, hidden, updated_to, is_full }).await
+        let seen_to = walk.latest_update().and_then(|at| at.checked_sub(lasted).ok());
+        let seen_to = if self.has_gone_back() { seen_to.min(self.tried_to()) } else { seen_to };
+        // Nothing tells when a row that was set aside was written: the feed goes on where it began, until the next whole walk.
+        let is_passed = is_full || walk.rejected_rows() == 0;
+        let updated_to = if is_passed { seen_to } else { self.oldest_cursor() };
+        let is_settling = is_passed && !self.has_gone_back();
+        self.complete(walk, Read { listed, holdings, places, hidden, updated_to, is_settling, is_full }).await
     }
 
     /// Where the feed of changes goes on: at the oldest cursor of the links, and the overlap before what is not settled.
@@ -54,6 +59,16 @@ impl UserSync<'_> {
         let overlap = SignedDuration::try_from(self.lead().source.overlap).unwrap_or(SignedDuration::MAX);
         let has_passed = now.duration_since(cursor.covered_to_at) >= overlap;
         cursor.feed.updated_to.filter(|_| has_passed)
+    }
+
+    /// Where the aggregator's clock stood when it last tried to read a bank.
+    fn tried_to(&self) -> Option<Timestamp> {
+        self.links.iter().filter_map(|link| link.listed.as_ref()?.tried_at).max()
+    }
+
+    fn oldest_cursor(&self) -> Option<Timestamp> {
+        let cursors = self.links.iter().filter_map(|link| link.trip.cursor);
+        cursors.filter_map(|cursor| cursor.feed.updated_to).min()
     }
 
     /// The securities, if any account that was just read can hold some.
@@ -110,7 +125,8 @@ impl UserSync<'_> {
         let lead = self.lead();
         let reading = match stretch {
             Stretch::Since(_) => Reading::Changes,
-            Stretch::Whole | Stretch::Account(_) => Reading::Whole,
+            Stretch::Whole => Reading::Whole,
+            Stretch::Account(_) => Reading::Account,
         };
         let sync_id = lead.sync_id;
         let whose = Place { link_id: lead.link.link_id, account_id: 0, sync_id, has_history: lead.cursor.is_some() };
@@ -123,6 +139,7 @@ impl UserSync<'_> {
             let user = &lead.link.upstream_user_id;
             let mut page = feed.transactions(&lead.context, user, stretch, token.as_ref()).await?;
             token = page.next.take();
+            page.written_until(self.engine.clock.now());
             let requests = lead.requests();
             walk = self
                 .engine
@@ -150,7 +167,8 @@ impl UserSync<'_> {
             .links
             .iter()
             .map(|link| {
-                let feed = FeedPosition { updated_to: read.updated_to, settled_to: self.settled_to(link, seen_at) };
+                let settled_to = self.settled_to(link, seen_at).filter(|_| read.is_settling);
+                let feed = FeedPosition { updated_to: read.updated_to, settled_to };
                 (link.trip.link.link_id, feed)
             })
             .collect();
@@ -225,5 +243,7 @@ struct Read {
     hidden: HashSet<i64>,
     /// Where the feed of changes goes on next time.
     updated_to: Option<Timestamp>,
+    /// Nothing speaks against believing that the feed before its former end is complete.
+    is_settling: bool,
     is_full: bool,
 }
