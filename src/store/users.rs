@@ -79,11 +79,11 @@ impl ReadTxn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// A customer's links that the aggregator is thought to have: (our id, the aggregator's id).
+    /// A customer's links that are not removed: (our id, the aggregator's id).
     pub fn present_links_of(&self, user_id: i64) -> Result<Vec<(i64, String)>, StoreError> {
         let mut select = self.txn.prepare_cached(
             "SELECT link_id, upstream_id FROM links
-             WHERE user_id = :user_id AND removed_by IS NOT 'aggregator' ORDER BY link_id",
+             WHERE user_id = :user_id AND removed_at IS NULL ORDER BY link_id",
         )?;
         let rows = select.query_map(named_params! { ":user_id": user_id }, |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)

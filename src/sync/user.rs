@@ -74,7 +74,7 @@ impl<'a> UserSync<'a> {
         let Some(trip) = engine.trip(link_id).await? else {
             return Ok(Step::Nothing);
         };
-        if trip.link.phase == Phase::Idle && trip.link.due_at > trip.began {
+        if !trip.is_due() {
             return Ok(Step::Nothing);
         }
         let lead = Member { trip, condition: Condition::Well, listed: None };
@@ -152,7 +152,7 @@ impl<'a> UserSync<'a> {
         Ok(())
     }
 
-    /// Links whose first connection still runs wait for it; returns until when if nothing else is left.
+    /// Links whose first connection still runs wait for it; returns until when if no other link's time has come.
     async fn set_connecting_aside(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let now = self.engine.clock.now();
         let (connecting, others): (Vec<_>, Vec<_>) =
@@ -166,7 +166,7 @@ impl<'a> UserSync<'a> {
             .store
             .write(move |txn| ids.iter().try_for_each(|link_id| txn.set_next(*link_id, Phase::Idle, until)))
             .await?;
-        Ok(self.links.is_empty().then_some(until))
+        Ok(self.links.iter().all(|link| !link.trip.is_due()).then_some(until))
     }
 
     /// Opens a sync of each link and says that reading is what comes next, in one commit.
@@ -238,7 +238,7 @@ impl<'a> UserSync<'a> {
         Ok(Step::Ended(reports))
     }
 
-    /// Every link's sync ends as `stop` says.
+    /// Every link's sync ends as `stop` says, and all are tried again together: the first that is due takes the others along.
     async fn stopped(&mut self, stop: Stop) -> Result<Step, StoreError> {
         let message = stop.to_string();
         let verdict = stop.verdict()?;
@@ -248,6 +248,7 @@ impl<'a> UserSync<'a> {
                 reports.extend(report);
             }
         }
+        self.engine.align(&reports).await?;
         Ok(Step::Ended(reports))
     }
 
@@ -367,6 +368,17 @@ fn condition_of(trip: &Trip<'_>, listed: Option<&LinkRecord>) -> Condition {
 }
 
 impl Engine {
+    /// Lets the links of one user whose syncs ended wait for the same instant, the earliest of theirs.
+    pub(super) async fn align(&self, ended: &[SyncReport]) -> Result<(), StoreError> {
+        let Some(next_due_at) = ended.iter().map(|report| report.next_due_at).min() else {
+            return Ok(());
+        };
+        let link_ids: Vec<i64> = ended.iter().map(|report| report.link_id).collect();
+        self.store
+            .write(move |txn| link_ids.iter().try_for_each(|link_id| txn.bring_due_forward(*link_id, next_due_at)))
+            .await
+    }
+
     /// Waits until nobody else works on a user.
     async fn turn_of(&self, user_id: i64) -> OwnedMutexGuard<()> {
         let turn = {

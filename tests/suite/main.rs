@@ -5,6 +5,7 @@ mod bridge_accounts;
 mod bridge_faults;
 mod bridge_readd;
 mod bridge_states;
+mod bridge_together;
 mod conformance;
 mod faults;
 mod harness;
