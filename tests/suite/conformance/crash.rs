@@ -15,14 +15,20 @@ at_every_aggregator!(
 /// Latency of every answer: kills a third of it apart meet every request before and after its answer.
 const LATENCY: Duration = Duration::from_secs(2);
 
-/// A bank with two customers and several pages each.
+/// A bank with two customers, one of them with two links, and several pages each.
 fn town(serves: Served) -> Bench {
     let polls = match serves {
         Served::Truv => "refresh_poll_first = \"4s\"\n",
         Served::Bridge => "",
     };
     let bench = Bench::at(serves, &format!("page_size = 10\n{polls}[schedule]\nspread = \"0s\""));
-    bench.bank.seed_world(&Plan { links: 2, transactions_per_link: 26, days: 20, ..Plan::default() });
+    bench.bank.seed_world(&Plan {
+        links: 3,
+        links_per_user: 2,
+        transactions_per_link: 26,
+        days: 20,
+        ..Plan::default()
+    });
     bench.bank.settings(|s| {
         s.latency = LATENCY;
         s.pace = Pace::instant();
@@ -41,7 +47,7 @@ async fn town_with_news(serves: Served) -> Bench {
         {
             bench.bank.post_pending(txn, style);
         }
-        bench.bank.edit_transaction(link.transactions[12].id, Some(-4_321), None);
+        bench.bank.edit_transaction(link.transactions[8].id, Some(-4_321), None);
     }
     bench.pass(Duration::from_hours(9)).await;
     bench.aggregator_reads_banks();

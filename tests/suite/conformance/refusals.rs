@@ -18,10 +18,15 @@ fn hours(hours: u64) -> Duration {
     Duration::from_hours(hours)
 }
 
-/// A store that holds three links of three customers, nine hours later.
+/// A store that holds three links, the first two of one customer, nine hours later.
 async fn three_links(serves: Served, source_lines: &str) -> Bench {
+    three_links_of(serves, 2, source_lines).await
+}
+
+/// The same with so many links a customer.
+async fn three_links_of(serves: Served, links_per_user: usize, source_lines: &str) -> Bench {
     let bench = Bench::at(serves, source_lines);
-    bench.bank.seed_world(&Plan { links: 3, transactions_per_link: 30, ..Plan::default() });
+    bench.bank.seed_world(&Plan { links: 3, links_per_user, transactions_per_link: 30, ..Plan::default() });
     bench.run_once().await;
     bench.pass(hours(9)).await;
     bench
@@ -100,7 +105,7 @@ async fn a_link_deleted_at_any_moment_of_its_sync_is_removed(serves: Served) {
 }
 
 async fn a_link_that_was_gone_and_is_shown_again_goes_on(serves: Served) {
-    let bench = three_links(serves, "discover_schedule = \"0 */3 * * *\"").await;
+    let bench = three_links_of(serves, 1, "discover_schedule = \"0 */3 * * *\"").await;
     let victim = bench.bank.truth().links[1].clone();
     let scope = match serves {
         Served::Truv => Scope::link(victim.id),
