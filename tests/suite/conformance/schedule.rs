@@ -9,7 +9,7 @@ use passbook::sandbox::{Fault, LinkId, NewTransaction, Plan, Scope, Served};
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Bench, at};
-use crate::home::Home;
+use crate::home::{Home, word};
 
 at_every_aggregator!(
     every_link_is_synced_once_a_slot_and_not_all_in_one_second,
@@ -20,6 +20,8 @@ at_every_aggregator!(
     paused_links_rest_and_go_on_where_they_stood,
     what_a_person_asks_for_goes_first_in_a_backlog,
     a_link_that_hangs_meets_its_deadline_and_delays_nobody,
+    links_of_one_customer_that_hang_are_asked_less_and_less,
+    links_of_one_customer_rest_alone,
     a_link_that_keeps_failing_is_asked_less_and_less,
 );
 
@@ -30,9 +32,14 @@ fn hours(hours: u64) -> Duration {
 /// Customers with a link each, synced every eight hours. Nothing but the schedule makes a link due: an aggregator that reads
 /// the banks by itself does not.
 async fn town(serves: Served, source_lines: &str, links: usize) -> (Bench, Vec<LinkId>) {
+    town_of(serves, source_lines, &Plan { links, transactions_per_link: 12, ..Plan::default() }).await
+}
+
+/// The same with customers of a plan.
+async fn town_of(serves: Served, source_lines: &str, plan: &Plan) -> (Bench, Vec<LinkId>) {
     let bench = Bench::at(serves, &format!("sync_schedule = \"0 */8 * * *\"\n{source_lines}"));
     bench.bank.settings(|s| s.bridge.refresh_every = None);
-    let links = bench.bank.seed_world(&Plan { links, transactions_per_link: 12, ..Plan::default() });
+    let links = bench.bank.seed_world(plan);
     bench.run_once().await;
     if serves == Served::Bridge {
         // A first sync is followed by another when the history is complete.
@@ -214,4 +221,52 @@ async fn a_link_that_keeps_failing_is_asked_less_and_less(serves: Served) {
     bench.run_for(hours(9)).await;
     assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"), "2");
     bench.assert_store_is_truth();
+}
+
+async fn links_of_one_customer_that_hang_are_asked_less_and_less(serves: Served) {
+    let plan = Plan { links: 3, links_per_user: 3, transactions_per_link: 12, ..Plan::default() };
+    let (bench, links) = town_of(serves, "[schedule]\nspread = \"0s\"\nsync_deadline = \"1m\"", &plan).await;
+    bench.pass(hours(9)).await;
+    for link in &links {
+        bench.bank.fault(Fault::Hang, Scope::link(*link).with_path("/transactions"));
+    }
+    let started = bench.clock.now();
+    bench.run_for(hours(2)).await;
+    let states = bench.rows("SELECT DISTINCT state FROM v_link_health");
+    assert_eq!(states, [["failing".to_owned()]]);
+    assert_eq!(bench.value("SELECT count(*) FROM links WHERE last_error NOT LIKE '%deadline%'"), "0");
+    let tries = began(&bench).iter().filter(|(_, began)| *began > started).count();
+    assert!((6..=27).contains(&tries), "{tries} tries of three links in two hours");
+    bench.bank.clear_faults();
+    bench.run_for(hours(3)).await;
+    assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"), "3");
+    assert_eq!(bench.value("SELECT count(*) FROM syncs WHERE outcome IS NULL"), "0");
+    bench.assert_store_is_truth();
+}
+
+async fn links_of_one_customer_rest_alone(serves: Served) {
+    let plan = Plan { links: 2, links_per_user: 2, transactions_per_link: 12, ..Plan::default() };
+    let (bench, links) = town_of(serves, "reconcile_schedule = \"0 4 1 1 *\"", &plan).await;
+    let now = bench.clock.now();
+    let pause = |paused: bool| bench.store.write(move |txn| txn.set_paused(2, paused, now));
+    pause(true).await.expect("the store works");
+    for n in 0..2 {
+        for link in &links {
+            let account = bench.bank.truth().link(*link).expect("a link").accounts[0].id;
+            bench.bank.add_transaction(account, NewTransaction::posted(-700 - n, &format!("NEWS {}", word(n))));
+        }
+        bench.aggregator_reads_banks();
+        bench.run_for(hours(17)).await;
+    }
+    let news = |link_id: u8| {
+        bench.value(&format!(
+            "SELECT count(*) FROM v_transactions WHERE link_id = {link_id} AND description LIKE 'NEWS%'"
+        ))
+    };
+    assert_eq!((news(1), news(2)), ("2".to_owned(), "0".to_owned()));
+    pause(false).await.expect("the store works");
+    bench.run_for(hours(9)).await;
+    assert_eq!(news(2), "2", "written while it rested");
+    bench.assert_store_is_truth();
+    bench.assert_verifies().await;
 }
