@@ -14,7 +14,6 @@ pub use look::Looked;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OwnedMutexGuard;
@@ -31,6 +30,8 @@ const HISTORY_FOLLOWS: SignedDuration = SignedDuration::from_mins(10);
 pub(super) struct UserSync<'a> {
     engine: &'a Engine,
     links: Vec<Member<'a>>,
+    /// The aggregator shows links of this user that are not read now: paused or removed here, or not connected yet.
+    leaves_links_out: bool,
     /// Nobody else works on this user meanwhile.
     _turn: OwnedMutexGuard<()>,
 }
@@ -48,9 +49,11 @@ impl Member<'_> {
         matches!(self.condition, Condition::Well | Condition::Incomplete)
     }
 
+    /// Whether its bank was read since its accounts were stored, so that they may differ.
     fn has_news(&self) -> bool {
         let tried_at = self.listed.as_ref().and_then(|listed| listed.tried_at);
-        tried_at.is_none() || tried_at != self.trip.link.read_tried_at
+        let was_read = tried_at.is_some() && tried_at == self.trip.link.read_tried_at;
+        self.trip.cursor.is_none() || (self.is_readable() && !was_read)
     }
 
     /// Whether the aggregator tried to read the bank before it did so last, by its own clock.
@@ -75,7 +78,7 @@ impl<'a> UserSync<'a> {
             return Ok(Step::Nothing);
         }
         let lead = Member { trip, condition: Condition::Well, listed: None };
-        let mut sync = Self { engine, links: vec![lead], _turn: turn };
+        let mut sync = Self { engine, links: vec![lead], leaves_links_out: false, _turn: turn };
         match sync.step(feed).await {
             Ok(step) => Ok(step),
             Err(Stop::Store(error)) => Err(error),
@@ -114,7 +117,7 @@ impl<'a> UserSync<'a> {
     fn is_full(&self) -> bool {
         let mut trips = self.links.iter().map(|link| &link.trip);
         let wants = |trip: &Trip<'_>| trip.cursor.is_some() && trip.is_full;
-        let has_no_feed = |trip: &Trip<'_>| trip.cursor.is_some_and(|cursor| cursor.updated_to_at.is_none());
+        let has_no_feed = |trip: &Trip<'_>| trip.cursor.is_some_and(|cursor| cursor.feed.updated_to.is_none());
         self.links.iter().all(|link| link.trip.cursor.is_none())
             || trips.any(|trip| wants(trip) || has_no_feed(trip))
             || self.has_gone_back()
@@ -145,6 +148,7 @@ impl<'a> UserSync<'a> {
             first.trip.context = context;
         }
         self.links = links;
+        self.leaves_links_out = !listed.is_empty();
         Ok(())
     }
 
@@ -155,6 +159,7 @@ impl<'a> UserSync<'a> {
             std::mem::take(&mut self.links).into_iter().partition(|link| link.condition == Condition::Connecting);
         self.links = others;
         let Some(first) = connecting.first() else { return Ok(None) };
+        self.leaves_links_out = true;
         let until = now.saturating_add(first.trip.source.refresh_poll_max).unwrap_or(now);
         let ids: Vec<i64> = connecting.iter().map(|link| link.trip.link.link_id).collect();
         self.engine
@@ -262,7 +267,7 @@ struct Findings {
     /// Accounts of this link with rows that came obfuscated.
     hidden_accounts: usize,
     /// Accounts of this link that the last try at the bank did not reach.
-    unrefreshed_accounts: usize,
+    unreached_accounts: usize,
     /// When everything is read again, if it was now.
     reconcile_due_at: Option<Timestamp>,
 }
@@ -324,10 +329,10 @@ impl Member<'_> {
                 accounts_in_words(findings.hidden_accounts)
             ));
         }
-        if findings.unrefreshed_accounts > 0 {
+        if findings.unreached_accounts > 0 {
             lacks.push(format!(
                 "the last try at the bank did not reach {}; the data before it stays",
-                accounts_in_words(findings.unrefreshed_accounts)
+                accounts_in_words(findings.unreached_accounts)
             ));
         }
         if lacks.is_empty() { (Outcome::Ok, true, None) } else { (Outcome::Partial, true, Some(lacks.join("; "))) }
@@ -353,19 +358,12 @@ fn accounts_in_words(accounts: usize) -> String {
     if accounts == 1 { "one account".to_owned() } else { format!("{accounts} accounts") }
 }
 
-/// What the state of a link means now: a first connection that never ends is not waited for, a link whose list did not show it
-/// is as it was.
+/// What the state of a link means now; a link whose list did not show it is as it was.
 fn condition_of(trip: &Trip<'_>, listed: Option<&LinkRecord>) -> Condition {
-    let condition = match listed {
+    match listed {
         Some(listed) => listed.health.condition,
         None => trip.link.attention.map_or(Condition::Well, Condition::NeedsPerson),
-    };
-    let since = trip.link.condition_at.unwrap_or(trip.link.first_seen_at);
-    let lasts: Duration = trip.began.duration_since(since).unsigned_abs();
-    if condition == Condition::Connecting && lasts > trip.source.refresh_timeout {
-        return Condition::Passing { patience: None };
     }
-    condition
 }
 
 impl Engine {

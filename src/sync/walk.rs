@@ -53,6 +53,8 @@ pub struct Walk {
     reading: Reading,
     /// By upstream account id; `None`: rows of this account are not taken.
     places: HashMap<String, Option<Place>>,
+    /// Rows of accounts that are not among the places may be those of links that are not read now.
+    ignores_strays: bool,
     seen_upstream_ids: HashSet<String>,
     seen_transactions: HashSet<i64>,
     rejected: HashSet<u64>,
@@ -89,6 +91,7 @@ impl Walk {
             seen_at,
             reading,
             places,
+            ignores_strays: false,
             seen_upstream_ids: HashSet::new(),
             seen_transactions: HashSet::new(),
             rejected: HashSet::new(),
@@ -103,6 +106,11 @@ impl Walk {
             has_repeats: false,
             tally: BTreeMap::new(),
         }
+    }
+
+    /// The same where links that are not read now may have accounts that nobody knows yet.
+    pub(super) fn beside_other_links(self) -> Self {
+        Self { ignores_strays: true, ..self }
     }
 
     /// Whether everything that the list has was seen.
@@ -247,6 +255,10 @@ impl Walk {
     ) -> Result<Option<Place>, StoreError> {
         if let Some(place) = self.places.get(&row.upstream_account_id) {
             return Ok(*place);
+        }
+        if self.ignores_strays {
+            // Their accounts are new when they are read, and new accounts have their whole history read.
+            return Ok(None);
         }
         let stray = RejectedRow {
             upstream_id: Some(row.upstream_id.clone()),

@@ -1,7 +1,10 @@
 //! The daemon against the sandbox, in one process and in virtual time: change the world, run, compare with its truth.
 
 mod accounts;
+mod bridge_accounts;
 mod bridge_faults;
+mod bridge_readd;
+mod bridge_states;
 mod conformance;
 mod faults;
 mod harness;

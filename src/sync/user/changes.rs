@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::accounts::{Places, put_balances};
-use super::{Findings, UserSync};
+use super::{Findings, Member, UserSync};
 use crate::aggregator::{CallError, Changes, PageToken, Stretch};
 use crate::model::{AccountRecord, HoldingRecord};
-use crate::store::SyncEnd;
+use crate::store::{FeedPosition, SyncEnd};
 use crate::sync::pull::{MAX_PAGES, MAX_WALKS};
 use crate::sync::{Place, Reading, Step, Stop, Walk};
 
@@ -34,14 +34,31 @@ impl UserSync<'_> {
         let seen_to = walk.latest_update().and_then(|at| at.checked_sub(lasted).ok());
         let seen_to = if self.has_gone_back() { seen_to.min(self.tried_to()) } else { seen_to };
         // Nothing tells when a row that was set aside was written: the feed goes on where it began, until the next whole walk.
-        let updated_to = if !is_full && walk.rejected_rows() > 0 { self.oldest_cursor() } else { seen_to };
-        self.complete(walk, Read { listed, holdings, places, hidden, updated_to, is_full }).await
+        let is_passed = is_full || walk.rejected_rows() == 0;
+        let updated_to = if is_passed { seen_to } else { self.oldest_cursor() };
+        let is_settling = is_passed && !self.has_gone_back();
+        self.complete(walk, Read { listed, holdings, places, hidden, updated_to, is_settling, is_full }).await
     }
 
-    /// Where the feed of changes goes on: the oldest cursor of the links, and a little before.
+    /// Where the feed of changes goes on: at the oldest cursor of the links, and the overlap before what is not settled.
     fn since(&self) -> Option<Timestamp> {
-        let oldest = self.oldest_cursor()?;
-        Some(oldest.saturating_sub(self.lead().source.overlap).unwrap_or(Timestamp::MIN))
+        let overlap = self.lead().source.overlap;
+        let goes_on = |feed: FeedPosition| {
+            let unsettled = feed.updated_to?.saturating_sub(overlap).unwrap_or(Timestamp::MIN);
+            Some(feed.settled_to.map_or(unsettled, |settled| settled.max(unsettled)))
+        };
+        self.links.iter().filter_map(|link| goes_on(link.trip.cursor?.feed)).min()
+    }
+
+    /// Up to where everything has now been seen twice: the former end of a link's feed, if that was long enough ago.
+    ///
+    /// A row may appear in the feed a little after the instant it is stamped with; the overlap is how long that is believed
+    /// to take at most. Only spans of our clock are compared with it, never our clock with theirs.
+    fn settled_to(&self, link: &Member<'_>, now: Timestamp) -> Option<Timestamp> {
+        let cursor = link.trip.cursor?;
+        let overlap = SignedDuration::try_from(self.lead().source.overlap).unwrap_or(SignedDuration::MAX);
+        let has_passed = now.duration_since(cursor.covered_to_at) >= overlap;
+        cursor.feed.updated_to.filter(|_| has_passed)
     }
 
     /// Where the aggregator's clock stood when it last tried to read a bank.
@@ -51,7 +68,7 @@ impl UserSync<'_> {
 
     fn oldest_cursor(&self) -> Option<Timestamp> {
         let cursors = self.links.iter().filter_map(|link| link.trip.cursor);
-        cursors.filter_map(|cursor| cursor.updated_to_at).min()
+        cursors.filter_map(|cursor| cursor.feed.updated_to).min()
     }
 
     /// The securities, if any account that was just read can hold some.
@@ -78,7 +95,7 @@ impl UserSync<'_> {
     /// Reads one account's whole history; returns it if rows of it came hidden.
     async fn read_history(&self, feed: &Changes<'_>, upstream_id: &str, place: Place) -> Result<Option<i64>, Stop> {
         let by_upstream_id = HashMap::from([(upstream_id.to_owned(), Some(place))]);
-        let places = Places { by_upstream_id, without_history: Vec::new() };
+        let places = Places { by_upstream_id, ..Places::default() };
         let mut walk = self.walk_until_whole(feed, Stretch::Account(upstream_id), &places).await?;
         let now = self.engine.clock.now();
         let is_hidden = walk.hidden_accounts().contains(&place.account_id);
@@ -114,6 +131,9 @@ impl UserSync<'_> {
         let sync_id = lead.sync_id;
         let whose = Place { link_id: lead.link.link_id, account_id: 0, sync_id, has_history: lead.cursor.is_some() };
         let mut walk = Walk::new(whose, lead.began, reading, places.by_upstream_id.clone());
+        if self.leaves_links_out {
+            walk = walk.beside_other_links();
+        }
         let mut token: Option<PageToken> = None;
         for _ in 0..MAX_PAGES {
             let user = &lead.link.upstream_user_id;
@@ -143,11 +163,19 @@ impl UserSync<'_> {
         let seen_at = self.lead().began;
         let decided = self.decided(read.listed.as_deref().unwrap_or_default(), &read.places);
         let ends = self.ends(&walk, &read, now);
-        let marks: Vec<(i64, Option<Timestamp>)> = self
+        let feeds: Vec<(i64, FeedPosition)> = self
             .links
             .iter()
-            .map(|link| (link.trip.link.link_id, link.listed.as_ref().and_then(|listed| listed.tried_at)))
+            .map(|link| {
+                let settled_to = self.settled_to(link, seen_at).filter(|_| read.is_settling);
+                let feed = FeedPosition { updated_to: read.updated_to, settled_to };
+                (link.trip.link.link_id, feed)
+            })
             .collect();
+        // What was hidden or not brought stays news until it can be read.
+        let readable = self.links.iter().filter(|link| link.is_readable());
+        let tried_at = |link: &Member<'_>| link.listed.as_ref().and_then(|listed| listed.tried_at);
+        let marks: Vec<_> = readable.map(|link| (link.trip.link.link_id, tried_at(link))).collect();
         let step = self
             .commit_ends(ends, move |txn| {
                 let undecided = walk.settle(txn, &decided, now)?;
@@ -167,11 +195,11 @@ impl UserSync<'_> {
                     let ids = can_hold.filter_map(|a| Some((a.upstream_id.clone(), walk.account_id(&a.upstream_id)?)));
                     txn.put_holdings(&ids.collect(), holdings, seen_at)?;
                 }
-                for (link_id, tried_at) in marks {
-                    txn.move_cursor(link_id, seen_at, read.updated_to, read.is_full)?;
-                    if read.listed.is_some() {
-                        txn.set_read_tried_at(link_id, tried_at)?;
-                    }
+                for (link_id, feed) in feeds {
+                    txn.move_cursor(link_id, seen_at, feed, read.is_full)?;
+                }
+                for (link_id, tried_at) in marks.into_iter().filter(|_| read.listed.is_some()) {
+                    txn.set_read_tried_at(link_id, tried_at)?;
                 }
                 Ok(())
             })
@@ -181,27 +209,21 @@ impl UserSync<'_> {
 
     /// How each link's sync ends after a complete walk.
     fn ends(&self, walk: &Walk, read: &Read, now: Timestamp) -> Vec<SyncEnd> {
-        let listed = read.listed.as_deref().unwrap_or_default();
         self.links
             .iter()
             .enumerate()
             .map(|(nth, link)| {
-                let (link_id, upstream_id) = (link.trip.link.link_id, &link.trip.link.upstream_id);
+                let link_id = link.trip.link.link_id;
                 let of_link = |account_id: &i64| {
                     let mut places = read.places.by_upstream_id.values().flatten();
                     places.any(|place| place.account_id == *account_id && place.link_id == link_id)
                 };
                 let hidden: HashSet<i64> = walk.hidden_accounts().union(&read.hidden).copied().collect();
-                let is_unrefreshed = |account: &&AccountRecord| {
-                    account.upstream_link_id.as_ref() == Some(upstream_id)
-                        && account.is_shared != Some(false)
-                        && account.is_refreshed == Some(false)
-                };
                 let reconcile = || link.trip.source.next_reconcile_at(link.trip.spread_key(), now);
                 let findings = Findings {
                     rejected: if nth == 0 { walk.rejected_rows() } else { 0 },
                     hidden_accounts: hidden.iter().filter(|id| of_link(id)).count(),
-                    unrefreshed_accounts: listed.iter().filter(is_unrefreshed).count(),
+                    unreached_accounts: read.places.unreached.iter().filter(|id| **id == link_id).count(),
                     reconcile_due_at: (read.is_full || link.trip.link.reconcile_due_at.is_none()).then(reconcile),
                 };
                 link.end(&findings, now)
@@ -221,5 +243,7 @@ struct Read {
     hidden: HashSet<i64>,
     /// Where the feed of changes goes on next time.
     updated_to: Option<Timestamp>,
+    /// Nothing speaks against believing that the feed before its former end is complete.
+    is_settling: bool,
     is_full: bool,
 }
