@@ -112,6 +112,16 @@ pub enum Step {
     Ended(Vec<SyncReport>),
 }
 
+impl Step {
+    /// What the syncs did that ended with it.
+    fn into_reports(self) -> Vec<SyncReport> {
+        match self {
+            Self::Ended(reports) => reports,
+            Self::Nothing | Self::Waiting { .. } => Vec::new(),
+        }
+    }
+}
+
 /// What a sync did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncReport {
@@ -241,23 +251,22 @@ impl Engine {
         }
     }
 
-    /// Closes the sync of a link whose step ran into its deadline or panicked, and those of the links that were read with it.
+    /// Closes the sync of a link whose step ran into its deadline or panicked, and those of the links that were read with it:
+    /// left open they would be due at once, and take this one along again.
     pub async fn abandon(&self, link_id: i64, error: &str) -> Result<Step, StoreError> {
         let Some(mut trip) = self.trip(link_id).await? else {
             return Ok(Step::Nothing);
         };
         trip.open_sync().await?;
-        let (user_id, reads_by_user) = (trip.link.user_id, trip.source.reads_by_user());
-        let mut steps = vec![trip.fail(error.to_owned()).await?];
-        if reads_by_user {
+        let mut reports = trip.fail(error.to_owned()).await?.into_reports();
+        if trip.source.reads_by_user() {
+            let user_id = trip.link.user_id;
             for other in self.store.read(move |txn| txn.syncable_links_of(user_id)).await? {
                 if let Some(mut trip) = self.trip(other).await?.filter(|trip| trip.link.sync_id.is_some()) {
-                    steps.push(trip.fail(error.to_owned()).await?);
+                    reports.extend(trip.fail(error.to_owned()).await?.into_reports());
                 }
             }
         }
-        let ended = |step| if let Step::Ended(reports) = step { reports } else { Vec::new() };
-        let reports: Vec<SyncReport> = steps.into_iter().flat_map(ended).collect();
         self.align(&reports).await?;
         Ok(Step::Ended(reports))
     }

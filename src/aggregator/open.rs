@@ -31,7 +31,7 @@ pub enum OpenError {
 }
 
 /// Makes the aggregator of one configured credential; sends nothing.
-pub fn open(source: &SourceConfig, transport: Transport, clock: Clock, seed: u64) -> Result<Opened, OpenError> {
+pub fn open(source: &SourceConfig, transport: Transport, clock: &Clock, seed: u64) -> Result<Opened, OpenError> {
     let (requests, window) = source.quota();
     let quota = Quota { requests, window };
     let scopes = match &source.aggregator {

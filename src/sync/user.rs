@@ -231,9 +231,7 @@ impl<'a> UserSync<'a> {
             .await?;
         let mut reports: Vec<SyncReport> = Vec::with_capacity(ended.len());
         for ((link, end), ended) in self.links.iter().zip(&ends).zip(ended) {
-            if let Step::Ended(report) = link.trip.report(end, ended) {
-                reports.extend(report);
-            }
+            reports.extend(link.trip.report(end, ended).into_reports());
         }
         Ok(Step::Ended(reports))
     }
@@ -244,9 +242,7 @@ impl<'a> UserSync<'a> {
         let verdict = stop.verdict()?;
         let mut reports = Vec::new();
         for link in &mut self.links {
-            if let Step::Ended(report) = link.trip.close(verdict.clone(), message.clone()).await? {
-                reports.extend(report);
-            }
+            reports.extend(link.trip.close(verdict.clone(), message.clone()).await?.into_reports());
         }
         self.engine.align(&reports).await?;
         Ok(Step::Ended(reports))

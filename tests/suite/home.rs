@@ -29,15 +29,16 @@ pub(crate) struct Stored {
 impl Home {
     /// A home whose source has these further lines; nothing is stored yet.
     pub(crate) fn with(source_lines: &str) -> Self {
-        Self::made(Bench::with(source_lines))
+        Self::of(Bench::with(source_lines))
     }
 
     /// A home at either aggregator that is pulled without refreshes, with these further lines.
     pub(crate) fn at(serves: Served, source_lines: &str) -> Self {
-        Self::made(Bench::pulling(serves, source_lines))
+        Self::of(Bench::pulling(serves, source_lines))
     }
 
-    fn made(bench: Bench) -> Self {
+    /// A home in a bank.
+    pub(crate) fn of(bench: Bench) -> Self {
         bench.bank.settings(|s| s.visible_immediately = true);
         let user = bench.bank.add_user("customer-1");
         let link = bench.bank.add_link(user, "wells_fargo");

@@ -30,8 +30,8 @@ impl UserSync<'_> {
         let since = if is_full { None } else { self.since() };
         let walk = self.walk_until_whole(feed, since.map_or(Stretch::Whole, Stretch::Since), &places).await?;
         // A row may have been written while the walk went on, before the latest one that it saw.
-        let lasted = SignedDuration::try_from(began.elapsed()).unwrap_or_default();
-        let seen_to = walk.latest_update().and_then(|at| at.checked_sub(lasted).ok());
+        let walking_for = SignedDuration::try_from(began.elapsed()).unwrap_or_default();
+        let seen_to = walk.latest_update().and_then(|at| at.checked_sub(walking_for).ok());
         let seen_to = if self.has_gone_back() { seen_to.min(self.tried_to()) } else { seen_to };
         // Nothing tells when a row that was set aside was written: the feed goes on where it began, until the next whole walk.
         let is_passed = is_full || walk.rejected_rows() == 0;

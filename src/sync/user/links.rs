@@ -53,7 +53,10 @@ impl Engine {
                 link.health = patient(state, std::mem::take(&mut link.health), source.refresh_timeout, now);
             }
         }
-        self.store_links(source, (user_id, upstream_user_id), links.values().cloned().collect(), gone).await?;
+        // In one order, so that the same answers always give the same ids.
+        let mut in_order: Vec<LinkRecord> = links.values().cloned().collect();
+        in_order.sort_by(|a, b| a.upstream_id.cmp(&b.upstream_id));
+        self.store_links(source, (user_id, upstream_user_id), in_order, gone).await?;
         Ok(links)
     }
 

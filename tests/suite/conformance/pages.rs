@@ -12,7 +12,7 @@ at_every_aggregator!(any_split_into_pages_and_any_order_of_rows_gives_the_same_s
 /// The store after a first sync and one with news, with pages of some size.
 async fn stored(serves: Served, page_size: u32, shuffled: bool) -> String {
     let bench = Bench::at(serves, &format!("page_size = {page_size}"));
-    bench.bank.seed_world(&Plan { links: 2, transactions_per_link: 83, ..Plan::default() });
+    bench.bank.seed_world(&Plan { links: 2, links_per_user: 2, transactions_per_link: 83, ..Plan::default() });
     bench.bank.settings(|s| s.shuffled = shuffled);
     bench.run_once().await;
     // The news comes at one instant, however long the first sync took.
