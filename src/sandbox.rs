@@ -2,17 +2,20 @@
 //!
 //! For tests (the router is called in process, in virtual time), for demonstrations and benchmarks (bound to a port).
 //! It imports nothing of the program but the clock and has its own JSON, so that a misreading in the client cannot
-//! hide in a shared type. Everything is in memory and, for one seed and one sequence of calls, deterministic. What must stay true: the limits
-//! are enforced strictly; time comes from the [`Clock`] alone; data endpoints show what the last finished refresh brought.
+//! hide in a shared type. Everything is in memory and, for one seed and one sequence of calls, deterministic. What must stay
+//! true: the limits are enforced strictly; time comes from the [`Clock`] alone; data endpoints show what the last finished
+//! refresh brought; a customer belongs to one aggregator, and the other never sees them.
 //!
 //! A link made by a script is in its building phase until somebody first reads or refreshes it over HTTP: what is added
-//! until then is part of the first snapshot. Generated and loaded worlds are published as they are made.
+//! until then is part of the first snapshot. Generated and loaded worlds are published as they are made. Scripts make
+//! customers of [`Settings::serves`], so that one script tests both aggregators; Truv's clients start refreshes over HTTP,
+//! at Bridge [`Sandbox::refresh_item`] and time do.
 //!
-//! The bank lives in `world`, Truv's side in `truv`; faults, limits and the request log are shared.
+//! The bank lives in `world`, Truv's side in `truv`, Bridge's in `bridge`; faults, limits and the request log are shared.
 //!
 //! # Where each behaviour comes from
 //!
-//! *Documented* and *observed* (in public client code) refer to sections of `upstream/truv.md`; *inferred* is that document's judgement;
+//! This is the table of Truv's side; that of Bridge's stands in `sandbox/bridge.rs`. *Documented* and *observed* (in public client code) refer to sections of `upstream/truv.md`; *inferred* is that document's judgement;
 //! *invented* is ours, to have something where nothing is known.
 //!
 //! | behaviour | origin |

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::run::stop_on_signals;
 use super::{Exit, output};
 use crate::clock::Clock;
-use crate::sandbox::{DatasetOptions, LivingPlan, Plan, Sandbox};
+use crate::sandbox::{DatasetOptions, LivingPlan, Plan, Sandbox, Served};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -20,6 +20,9 @@ pub(super) struct Arguments {
     /// How many links it makes up.
     #[arg(long, default_value_t = 200)]
     links: usize,
+    /// How many of Bridge's links it makes up beside them.
+    #[arg(long, default_value_t = 50)]
+    bridge_links: usize,
     /// How many transactions each of them has.
     #[arg(long, default_value_t = 150)]
     transactions: usize,
@@ -38,6 +41,12 @@ pub(super) struct Arguments {
 pub(super) async fn sandbox(arguments: Arguments) -> anyhow::Result<Exit> {
     let bank = Sandbox::new(Clock::system(), arguments.seed);
     fill(&bank, arguments.dataset.as_deref(), arguments.links, arguments.transactions)?;
+    bank.seed_world(&Plan {
+        links: arguments.bridge_links,
+        transactions_per_link: arguments.transactions,
+        serves: Some(Served::Bridge),
+        ..Plan::default()
+    });
     if !arguments.still {
         bank.live(LivingPlan::default());
     }
@@ -46,11 +55,15 @@ pub(super) async fn sandbox(arguments: Arguments) -> anyhow::Result<Exit> {
         .with_context(|| format!("cannot listen on {}; choose another address with --listen", arguments.listen))?;
     let address = listener.local_addr()?;
     output::print(&format!(
-        "A made-up bank answers as Truv on http://{address}, limits included, until ctrl-c.\n\n\
+        "A made-up bank answers as Truv and as Bridge on http://{address}, limits included, until ctrl-c.\n\n\
          [[source]]\nname = \"sandbox\"\naggregator = \"truv\"\nbase_url = \"http://{address}\"\nclient_id = \"{}\"\n\
-         access_secret = {{ env = \"SANDBOX_SECRET\" }}   # export SANDBOX_SECRET={}\n",
+         access_secret = {{ env = \"SANDBOX_SECRET\" }}   # export SANDBOX_SECRET={}\n\n\
+         [[source]]\nname = \"sandbox-bridge\"\naggregator = \"bridge\"\nbase_url = \"http://{address}\"\nclient_id = \"{}\"\n\
+         client_secret = {{ env = \"SANDBOX_BRIDGE_SECRET\" }}   # export SANDBOX_BRIDGE_SECRET={}\n",
         bank.truv_client_id(),
         bank.truv_secret(),
+        bank.bridge_client_id(),
+        bank.bridge_client_secret(),
     ))?;
     serve(bank, listener, stop_on_signals()?).await?;
     Ok(Exit::Done)

@@ -107,7 +107,7 @@ async fn since_tells_what_was_published_later() {
     let news = bench.walk(&token, &since).await;
     assert_eq!(news.len(), 3);
     assert!(news.iter().all(|row| instant(&row["updated_at"]) == published));
-    let row = |rows: &[Value], id: &str| rows.iter().find(|row| row["id"].to_string() == id).cloned();
+    let row = |rows: &[Value], id: &str| rows.iter().find(|row| row["id"].as_u64() == id.parse().ok()).cloned();
     let gone = row(&news, &small.txns[1].to_string()).expect("the deleted row");
     assert_eq!((&gone["deleted"], gone["amount"].as_f64()), (&json!(true), Some(-1.01)));
     let coffee = row(&news, &pending.to_string()).expect("the pending row");

@@ -21,7 +21,7 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
     let listed = listed.filter(|(_, account)| account.listed);
     let mut rows: Vec<Listed<_>> = listed.map(|of| Listed { id: items::number(of.1.id), of }).collect();
     rows.sort_by_key(|row| row.id);
-    Ok(paging.page(call, rows, |(link, account)| object(link, account, call)))
+    Ok(paging.page(call, &rows, |(link, account)| object(link, account, call)))
 }
 
 pub(super) fn retrieve(state: &mut State, call: &Call, id: &str) -> Answer {

@@ -55,8 +55,9 @@ pub(super) fn id_of(word: Option<&str>) -> i64 {
 pub(super) fn list(settings: &Settings, call: &Call) -> Answer {
     let paging = Paging::of(call, settings, &[])?;
     let top = CATEGORIES.iter().filter(|category| category.1 == 0);
-    let shown = top.map(|category| Listed { id: category.0.unsigned_abs(), of: category }).collect();
-    Ok(paging.page(call, shown, |category| {
+    let shown = top.map(|category| Listed { id: category.0.unsigned_abs(), of: category });
+    let shown: Vec<Listed<&Category>> = shown.collect();
+    Ok(paging.page(call, &shown, |category| {
         let below = CATEGORIES.iter().filter(|child| child.1 == category.0);
         let below: Vec<Value> = below.map(|child| named(child, call.is_english)).collect();
         let mut value = named(category, call.is_english);

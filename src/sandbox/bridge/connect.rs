@@ -117,13 +117,12 @@ fn link_for(bank: &mut Bank, session: &Session, login: &str, provider: u32) -> u
         let link = &bank.links[*link];
         link.login_hash == hash && *link.institution == *institution && !link.accounts.is_empty()
     });
-    let link = match known {
-        Some(known) => bank.readd_link_at(known),
-        None => {
-            let link = bank.insert_link(session.user, &institution);
-            furnish(bank, link, provider, session.every_kind);
-            link
-        }
+    let link = if let Some(known) = known {
+        bank.readd_link_at(known)
+    } else {
+        let link = bank.insert_link(session.user, &institution);
+        furnish(bank, link, provider, session.every_kind);
+        link
     };
     let made = &mut bank.links[link];
     made.login_hash = hash;

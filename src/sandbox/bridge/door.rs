@@ -74,24 +74,37 @@ fn answer(state: &mut State, parts: &Parts, body: Bytes) -> (Reply, Wire) {
     let whose = user.map(|user| UserId(state.bank.users[user].id));
     let number = state.traffic.receive(now_ms, logged, whose, parts.method.as_str(), target);
     let mut wire = Wire { delay: state.settings.latency, ..Wire::default() };
-    let reply = match application {
-        _ if state.settings.bridge.require_version && header(&parts.headers, "bridge-version") != VERSION => {
-            let message = format!("The header Bridge-Version must be {VERSION}");
-            refusal(400, "invalid_version", &message, Some("Bridge-Version"))
+    let admitted = admit(state, parts, application, user, asks_token);
+    let reply = match admitted {
+        Err(refusal) => refusal,
+        Ok(application) => {
+            let call = call_of(parts, body, application, bearer);
+            admitted_answer(state, call, parts, user, &mut wire)
         }
-        None => refusal(401, "invalid_client_credentials", "client_id and client_secret are invalid", None),
-        Some(application) => match limit(state, application, user, asks_token) {
-            Err(seconds) => throttled(state.settings.bridge.retry_after.then_some(Retry::Seconds(seconds))),
-            Ok(()) => {
-                let call = call_of(parts, body, application, bearer);
-                admitted_answer(state, call, parts, user, &mut wire)
-            }
-        },
     };
     if !wire.hang {
         state.traffic.answer(number, reply.status);
     }
     (reply, wire)
+}
+
+/// Lets a request of an application in, or says why not.
+fn admit(
+    state: &mut State,
+    parts: &Parts,
+    application: Option<usize>,
+    user: Option<usize>,
+    asks_token: bool,
+) -> Result<usize, Reply> {
+    if state.settings.bridge.require_version && header(&parts.headers, "bridge-version") != VERSION {
+        let message = format!("The header Bridge-Version must be {VERSION}");
+        return Err(refusal(400, "invalid_version", &message, Some("Bridge-Version")));
+    }
+    let application = application
+        .ok_or_else(|| refusal(401, "invalid_client_credentials", "client_id and client_secret are invalid", None))?;
+    limit(state, application, user, asks_token)
+        .map_err(|seconds| throttled(state.settings.bridge.retry_after.then_some(Retry::Seconds(seconds))))?;
+    Ok(application)
 }
 
 /// Counts a request in every window it falls in, or in none and answers the seconds to wait (3.3).

@@ -42,7 +42,7 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
     let links = mine.into_iter().map(|link| &state.bank.links[link]);
     let mut rows: Vec<Listed<&Link>> = links.map(|link| Listed { id: number(link.id), of: link }).collect();
     rows.sort_by_key(|row| row.id);
-    Ok(paging.page(call, rows, |link| object(link, call)))
+    Ok(paging.page(call, &rows, |link| object(link, call)))
 }
 
 pub(super) fn retrieve(state: &mut State, call: &Call, id: &str) -> Answer {

@@ -65,7 +65,7 @@ impl Paging {
     }
 
     /// One page of a list that is sorted by id.
-    pub(super) fn page<T>(&self, call: &Call, rows: Vec<Listed<T>>, render: impl Fn(&T) -> Value) -> Reply {
+    pub(super) fn page<T>(&self, call: &Call, rows: &[Listed<T>], render: impl Fn(&T) -> Value) -> Reply {
         let from = self.after.map_or(0, |after| rows.partition_point(|row| row.id <= after.id));
         let to = rows.len().min(from + self.limit);
         let page: Vec<Value> = rows[from..to].iter().map(|row| render(&row.of)).collect();

@@ -36,7 +36,7 @@ pub(super) fn list(state: &State, call: &Call) -> Answer {
     let known = providers.known.iter().filter(|known| fits && (country.is_empty() || country.contains(&known.country)));
     let mut rows: Vec<Listed<&Provider>> = known.map(|known| Listed { id: u64::from(known.id), of: known }).collect();
     rows.sort_by_key(|row| row.id);
-    Ok(paging.page(call, rows, |known| object(providers, known)))
+    Ok(paging.page(call, &rows, |known| object(providers, known)))
 }
 
 pub(super) fn retrieve(state: &State, id: &str) -> Answer {

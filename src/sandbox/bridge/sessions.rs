@@ -45,14 +45,14 @@ pub(super) fn connect(state: &mut State, call: &Call) -> Answer {
         return Err(invalid("max_selectable_accounts", "at least 1"));
     }
     // Clients that repair an item leave the address out, and it works (7.1).
-    open(state, call, &body, Session { link, provider, ..Session::of(user) }, link.is_none())
+    open(state, call, &body, &Session { provider, link, ..Session::of(user) }, link.is_none())
 }
 
 /// Makes a session for all items of the user.
 pub(super) fn manage(state: &mut State, call: &Call) -> Answer {
     let user = call.user()?;
     let body = call.json()?;
-    open(state, call, &body, Session::of(user), true)
+    open(state, call, &body, &Session::of(user), true)
 }
 
 impl Session {
@@ -63,7 +63,7 @@ impl Session {
 }
 
 /// Checks what both kinds have, and answers with the page's address.
-fn open(state: &mut State, call: &Call, body: &Value, session: Session, needs_address: bool) -> Answer {
+fn open(state: &mut State, call: &Call, body: &Value, start: &Session, needs_address: bool) -> Answer {
     let address = text(body, "user_email")?;
     if needs_address && !address.is_some_and(|address| address.contains('@')) {
         return Err(invalid("user_email", "an e-mail address is required"));
@@ -100,7 +100,7 @@ fn open(state: &mut State, call: &Call, body: &Value, session: Session, needs_ad
         }
     };
     let expires_ms = state.bank.now_ms + SESSION_LIFE_MS;
-    let session = Session { callback, context: context.map(str::to_owned), every_kind, expires_ms, ..session };
+    let session = Session { callback, context: context.map(str::to_owned), every_kind, expires_ms, ..start.clone() };
     let id = state.bridge.open_session(session, state.bank.now_ms);
     Ok(Reply::ok(&json!({"id": id::text(id), "url": format!("https://connect.bridgeapi.io/session/{}", id::text(id))})))
 }

@@ -40,7 +40,7 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
     });
     let mut rows: Vec<_> = wanted.map(|shown| Listed { id: items::number(shown.stock.id), of: shown }).collect();
     rows.sort_by_key(|row| row.id);
-    Ok(paging.page(call, rows, |shown| object(shown, call)))
+    Ok(paging.page(call, &rows, |shown| object(shown, call)))
 }
 
 pub(super) fn retrieve(state: &mut State, call: &Call, id: &str) -> Answer {

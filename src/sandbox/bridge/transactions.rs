@@ -16,10 +16,18 @@ use crate::sandbox::world::{Bank, Link, Seen};
 
 const FILTERS: [&str; 5] = ["account_id", "since", "until", "min_date", "max_date"];
 
+/// Which account's rows are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted<T> {
+    All,
+    /// One that the user does not have.
+    Nobody,
+    One(T),
+}
+
 /// What the caller restricts the list to.
 struct Filter {
-    /// An account that is not the user's leads to nothing.
-    account: Option<Option<u128>>,
+    account: Wanted<u128>,
     /// Not before this.
     from_ms: i64,
     /// Before this.
@@ -53,7 +61,11 @@ fn page(links: &[&Link], view: &UserView, filter: &Filter, paging: &Paging, call
         links.iter().map(|link| RowWriter::new(link, settings.oddities, call.wish)).collect();
     let usual = Wish { row_without_id: false, bad_amount: false, duplicate_row: false, ..call.wish };
     let stubs = settings.bridge.deleted_rows == DeletedRows::Stub;
-    let account = filter.account.map(|id| id.and_then(|id| place_of(links, id)));
+    let account = match filter.account {
+        Wanted::One(id) => place_of(links, id).map_or(Wanted::Nobody, Wanted::One),
+        Wanted::All => Wanted::All,
+        Wanted::Nobody => Wanted::Nobody,
+    };
     let mut last = None;
     let mut count = 0;
     for entry in view.behind(links, paging.after) {
@@ -130,7 +142,9 @@ impl Filter {
         };
         let exclusive_ms = i64::from(!settings.bridge.since_inclusive);
         Ok(Self {
-            account: call.param("account_id").map(id::parse_number),
+            account: call
+                .param("account_id")
+                .map_or(Wanted::All, |text| id::parse_number(text).map_or(Wanted::Nobody, Wanted::One)),
             from_ms: since.map_or(i64::MIN, |since| since + exclusive_ms),
             until_ms: until.unwrap_or(i64::MAX),
             first_day: day(call, "min_date")?.unwrap_or(i32::MIN),
@@ -139,12 +153,12 @@ impl Filter {
         })
     }
 
-    /// `account` is the place of the wanted one: `Some(None)` is one that does not exist.
-    fn passes(&self, entry: &Entry, account: Option<Option<(u16, u16)>>) -> bool {
+    /// `account` is the place of the wanted one.
+    fn passes(&self, entry: &Entry, account: Wanted<(u16, u16)>) -> bool {
         (self.with_deleted || !entry.deleted)
             && (self.from_ms..self.until_ms).contains(&entry.updated_ms)
             && (self.first_day..=self.last_day).contains(&entry.day)
-            && account.is_none_or(|place| place == Some((entry.link, entry.account)))
+            && (account == Wanted::All || account == Wanted::One((entry.link, entry.account)))
     }
 
     /// Tells whether nothing behind an entry can pass.

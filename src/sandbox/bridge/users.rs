@@ -25,17 +25,14 @@ pub(super) fn list(state: &State, call: &Call) -> Answer {
     let owner = Owner::Bridge(call.application);
     let bank = &state.bank;
     // Users are listed in the order of their creation, from behind the cursor: a page costs a page.
-    let numbered: Box<dyn Iterator<Item = usize>> = match call.param("external_user_id") {
-        Some(external_id) => Box::new(bank.find_external(owner, external_id).into_iter()),
-        None => {
-            let from = paging.after.and_then(|after| usize::try_from(after.id).ok()).unwrap_or(0);
-            Box::new(
-                (from..bank.users.len()).filter(move |at| bank.users[*at].owner == owner && !bank.users[*at].deleted),
-            )
-        }
+    let numbered: Box<dyn Iterator<Item = usize>> = if let Some(external_id) = call.param("external_user_id") {
+        Box::new(bank.find_external(owner, external_id).into_iter())
+    } else {
+        let from = paging.after.and_then(|after| usize::try_from(after.id).ok()).unwrap_or(0);
+        Box::new((from..bank.users.len()).filter(move |at| bank.users[*at].owner == owner && !bank.users[*at].deleted))
     };
     let rows = numbered.take(paging.limit + 1).map(|at| Listed { id: at as u64 + 1, of: &bank.users[at] });
-    Ok(paging.page(call, rows.collect(), |user| object(user)))
+    Ok(paging.page(call, &rows.collect::<Vec<_>>(), |user| object(user)))
 }
 
 pub(super) fn create(state: &mut State, call: &Call) -> Answer {

@@ -23,7 +23,7 @@ pub(super) fn is_payment(account: &Account) -> bool {
 }
 
 /// How the money moves (section 10.5): the script's word, else what the row lets one guess.
-pub(super) fn operation<'a>(detail: &'a Detail, is_check: bool) -> &'a str {
+pub(super) fn operation(detail: &Detail, is_check: bool) -> &str {
     if let Some(operation) = &detail.operation {
         return operation;
     }

@@ -9,6 +9,7 @@ use crate::sandbox::id::{AccountId, LinkId};
 
 /// One account of a link.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of one account")]
 pub(crate) struct Account {
     pub(crate) id: u128,
     pub(crate) kind: Arc<str>,
@@ -41,7 +42,7 @@ impl Account {
         match row.status {
             Status::Posted => self.booked_minor += direction * row.amount_minor,
             Status::Pending | Status::Authorization | Status::Future => {
-                self.pending_minor += direction * row.amount_minor
+                self.pending_minor += direction * row.amount_minor;
             }
             Status::Memo => {}
         }
