@@ -9,7 +9,7 @@ use crate::model::{Attention, Condition, LinkHealth, LinkRecord, UserRecord};
 use crate::store::{LinkState, NewLink, RemovedBy, StoreError};
 use crate::sync::{Engine, Source, Stop};
 
-/// How many days before a customer's consent ends it is warned about. Source: upstream/bridge.md section 15.1.
+/// How many days before a customer's consent ends it is warned about.
 const CONSENT_WARNINGS: [i64; 3] = [14, 7, 1];
 
 impl Engine {
