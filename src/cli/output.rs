@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -22,12 +22,16 @@ pub(super) fn print_json<T: Serialize>(value: &T) -> anyhow::Result<()> {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
-/// A plain table: a header, aligned columns, no lines.
+/// What the last column of a table keeps at least, and the first line of a paragraph.
+const MIN_TEXT_CHARS: u16 = 24;
+
+/// A plain table: a header, aligned columns, no lines. On a terminal the last column is broken into lines that fit.
 ///
 /// Shape: the columns in `right` hold numbers and are aligned to the right.
 pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let arrangement = if is_terminal() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
+    table.load_style(NOTHING).set_content_arrangement(arrangement);
     table.set_header(header.iter().map(|name| bold(name)));
     for row in rows {
         table.add_row(row);
@@ -37,8 +41,37 @@ pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) ->
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
+    let last = header.len().saturating_sub(1);
+    for (at, column) in table.column_iter_mut().enumerate() {
+        let keeps = ColumnConstraint::LowerBoundary(Width::Fixed(MIN_TEXT_CHARS));
+        let is_wide = at == last && !right.contains(&at);
+        column.set_constraint(if is_wide { keeps } else { ColumnConstraint::ContentWidth });
+    }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     format!("{}\n", lines.join("\n"))
+}
+
+/// A paragraph: `first` before its first line, as much room before the others. On a terminal its lines fit.
+pub(super) fn paragraph(first: &str, text: &str) -> String {
+    let room = if is_terminal() { Table::new().width() } else { None };
+    let indent = first.chars().count();
+    let room = room.map_or(usize::MAX, |width| usize::from(width.max(MIN_TEXT_CHARS)).saturating_sub(indent + 1));
+    let mut out = first.to_owned();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > room {
+            out.push_str(&format!("\n{:indent$}", ""));
+            column = 0;
+        } else if column > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out.push('\n');
+    out
 }
 
 /// Bold on a terminal.
@@ -66,8 +99,12 @@ pub(super) fn dim(text: &str) -> String {
     styled("2", text)
 }
 
+fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 fn styled(code: &str, text: &str) -> String {
-    if io::stdout().is_terminal() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    if is_terminal() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
 /// The local time of day, for lines that follow each other.
@@ -108,6 +145,11 @@ fn with_rest(amount: i64, unit: &str, rest: i64, rest_unit: &str) -> String {
     if rest == 0 { format!("{amount} {unit}") } else { format!("{amount} {unit} {rest} {rest_unit}") }
 }
 
+/// How long something has lasted or how old it is: `3 h 20 min`.
+pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
+    duration((now.as_second() - since.as_second()).max(0))
+}
+
 /// A count with separators: `12,345`.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -136,6 +178,11 @@ mod tests {
         for (seconds, text) in cases {
             assert_eq!(duration(seconds), text);
         }
+    }
+
+    #[test]
+    fn a_paragraph_is_one_line_where_nobody_looks() {
+        assert_eq!(paragraph("• ", "a b  c"), "• a b  c\n");
     }
 
     #[test]
