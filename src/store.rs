@@ -45,7 +45,7 @@ pub use report::{
 };
 pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
-pub use transactions::{AliasRule, Cursor, KnownRow, PageWriter, RowWrite, StoredRow};
+pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, RowWrite, StoredRow};
 pub use usage::UsageRow;
 pub use users::{DueUser, UserAccount};
 pub use verify::{Finding, VerifyReport};

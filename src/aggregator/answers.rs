@@ -64,7 +64,7 @@ pub struct Window {
 /// What a walk over a user's transactions asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stretch<'a> {
-    /// Whatever was written at the aggregator at or after this instant of its own clock, removals included.
+    /// Whatever was written at the aggregator after this instant of its own clock, removals included.
     Since(Timestamp),
     /// Everything there is now.
     Whole,

@@ -108,7 +108,7 @@ impl<'a> UserSync<'a> {
     fn is_full(&self) -> bool {
         let mut trips = self.links.iter().map(|link| &link.trip);
         let wants = |trip: &Trip<'_>| trip.cursor.is_some() && trip.is_full;
-        let has_no_feed = |trip: &Trip<'_>| trip.cursor.is_some_and(|cursor| cursor.updated_to_at.is_none());
+        let has_no_feed = |trip: &Trip<'_>| trip.cursor.is_some_and(|cursor| cursor.feed.updated_to.is_none());
         self.links.iter().all(|link| link.trip.cursor.is_none()) || trips.any(|trip| wants(trip) || has_no_feed(trip))
     }
 

@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::accounts::{Places, put_balances};
-use super::{Findings, UserSync};
+use super::{Findings, Member, UserSync};
 use crate::aggregator::{CallError, Changes, PageToken, Stretch};
 use crate::model::{AccountRecord, HoldingRecord};
-use crate::store::SyncEnd;
+use crate::store::{FeedPosition, SyncEnd};
 use crate::sync::pull::{MAX_PAGES, MAX_WALKS};
 use crate::sync::{Place, Reading, Step, Stop, Walk};
 
@@ -35,11 +35,25 @@ impl UserSync<'_> {
         self.complete(walk, Read { listed, holdings, places, hidden, updated_to, is_full }).await
     }
 
-    /// Where the feed of changes goes on: the oldest cursor of the links, and a little before.
+    /// Where the feed of changes goes on: at the oldest cursor of the links, and the overlap before what is not settled.
     fn since(&self) -> Option<Timestamp> {
-        let cursors = self.links.iter().filter_map(|link| link.trip.cursor);
-        let oldest = cursors.filter_map(|cursor| cursor.updated_to_at).min()?;
-        Some(oldest.saturating_sub(self.lead().source.overlap).unwrap_or(Timestamp::MIN))
+        let overlap = self.lead().source.overlap;
+        let goes_on = |feed: FeedPosition| {
+            let unsettled = feed.updated_to?.saturating_sub(overlap).unwrap_or(Timestamp::MIN);
+            Some(feed.settled_to.map_or(unsettled, |settled| settled.max(unsettled)))
+        };
+        self.links.iter().filter_map(|link| goes_on(link.trip.cursor?.feed)).min()
+    }
+
+    /// Up to where everything has now been seen twice: the former end of a link's feed, if that was long enough ago.
+    ///
+    /// A row may appear in the feed a little after the instant it is stamped with; the overlap is how long that is believed
+    /// to take at most. Only spans of our clock are compared with it, never our clock with theirs.
+    fn settled_to(&self, link: &Member<'_>, now: Timestamp) -> Option<Timestamp> {
+        let cursor = link.trip.cursor?;
+        let overlap = SignedDuration::try_from(self.lead().source.overlap).unwrap_or(SignedDuration::MAX);
+        let has_passed = now.duration_since(cursor.covered_to_at) >= overlap;
+        cursor.feed.updated_to.filter(|_| has_passed)
     }
 
     /// The securities, if any account that was just read can hold some.
@@ -129,10 +143,14 @@ impl UserSync<'_> {
         let seen_at = self.lead().began;
         let decided = self.decided(read.listed.as_deref().unwrap_or_default(), &read.places);
         let ends = self.ends(&walk, &read, now);
-        let marks: Vec<(i64, Option<Timestamp>)> = self
+        let marks: Vec<(i64, Option<Timestamp>, FeedPosition)> = self
             .links
             .iter()
-            .map(|link| (link.trip.link.link_id, link.listed.as_ref().and_then(|listed| listed.tried_at)))
+            .map(|link| {
+                let tried_at = link.listed.as_ref().and_then(|listed| listed.tried_at);
+                let feed = FeedPosition { updated_to: read.updated_to, settled_to: self.settled_to(link, seen_at) };
+                (link.trip.link.link_id, tried_at, feed)
+            })
             .collect();
         let step = self
             .commit_ends(ends, move |txn| {
@@ -153,8 +171,8 @@ impl UserSync<'_> {
                     let ids = can_hold.filter_map(|a| Some((a.upstream_id.clone(), walk.account_id(&a.upstream_id)?)));
                     txn.put_holdings(&ids.collect(), holdings, seen_at)?;
                 }
-                for (link_id, tried_at) in marks {
-                    txn.move_cursor(link_id, seen_at, read.updated_to, read.is_full)?;
+                for (link_id, tried_at, feed) in marks {
+                    txn.move_cursor(link_id, seen_at, feed, read.is_full)?;
                     if read.listed.is_some() {
                         txn.set_read_tried_at(link_id, tried_at)?;
                     }
