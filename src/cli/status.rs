@@ -155,15 +155,18 @@ fn hold_text(s: &SourceReport, now: Timestamp) -> String {
 /// What is used of the request limit and what is left.
 fn requests_text(s: &SourceReport) -> String {
     let left = s.request_limit.saturating_sub(s.requests_last_window);
-    format!(
-        "about {} of {} used in the last {}, {} left · {} in the last hour · {} answered 429",
+    let mut text = format!(
+        "about {} of {} used in the last {}, {} left · {} in the last hour",
         output::count(s.requests_last_window),
         output::count(s.request_limit),
         output::duration(s.request_window_ms / 1000),
         output::count(left),
         output::count(s.requests_last_hour),
-        output::count(s.rate_limited_last_hour)
-    )
+    );
+    if s.rate_limited_last_hour > 0 {
+        text.push_str(&format!(" · {} answered 429", output::count(s.rate_limited_last_hour)));
+    }
+    text
 }
 
 /// What is used of the refresh limits, what is left, and when the next one frees.
