@@ -114,7 +114,7 @@ async fn try_online(context: &Context, source: &SourceConfig) -> Online {
 fn text(report: &Report) -> String {
     let mut out = String::new();
     for warning in &report.warnings {
-        out.push_str(&format!("{}: warning: {warning}\n", report.config));
+        out.push_str(&output::paragraph("", &format!("{}: warning: {warning}", report.config)));
     }
     out.push_str(&format!("{} is good\n", report.config));
     let presence = if report.store_exists { "exists" } else { "will be created by `passbook run`" };
@@ -129,7 +129,7 @@ fn text(report: &Report) -> String {
 fn source_text(s: &SourceReport) -> String {
     let next = |at: &Option<String>| at.as_ref().map_or_else(String::new, |at| format!(", next from {at}"));
     let mut lines = vec![
-        ("syncs", format!("{} a day{}", s.syncs_per_day, next(&s.next_sync_at))),
+        ("syncs", format!("{} a day{}", output::count(s.syncs_per_day as u64), next(&s.next_sync_at))),
         ("refreshes", refreshes(s)),
         ("requests", requests(s)),
         ("discovery", s.next_discovery_at.as_ref().map_or_else(|| "never".to_owned(), |at| format!("next {at}"))),

@@ -124,13 +124,13 @@ fn text(known: &Known, reasons: &[Reason], syncs: &[SyncRow], context: &Context,
     let detail = &known.detail;
     let state = &detail.state;
     let mut out = format!(
-        "{} {} of {} at {}, source {}: {}\n",
+        "{} of {} at {}, source {}: {}\n  {}\n",
         output::bold(&format!("Link {}", state.link_id)),
-        output::dim(&state.upstream_id),
         detail.user,
         detail.institution.as_deref().unwrap_or("an unnamed bank"),
         detail.source,
-        output::state(&detail.state_word)
+        output::state(&detail.state_word),
+        output::dim(&format!("upstream id {}", state.upstream_id)),
     );
     let success = state.last_success_at.map_or_else(
         || "never".to_owned(),

@@ -88,12 +88,15 @@ async fn list(context: &Context, state: Option<String>, json: bool) -> anyhow::R
     if json {
         output::print_json(&links.into_iter().map(LinkJson::from).collect::<Vec<_>>())?;
     } else {
-        output::print(&list_text(&links, now))?;
+        output::print(&format!(
+            "{} · left: refreshes in the rolling day, - where none can be asked for\n",
+            list_text(&links, now)
+        ))?;
     }
     Ok(Exit::Done)
 }
 
-/// Links as a table; the refreshes are those left in the rolling day, a dash where none is ever asked for.
+/// Links as a table.
 fn list_text(links: &[HealthRow], now: Timestamp) -> String {
     let rows = links.iter().map(|h| {
         vec![
@@ -102,13 +105,18 @@ fn list_text(links: &[HealthRow], now: Timestamp) -> String {
             h.user.clone(),
             h.institution.clone().unwrap_or_default(),
             output::state(&h.state),
-            h.last_success_at.map_or_else(|| "never".to_owned(), |at| output::relative(at, now)),
-            output::relative(h.due_at, now),
+            h.last_success_at.map_or_else(|| "never".to_owned(), |at| output::about(at, now)),
+            due(h, now),
             h.refreshes_left.map_or_else(|| "-".to_owned(), |left| left.to_string()),
             health::note(h, now),
         ]
     });
-    let header = ["link", "source", "user", "institution", "state", "last success", "due", "refreshes", ""];
+    let header = ["link", "source", "user", "institution", "state", "success", "due", "left", ""];
     let table = output::table(&header, &[0, 7], rows.collect());
-    format!("{table}{}\n", output::counted(links.len() as u64, "link"))
+    format!("{table}{}", output::counted(links.len() as u64, "link"))
+}
+
+fn due(h: &HealthRow, now: Timestamp) -> String {
+    let rests = h.state == "paused" || h.state == "removed";
+    if rests { "-".to_owned() } else { output::about(h.due_at, now) }
 }

@@ -22,10 +22,12 @@ pub(super) fn print_json<T: Serialize>(value: &T) -> anyhow::Result<()> {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
-/// What the last column of a table keeps at least, and the first line of a paragraph.
-const MIN_TEXT_CHARS: u16 = 24;
+/// What a column of text keeps at least, and a line of a paragraph: most words fit.
+const MIN_TEXT_CHARS: u16 = 15;
+/// Columns no wider than this are never broken into lines.
+const NEVER_BROKEN_CHARS: u16 = 14;
 
-/// A plain table: a header, aligned columns, no lines. On a terminal the last column is broken into lines that fit.
+/// A plain table: a header, aligned columns, no lines. On a terminal long cells are broken into lines so that it fits.
 ///
 /// Shape: the columns in `right` hold numbers and are aligned to the right.
 pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> String {
@@ -41,11 +43,14 @@ pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) ->
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let last = header.len().saturating_sub(1);
-    for (at, column) in table.column_iter_mut().enumerate() {
-        let keeps = ColumnConstraint::LowerBoundary(Width::Fixed(MIN_TEXT_CHARS));
-        let is_wide = at == last && !right.contains(&at);
-        column.set_constraint(if is_wide { keeps } else { ColumnConstraint::ContentWidth });
+    let (last, widths): (usize, Vec<u16>) = (header.len().saturating_sub(1), table.column_max_content_widths());
+    for (at, (column, width)) in table.column_iter_mut().zip(widths).enumerate() {
+        let is_text = !right.contains(&at) && (width > NEVER_BROKEN_CHARS || at == last);
+        column.set_constraint(if is_text {
+            ColumnConstraint::LowerBoundary(Width::Fixed(width.min(MIN_TEXT_CHARS)))
+        } else {
+            ColumnConstraint::ContentWidth
+        });
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     format!("{}\n", lines.join("\n"))
@@ -117,14 +122,32 @@ pub(super) fn instant(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
+/// The same without year and zone, for tables.
+pub(super) fn short_instant(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%m-%d %H:%M:%S").to_string()
+}
+
 /// How long ago, or in how long: `3 h 20 min ago`, `in 5 min`, `now`.
 pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
+    relative_as(at, now, duration)
+}
+
+fn relative_as(at: Timestamp, now: Timestamp, write: fn(i64) -> String) -> String {
     let seconds = now.as_second() - at.as_second();
     match seconds {
         -1..=1 => "now".to_owned(),
-        2.. => format!("{} ago", duration(seconds)),
-        _ => format!("in {}", duration(-seconds)),
+        2.. => format!("{} ago", write(seconds)),
+        _ => format!("in {}", write(-seconds)),
     }
+}
+
+/// The same with its largest unit only, for tables: `3 h ago`, `in 5 min`.
+pub(super) fn about(at: Timestamp, now: Timestamp) -> String {
+    relative_as(at, now, |seconds| {
+        let units = [(86_400, "d"), (3_600, "h"), (60, "min")];
+        let (length, unit) = units.into_iter().find(|(length, _)| seconds >= *length).unwrap_or((1, "s"));
+        format!("{} {unit}", seconds / length)
+    })
 }
 
 /// A duration with its two largest units.
@@ -177,6 +200,16 @@ mod tests {
         let cases = [(5, "5 s"), (60, "1 min"), (61, "1 min 1 s"), (3 * 3600 + 59, "3 h"), (90_000, "1 d 1 h")];
         for (seconds, text) in cases {
             assert_eq!(duration(seconds), text);
+        }
+    }
+
+    #[test]
+    fn tables_tell_instants_with_their_largest_unit() {
+        let now = Timestamp::from_second(1_800_000_000).expect("an instant");
+        let cases = [(3_700, "1 h ago"), (-125, "in 2 min"), (1, "now"), (59, "59 s ago"), (-200_000, "in 2 d")];
+        for (seconds, text) in cases {
+            let at = Timestamp::from_second(now.as_second() - seconds).expect("an instant");
+            assert_eq!(about(at, now), text);
         }
     }
 

@@ -211,7 +211,7 @@ fn attention_text(links: &[HealthRow], now: Timestamp) -> String {
             h.user.clone(),
             h.institution.clone().unwrap_or_default(),
             output::state("attention").replace("attention", h.attention.as_deref().unwrap_or_default()),
-            h.attention_at.map_or_else(String::new, |at| output::relative(at, now)),
+            h.attention_at.map_or_else(String::new, |at| output::about(at, now)),
             format!("{advice}{said}"),
         ]
     });
@@ -236,7 +236,7 @@ fn failing_text(links: &[HealthRow], now: Timestamp) -> String {
         };
         let told = health::told(h.upstream_status.as_deref(), h.status_detail.as_deref());
         let said = h.last_error.clone().or(told).unwrap_or_default();
-        vec![why, due(h.due_at, now), said]
+        vec![why, output::about(h.due_at.max(now), now), said]
     };
     let text = section("Failing, tried again by itself", &["why", "tried again", "what is said"], links, cells);
     format!("{text}{}", more(links.len(), "failing"))
@@ -245,7 +245,7 @@ fn failing_text(links: &[HealthRow], now: Timestamp) -> String {
 fn incomplete_text(links: &[HealthRow], now: Timestamp) -> String {
     let cells = |h: &HealthRow| {
         let told = health::told(h.upstream_status.as_deref(), h.status_detail.as_deref());
-        vec![h.condition_at.map_or_else(String::new, |at| output::relative(at, now)), told.unwrap_or_default()]
+        vec![h.condition_at.map_or_else(String::new, |at| output::about(at, now)), told.unwrap_or_default()]
     };
     let title = "The aggregator says that rows are missing; nothing to do, what it has is stored";
     section(title, &["since", "it says"], links, cells)

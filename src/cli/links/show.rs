@@ -55,12 +55,17 @@ pub(super) async fn show(context: &Context, name: &str, json: bool) -> anyhow::R
 
 fn text(shown: &Shown, now: Timestamp, zone: &TimeZone) -> String {
     let health = &shown.health;
-    let mut out = list_text(std::slice::from_ref(health), now);
+    let mut out = format!("{}\n\n", list_text(std::slice::from_ref(health), now));
+    let refreshes = health.refreshes_left.map_or_else(
+        || "none can be asked for, or refreshes are switched off".to_owned(),
+        |left| format!("{left} left in the rolling day"),
+    );
+    out.push_str(&format!(" refreshes  {refreshes}\n"));
     if let Some(told) = health::told(health.upstream_status.as_deref(), health.status_detail.as_deref()) {
-        out.push_str(&output::paragraph(" the aggregator says ", &told));
+        out.push_str(&output::paragraph(" it says    ", &told));
     }
     if let Some(at) = health.consent_expires_at {
-        out.push_str(&format!(" {}, {}\n", health::consent(at, now), output::instant(at, zone)));
+        out.push_str(&format!(" consent    {}, {}\n", health::consent(at, now), output::instant(at, zone)));
     }
     out.push_str(&format!("\n{}\n{}", output::bold("Accounts"), accounts_table(shown, now)));
     let loans: Vec<_> = shown.accounts.iter().filter_map(|a| Some(loan_row(a, a.loan.as_ref()?))).collect();
@@ -89,12 +94,11 @@ fn accounts_table(shown: &Shown, now: Timestamp) -> String {
             amount(a.available_minor, a),
             a.currency.clone().unwrap_or_default(),
             output::count(a.transactions),
-            a.refreshed_at.map_or_else(|| "-".to_owned(), |at| output::relative(at, now)),
+            a.refreshed_at.map_or_else(|| "-".to_owned(), |at| output::about(at, now)),
             account_note(a),
         ]
     });
-    let header =
-        ["account", "kind", "name", "mask", "current", "available", "", "transactions", "read at the bank", "note"];
+    let header = ["account", "kind", "name", "mask", "current", "available", "", "rows", "at bank", "note"];
     output::table(&header, &[0, 4, 5, 7], rows.collect())
 }
 
@@ -144,7 +148,7 @@ fn continued_row(continued: &ContinuedAccount, link_id: i64, now: Timestamp) -> 
         way,
         continued.former_upstream_id.clone(),
         format!("same {}", continued.evidence),
-        output::relative(continued.matched_at, now),
+        output::about(continued.matched_at, now),
         format!("passbook links split {}", continued.account_id),
     ]
 }
@@ -185,7 +189,7 @@ pub(in crate::cli) fn syncs_table(syncs: &[SyncRow], zone: &TimeZone) -> String 
     let rows = syncs.iter().map(|s| {
         let said = [s.refreshed.as_deref().map(|word| format!("refresh {word}")), s.error.clone()];
         vec![
-            output::instant(s.started_at, zone),
+            output::short_instant(s.started_at, zone),
             s.cause.clone(),
             output::state(s.outcome.as_deref().unwrap_or("running")),
             s.rows_seen.to_string(),
