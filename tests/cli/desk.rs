@@ -22,9 +22,9 @@ pub(crate) struct Desk {
 impl Desk {
     /// A bank whose customers belong to one aggregator.
     pub(crate) fn at(served: Served, links: usize) -> Self {
-        let server =
+        let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let bank = server.block_on(async { Sandbox::new(Clock::system(), 3) });
+        let bank = runtime.block_on(async { Sandbox::new(Clock::system(), 3) });
         bank.settings(|s| {
             s.serves = served;
             s.pace = Pace::instant();
@@ -32,15 +32,15 @@ impl Desk {
             (s.bridge.application_limit, s.bridge.user_limit, s.bridge.token_limit) = (None, None, None);
         });
         bank.seed_world(&Plan { links, transactions_per_link: 40, ..Plan::default() });
-        let listener = server.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("an address");
         let router = bank.router();
-        server.handle().block_on(async {
+        runtime.handle().block_on(async {
             #[expect(clippy::disallowed_methods, reason = "ends with the runtime that the desk holds")]
             tokio::spawn(async move { axum::serve(listener, router).await });
         });
         let dir = tempfile::tempdir().expect("a directory");
-        let desk = Self { bank, served, dir, _server: server };
+        let desk = Self { bank, served, dir, _server: runtime };
         let key = desk.bare().arg("keygen").output().expect("runs").stdout;
         desk.secret("store.key", &String::from_utf8(key).expect("text"));
         desk.secret("bank.secret", &desk.bank_secret());
@@ -120,7 +120,10 @@ impl Desk {
     }
 
     pub(crate) fn json(&self, code: i32, arguments: &[&str]) -> Value {
-        serde_json::from_str(&self.ends_with(code, arguments)).expect("JSON")
+        let output = self.passbook(arguments);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}\n{err}");
+        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{out}\n{err}"))
     }
 
     /// Starts the daemon and waits until its control socket is there.
@@ -191,4 +194,12 @@ pub(crate) fn query(store: &Path, sql: &str) -> usize {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let connection = rusqlite::Connection::open_with_flags(store, flags).expect("a reader");
     connection.query_row(sql, [], |row| row.get(0)).expect(sql)
+}
+
+/// Changes a store behind the program's back, as no program should.
+#[expect(clippy::disallowed_methods, reason = "the tests damage what the program would not")]
+pub(crate) fn tamper(store: &Path, sql: &str) {
+    let connection = rusqlite::Connection::open(store).expect("a writer");
+    connection.execute_batch("PRAGMA foreign_keys = OFF").expect("switches off");
+    connection.execute_batch(sql).expect(sql);
 }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use passbook::sandbox::{NewAccount, NewStock, Plan, Served};
 use serde_json::Value;
 
-use super::desk::{Desk, query, text};
+use super::desk::{Desk, query, tamper, text};
 
 /// The reasons that `explain` gives, in one text.
 fn reasons(desk: &Desk, link: &str) -> String {
@@ -113,4 +113,59 @@ fn accounts_that_were_joined_are_taken_apart_again() {
     desk.ends_with(0, &["sync"]);
     assert_eq!(query(&desk.store(), "SELECT count(*) FROM accounts"), accounts + 1);
     assert_eq!(desk.json(0, &["verify", "--json"])["clean"], true);
+}
+
+#[test]
+fn verify_names_what_is_off() {
+    let cases = [
+        ("no window has more requests", "INSERT INTO request_usage VALUES (1, 'secret', 60000, 20000, 0, 0), (1, 'secret', 240000, 20000, 0, 0)"),
+        ("customer's links wait", "UPDATE users SET links_due_at = 1"),
+        (
+            "former id of an account lies in",
+            "INSERT INTO account_aliases (account_id, link_id, upstream_id, new_upstream_id, rule, evidence, matched_at, sync_id)
+             VALUES (1, 999, 'a', 'b', 'iban', '', 1, 1)",
+        ),
+        (
+            "former id of a transaction is noted",
+            "INSERT INTO transaction_aliases (transaction_id, link_id, upstream_id, rule, matched_at, sync_id)
+             VALUES (1, 999, 'a', 'identical', 1, 1)",
+        ),
+        (
+            "under the former one too",
+            "INSERT INTO account_aliases (account_id, link_id, upstream_id, new_upstream_id, rule, evidence, matched_at, sync_id)
+             SELECT 1, link_id, upstream_id, 'b', 'iban', '', 1, 1 FROM accounts WHERE account_id = 2",
+        ),
+    ];
+    for (check, damage) in cases {
+        let desk = Desk::at(Served::Bridge, 0);
+        desk.bank.seed_world(&Plan { links: 2, links_per_user: 2, transactions_per_link: 10, ..Plan::default() });
+        desk.ends_with(0, &["run", "--once"]);
+        tamper(&desk.store(), damage);
+        let report = desk.json(1, &["verify", "--json"]);
+        let found: Vec<&Value> = report["findings"]
+            .as_array()
+            .map(|all| all.iter().filter(|f| f["violations"] != 0 && f["is_error"] == true).collect())
+            .unwrap_or_default();
+        assert_eq!(found.len(), 1, "{check}: {found:?}");
+        assert!(found[0]["check"].as_str().is_some_and(|name| name.contains(check)), "{check}: {found:?}");
+    }
+}
+
+#[test]
+fn verify_asks_to_look_at_what_may_be_stored_twice_or_stale() {
+    let desk = Desk::at(Served::Bridge, 0);
+    desk.bank.seed_world(&Plan { links: 2, links_per_user: 2, transactions_per_link: 10, ..Plan::default() });
+    desk.ends_with(0, &["run", "--once"]);
+    tamper(
+        &desk.store(),
+        "UPDATE links SET institution_id = 1, refreshed_at = 1;
+         UPDATE accounts SET mask = '1234', kind = 'checking', needs_history = 1, changed_at = 1",
+    );
+    let report = desk.json(0, &["verify", "--json"]);
+    for check in ["live in two links", "gone unread by the aggregator", "waits for its whole history"] {
+        let finding = report["findings"]
+            .as_array()
+            .and_then(|all| all.iter().find(|f| f["check"].as_str().is_some_and(|name| name.contains(check))));
+        assert!(finding.is_some_and(|f| f["violations"] != 0), "{check}: {report}");
+    }
 }

@@ -98,7 +98,7 @@ pub(super) const CHECKS: &[Check] = &[
         "limits: no window has more requests than the aggregator allows",
         true,
         "SELECT s.name || ' until ' || strftime('%Y-%m-%d %H:%M', (q.minute_at + 60000) / 1000, 'unixepoch') || 'Z: '
-             || q.in_window || ' requests in ' || s.request_window_ms / 60000 || ' min, ' || s.request_limit || ' are allowed'
+             || q.in_window || ' requests in ' || (s.request_window_ms / 60000) || ' min, ' || s.request_limit || ' are allowed'
          FROM sources s JOIN (
              SELECT p.source_id, p.minute_at, sum(o.requests) AS in_window
              FROM request_usage p JOIN sources w ON w.source_id = p.source_id
