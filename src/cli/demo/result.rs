@@ -54,11 +54,9 @@ pub(super) async fn show(tally: &Tally, store: &Store, took: Duration) -> anyhow
     for source in sources {
         let requests = source.requests_last_hour;
         let limit = if source.name == US {
-            let limit = truv::DEFAULT_REQUESTS_PER_MINUTE;
-            under_limit("Truv's limit of 300 a minute", requests, limit, truv::REQUEST_WINDOW)
+            under_limit("Truv", requests, truv::DEFAULT_REQUESTS_PER_MINUTE, truv::REQUEST_WINDOW)
         } else {
-            let limit = bridge::DEFAULT_REQUESTS_PER_5_MINUTES;
-            under_limit("Bridge's limit of 2,000 in five minutes", requests, limit, bridge::REQUEST_WINDOW)
+            under_limit("Bridge", requests, bridge::DEFAULT_REQUESTS_PER_5_MINUTES, bridge::REQUEST_WINDOW)
         };
         text.push_str(&format!("  {:<width$}  {limit}\n", source.name, width = EUROPE.len()));
     }
@@ -78,12 +76,15 @@ pub(super) async fn show(tally: &Tally, store: &Store, took: Duration) -> anyhow
 }
 
 /// What so many requests would take at the real aggregator, a tenth of its limit left alone.
-fn under_limit(limit_in_words: &str, requests: u64, limit: u32, window: Duration) -> String {
+fn under_limit(aggregator: &str, requests: u64, limit: u32, window: Duration) -> String {
     let seconds = requests * window.as_secs() * 10 / (u64::from(limit) * 9);
+    let words = |seconds: u64| output::duration(i64::try_from(seconds).unwrap_or(i64::MAX));
     format!(
-        "{}; under {limit_in_words} about {}",
+        "{}; under {aggregator}'s limit of {} in {} about {}",
         output::counted(requests, "request"),
-        output::duration(i64::try_from(seconds.max(1)).unwrap_or(i64::MAX))
+        output::count(limit.into()),
+        words(window.as_secs()),
+        words(seconds.max(1))
     )
 }
 
