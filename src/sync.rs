@@ -241,13 +241,25 @@ impl Engine {
         }
     }
 
-    /// Closes the sync of a link whose step ran into its deadline or panicked.
+    /// Closes the sync of a link whose step ran into its deadline or panicked, and those of the links that were read with it.
     pub async fn abandon(&self, link_id: i64, error: &str) -> Result<Step, StoreError> {
         let Some(mut trip) = self.trip(link_id).await? else {
             return Ok(Step::Nothing);
         };
         trip.open_sync().await?;
-        trip.fail(error.to_owned()).await
+        let (user_id, reads_by_user) = (trip.link.user_id, trip.source.reads_by_user());
+        let mut steps = vec![trip.fail(error.to_owned()).await?];
+        if reads_by_user {
+            for other in self.store.read(move |txn| txn.syncable_links_of(user_id)).await? {
+                if let Some(mut trip) = self.trip(other).await?.filter(|trip| trip.link.sync_id.is_some()) {
+                    steps.push(trip.fail(error.to_owned()).await?);
+                }
+            }
+        }
+        let ended = |step| if let Step::Ended(reports) = step { reports } else { Vec::new() };
+        let reports: Vec<SyncReport> = steps.into_iter().flat_map(ended).collect();
+        self.align(&reports).await?;
+        Ok(Step::Ended(reports))
     }
 
     /// What a step of a link needs to know; `None` if its source is not configured.
@@ -299,6 +311,11 @@ impl Trip<'_> {
     /// Reads the link by itself.
     async fn ask_for_link(&self) -> Result<Option<LinkRecord>, CallError> {
         self.source.aggregator.link(&self.context, &self.link.upstream_user_id, &self.link.upstream_id).await
+    }
+
+    /// Whether the link's time has come, or its sync is under way.
+    fn is_due(&self) -> bool {
+        self.link.phase != Phase::Idle || self.link.due_at <= self.began
     }
 
     /// Opens a sync row unless one is open.

@@ -102,6 +102,8 @@ pub struct LinkState {
     pub removed_at: Option<Timestamp>,
     /// First seen.
     pub first_seen_at: Timestamp,
+    /// The aggregator's word for the connection.
+    pub upstream_status: Option<String>,
     /// `well`, `connecting`, `incomplete`, `passing` or `needs_person`.
     pub condition: String,
     /// Since when; `None`: from the beginning.
@@ -178,7 +180,7 @@ const STATE_COLUMNS: &str =
     "l.link_id, l.source_id, l.upstream_id, u.upstream_id AS upstream_user_id, l.access_token_sealed,
     l.attention, l.phase, l.due_at, l.due_cause, l.wants_full, l.sync_id, l.consecutive_failures, l.last_success_at,
     l.refresh_hold_until, l.reconcile_due_at, l.numbers_checked_at, l.paused_at, l.removed_at, l.first_seen_at,
-    l.user_id, l.condition, l.condition_at, l.tried_at, l.read_tried_at";
+    l.user_id, l.upstream_status, l.condition, l.condition_at, l.tried_at, l.read_tried_at";
 
 fn optional_instant(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(instant))
@@ -214,6 +216,7 @@ impl ReadTxn<'_> {
             removed_at: optional_instant(row, "removed_at")?,
             first_seen_at: instant(row.get("first_seen_at")?),
             user_id: row.get("user_id")?,
+            upstream_status: row.get("upstream_status")?,
             condition: row.get("condition")?,
             condition_at: optional_instant(row, "condition_at")?,
             tried_at: optional_instant(row, "tried_at")?,
@@ -307,7 +310,7 @@ impl ReadTxn<'_> {
     pub fn link_detail(&self, link_id: i64) -> Result<LinkDetail, StoreError> {
         let mut select = self.txn.prepare_cached(&format!(
             "SELECT {STATE_COLUMNS}, s.name AS source, coalesce(u.external_id, u.upstream_id) AS user,
-                    coalesce(i.name, i.upstream_id) AS institution, l.upstream_status, l.attention_at, l.attention_detail,
+                    coalesce(i.name, i.upstream_id) AS institution, l.attention_at, l.attention_detail,
                     l.last_attempt_at, l.last_error, l.hold_until, l.hold_reason, c.covered_to_at,
                     h.state AS state_word
              FROM links l

@@ -27,6 +27,8 @@ pub struct UserAccount {
     pub needs_history: bool,
     /// Rows of it were stored under a former upstream id.
     pub is_continued: bool,
+    /// The last try to read it at its bank failed.
+    pub is_unreached: bool,
 }
 
 impl ReadTxn<'_> {
@@ -77,11 +79,11 @@ impl ReadTxn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// A customer's links that the aggregator is thought to have: (our id, the aggregator's id).
+    /// A customer's links that are not removed: (our id, the aggregator's id).
     pub fn present_links_of(&self, user_id: i64) -> Result<Vec<(i64, String)>, StoreError> {
         let mut select = self.txn.prepare_cached(
             "SELECT link_id, upstream_id FROM links
-             WHERE user_id = :user_id AND removed_by IS NOT 'aggregator' ORDER BY link_id",
+             WHERE user_id = :user_id AND removed_at IS NULL ORDER BY link_id",
         )?;
         let rows = select.query_map(named_params! { ":user_id": user_id }, |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -91,6 +93,7 @@ impl ReadTxn<'_> {
     pub fn accounts_of_user(&self, user_id: i64) -> Result<Vec<UserAccount>, StoreError> {
         let mut select = self.txn.prepare_cached(
             "SELECT a.account_id, a.upstream_id, a.link_id, a.needs_history,
+                    a.is_refreshed IS 0 AND a.is_shared IS NOT 0 AND a.missing_at IS NULL AS is_unreached,
                     EXISTS (SELECT 1 FROM account_aliases x WHERE x.account_id = a.account_id) AS is_continued
              FROM accounts a JOIN links l ON l.link_id = a.link_id WHERE l.user_id = :user_id",
         )?;
@@ -101,6 +104,7 @@ impl ReadTxn<'_> {
                 link_id: row.get("link_id")?,
                 needs_history: row.get("needs_history")?,
                 is_continued: row.get("is_continued")?,
+                is_unreached: row.get("is_unreached")?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

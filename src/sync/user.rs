@@ -14,7 +14,6 @@ pub use look::Looked;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OwnedMutexGuard;
@@ -31,6 +30,8 @@ const HISTORY_FOLLOWS: SignedDuration = SignedDuration::from_mins(10);
 pub(super) struct UserSync<'a> {
     engine: &'a Engine,
     links: Vec<Member<'a>>,
+    /// The aggregator shows links of this user that are not read now: paused or removed here, or not connected yet.
+    leaves_links_out: bool,
     /// Nobody else works on this user meanwhile.
     _turn: OwnedMutexGuard<()>,
 }
@@ -48,9 +49,17 @@ impl Member<'_> {
         matches!(self.condition, Condition::Well | Condition::Incomplete)
     }
 
+    /// Whether its bank was read since its accounts were stored, so that they may differ.
     fn has_news(&self) -> bool {
         let tried_at = self.listed.as_ref().and_then(|listed| listed.tried_at);
-        tried_at.is_none() || tried_at != self.trip.link.read_tried_at
+        let was_read = tried_at.is_some() && tried_at == self.trip.link.read_tried_at;
+        self.trip.cursor.is_none() || (self.is_readable() && !was_read)
+    }
+
+    /// Whether the aggregator tried to read the bank before it did so last, by its own clock.
+    fn has_gone_back(&self) -> bool {
+        let tried_at = self.listed.as_ref().and_then(|listed| listed.tried_at);
+        matches!((tried_at, self.trip.link.read_tried_at), (Some(tried), Some(read)) if tried < read)
     }
 }
 
@@ -65,11 +74,11 @@ impl<'a> UserSync<'a> {
         let Some(trip) = engine.trip(link_id).await? else {
             return Ok(Step::Nothing);
         };
-        if trip.link.phase == Phase::Idle && trip.link.due_at > trip.began {
+        if !trip.is_due() {
             return Ok(Step::Nothing);
         }
         let lead = Member { trip, condition: Condition::Well, listed: None };
-        let mut sync = Self { engine, links: vec![lead], _turn: turn };
+        let mut sync = Self { engine, links: vec![lead], leaves_links_out: false, _turn: turn };
         match sync.step(feed).await {
             Ok(step) => Ok(step),
             Err(Stop::Store(error)) => Err(error),
@@ -109,7 +118,14 @@ impl<'a> UserSync<'a> {
         let mut trips = self.links.iter().map(|link| &link.trip);
         let wants = |trip: &Trip<'_>| trip.cursor.is_some() && trip.is_full;
         let has_no_feed = |trip: &Trip<'_>| trip.cursor.is_some_and(|cursor| cursor.feed.updated_to.is_none());
-        self.links.iter().all(|link| link.trip.cursor.is_none()) || trips.any(|trip| wants(trip) || has_no_feed(trip))
+        self.links.iter().all(|link| link.trip.cursor.is_none())
+            || trips.any(|trip| wants(trip) || has_no_feed(trip))
+            || self.has_gone_back()
+    }
+
+    /// Whether the aggregator's clock was set back: what it wrote since may lie before the cursor.
+    fn has_gone_back(&self) -> bool {
+        self.links.iter().any(Member::has_gone_back)
     }
 
     /// Takes every link of the user along that may be synced.
@@ -132,23 +148,25 @@ impl<'a> UserSync<'a> {
             first.trip.context = context;
         }
         self.links = links;
+        self.leaves_links_out = !listed.is_empty();
         Ok(())
     }
 
-    /// Links whose first connection still runs wait for it; returns until when if nothing else is left.
+    /// Links whose first connection still runs wait for it; returns until when if no other link's time has come.
     async fn set_connecting_aside(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let now = self.engine.clock.now();
         let (connecting, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.links).into_iter().partition(|link| link.condition == Condition::Connecting);
         self.links = others;
         let Some(first) = connecting.first() else { return Ok(None) };
+        self.leaves_links_out = true;
         let until = now.saturating_add(first.trip.source.refresh_poll_max).unwrap_or(now);
         let ids: Vec<i64> = connecting.iter().map(|link| link.trip.link.link_id).collect();
         self.engine
             .store
             .write(move |txn| ids.iter().try_for_each(|link_id| txn.set_next(*link_id, Phase::Idle, until)))
             .await?;
-        Ok(self.links.is_empty().then_some(until))
+        Ok(self.links.iter().all(|link| !link.trip.is_due()).then_some(until))
     }
 
     /// Opens a sync of each link and says that reading is what comes next, in one commit.
@@ -220,7 +238,7 @@ impl<'a> UserSync<'a> {
         Ok(Step::Ended(reports))
     }
 
-    /// Every link's sync ends as `stop` says.
+    /// Every link's sync ends as `stop` says, and all are tried again together: the first that is due takes the others along.
     async fn stopped(&mut self, stop: Stop) -> Result<Step, StoreError> {
         let message = stop.to_string();
         let verdict = stop.verdict()?;
@@ -230,6 +248,7 @@ impl<'a> UserSync<'a> {
                 reports.extend(report);
             }
         }
+        self.engine.align(&reports).await?;
         Ok(Step::Ended(reports))
     }
 
@@ -249,7 +268,7 @@ struct Findings {
     /// Accounts of this link with rows that came obfuscated.
     hidden_accounts: usize,
     /// Accounts of this link that the last try at the bank did not reach.
-    unrefreshed_accounts: usize,
+    unreached_accounts: usize,
     /// When everything is read again, if it was now.
     reconcile_due_at: Option<Timestamp>,
 }
@@ -311,10 +330,10 @@ impl Member<'_> {
                 accounts_in_words(findings.hidden_accounts)
             ));
         }
-        if findings.unrefreshed_accounts > 0 {
+        if findings.unreached_accounts > 0 {
             lacks.push(format!(
                 "the last try at the bank did not reach {}; the data before it stays",
-                accounts_in_words(findings.unrefreshed_accounts)
+                accounts_in_words(findings.unreached_accounts)
             ));
         }
         if lacks.is_empty() { (Outcome::Ok, true, None) } else { (Outcome::Partial, true, Some(lacks.join("; "))) }
@@ -340,22 +359,26 @@ fn accounts_in_words(accounts: usize) -> String {
     if accounts == 1 { "one account".to_owned() } else { format!("{accounts} accounts") }
 }
 
-/// What the state of a link means now: a first connection that never ends is not waited for, a link whose list did not show it
-/// is as it was.
+/// What the state of a link means now; a link whose list did not show it is as it was.
 fn condition_of(trip: &Trip<'_>, listed: Option<&LinkRecord>) -> Condition {
-    let condition = match listed {
+    match listed {
         Some(listed) => listed.health.condition,
         None => trip.link.attention.map_or(Condition::Well, Condition::NeedsPerson),
-    };
-    let since = trip.link.condition_at.unwrap_or(trip.link.first_seen_at);
-    let lasts: Duration = trip.began.duration_since(since).unsigned_abs();
-    if condition == Condition::Connecting && lasts > trip.source.refresh_timeout {
-        return Condition::Passing { patience: None };
     }
-    condition
 }
 
 impl Engine {
+    /// Lets the links of one user whose syncs ended wait for the same instant, the earliest of theirs.
+    pub(super) async fn align(&self, ended: &[SyncReport]) -> Result<(), StoreError> {
+        let Some(next_due_at) = ended.iter().map(|report| report.next_due_at).min() else {
+            return Ok(());
+        };
+        let link_ids: Vec<i64> = ended.iter().map(|report| report.link_id).collect();
+        self.store
+            .write(move |txn| link_ids.iter().try_for_each(|link_id| txn.bring_due_forward(*link_id, next_due_at)))
+            .await
+    }
+
     /// Waits until nobody else works on a user.
     async fn turn_of(&self, user_id: i64) -> OwnedMutexGuard<()> {
         let turn = {

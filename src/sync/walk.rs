@@ -39,6 +39,8 @@ pub enum Reading {
     Changes,
     /// Everything that is there: what it does not show is gone, as far back as it reaches.
     Whole,
+    /// The same of one account.
+    Account,
 }
 
 /// What a walk has seen so far. Lost in a crash: the next walk begins anew, and rows already stored are recognised.
@@ -51,6 +53,8 @@ pub struct Walk {
     reading: Reading,
     /// By upstream account id; `None`: rows of this account are not taken.
     places: HashMap<String, Option<Place>>,
+    /// Rows of accounts that are not among the places may be those of links that are not read now.
+    ignores_strays: bool,
     seen_upstream_ids: HashSet<String>,
     seen_transactions: HashSet<i64>,
     rejected: HashSet<u64>,
@@ -87,6 +91,7 @@ impl Walk {
             seen_at,
             reading,
             places,
+            ignores_strays: false,
             seen_upstream_ids: HashSet::new(),
             seen_transactions: HashSet::new(),
             rejected: HashSet::new(),
@@ -101,6 +106,11 @@ impl Walk {
             has_repeats: false,
             tally: BTreeMap::new(),
         }
+    }
+
+    /// The same where links that are not read now may have accounts that nobody knows yet.
+    pub(super) fn beside_other_links(self) -> Self {
+        Self { ignores_strays: true, ..self }
     }
 
     /// Whether everything that the list has was seen.
@@ -246,6 +256,10 @@ impl Walk {
         if let Some(place) = self.places.get(&row.upstream_account_id) {
             return Ok(*place);
         }
+        if self.ignores_strays {
+            // Their accounts are new when they are read, and new accounts have their whole history read.
+            return Ok(None);
+        }
         let stray = RejectedRow {
             upstream_id: Some(row.upstream_id.clone()),
             transacted_at: row.transacted_at,
@@ -321,7 +335,8 @@ impl Walk {
         row: &TransactionRecord,
     ) -> Result<(), StoreError> {
         let at = self.at(place);
-        if self.reading == Reading::Whole {
+        let is_whole = matches!(self.reading, Reading::Whole | Reading::Account);
+        if is_whole {
             let oldest = self.oldest_seen.entry(place.account_id).or_insert(row.transacted_on);
             *oldest = row.transacted_on.min(*oldest);
         }
@@ -331,7 +346,8 @@ impl Walk {
                 let stored = txn.transaction(known.transaction_id)?;
                 if row.is_obfuscated {
                     self.hidden.insert(place.account_id);
-                } else if !plan::is_older(row, &stored.record) {
+                } else if is_whole || !plan::is_older(row, &stored.record) {
+                    // A whole list says what there is, whatever the clock said when it was written.
                     let change = plan::change_between(&stored, row);
                     update(writer, at, known.transaction_id, row, change.as_ref(), self.counts(place))?;
                 }

@@ -1,15 +1,18 @@
 //! The daemon against the sandbox, in one process and in virtual time: change the world, run, compare with its truth.
 
 mod accounts;
+mod bridge_accounts;
+mod bridge_faults;
+mod bridge_readd;
+mod bridge_states;
+mod bridge_together;
 mod conformance;
-mod crash;
 mod faults;
-mod first;
 mod harness;
 mod home;
 mod limits;
-mod pages;
 mod refusals;
 mod schedule;
 mod store_trouble;
+mod street;
 mod transactions;

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rusqlite::{OptionalExtension as _, named_params};
 
 use crate::model::{AccountNumber, AccountRecord};
@@ -35,6 +36,40 @@ impl ReadTxn<'_> {
         )?;
         let rows = select.query_map(named_params! { ":user_id": user_id }, |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Live rows of an account that goes on under another id which have not come under that id yet, and before which day it may
+    /// still show them: that of the oldest row that came under it.
+    ///
+    /// Shape: our ids; none for an account that has an id it had before, under which they may never come again.
+    pub fn rows_under_former_id(&self, account_id: i64) -> Result<(Date, Vec<i64>), StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "WITH joined AS (
+                 SELECT max(x.matched_at) AS at FROM account_aliases x JOIN accounts a ON a.account_id = x.account_id
+                 WHERE x.account_id = :account_id AND x.split_at IS NULL
+                   AND NOT EXISTS (SELECT 1 FROM account_aliases y
+                                   WHERE y.account_id = a.account_id AND y.upstream_id = a.upstream_id)
+             )
+             SELECT t.transaction_id, t.transacted_on,
+                    t.first_seen_at >= joined.at OR EXISTS (SELECT 1 FROM transaction_aliases x
+                        WHERE x.transaction_id = t.transaction_id AND x.matched_at >= joined.at) AS has_come
+             FROM joined JOIN transactions t ON t.account_id = :account_id
+             WHERE joined.at IS NOT NULL AND t.removed_at IS NULL",
+        )?;
+        let mut rows = select.query(named_params! { ":account_id": account_id })?;
+        let (mut reach, mut ids) = (Date::MAX, Vec::new());
+        while let Some(row) = rows.next()? {
+            if row.get("has_come")? {
+                let day: String = row.get("transacted_on")?;
+                let parsed: Result<Date, _> = day.parse();
+                let day =
+                    parsed.map_err(|_| StoreError::UnknownWord { column: "transactions.transacted_on", value: day })?;
+                reach = reach.min(day);
+            } else {
+                ids.push(row.get("transaction_id")?);
+            }
+        }
+        Ok((reach, ids))
     }
 
     /// The stored account of the same customer that has the number of `account`, if there is exactly one elsewhere.

@@ -252,6 +252,15 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
+    /// Lets a link be worked on at `due_at` if it would be later.
+    pub fn bring_due_forward(&self, link_id: i64, due_at: Timestamp) -> Result<(), StoreError> {
+        let mut update = self.txn.prepare_cached(
+            "UPDATE links SET due_at = :due_at WHERE link_id = :link_id AND due_at > :due_at AND removed_at IS NULL",
+        )?;
+        update.execute(named_params! { ":due_at": ms(due_at), ":link_id": link_id })?;
+        Ok(())
+    }
+
     /// Moves when a link is next worked on, in whatever phase it is.
     pub fn set_due_at(&self, link_id: i64, due_at: Timestamp) -> Result<(), StoreError> {
         self.txn.execute(

@@ -229,7 +229,7 @@ impl PageWriter<'_> {
 impl WriteTxn<'_> {
     /// Moves the cursor, back too after the clock was ahead. Only the commit that completes a walk may call this.
     ///
-    /// Shape: the feed's instants never move back; `None` leaves them where they are.
+    /// Shape: the feed's instants move back only when everything was read; otherwise `None` leaves them where they are.
     pub fn move_cursor(
         &self,
         link_id: i64,
@@ -241,8 +241,10 @@ impl WriteTxn<'_> {
             "INSERT INTO cursors (link_id, covered_to_at, updated_to_at, settled_to_at, full_walked_at)
              VALUES (:link_id, :covered_to, :updated_to, :settled_to, iif(:is_full, :covered_to, NULL))
              ON CONFLICT (link_id) DO UPDATE SET covered_to_at = excluded.covered_to_at,
-                 updated_to_at = max(coalesce(excluded.updated_to_at, updated_to_at), coalesce(updated_to_at, excluded.updated_to_at)),
-                 settled_to_at = max(coalesce(excluded.settled_to_at, settled_to_at), coalesce(settled_to_at, excluded.settled_to_at)),
+                 updated_to_at = CASE WHEN :is_full THEN coalesce(excluded.updated_to_at, updated_to_at)
+                     ELSE max(coalesce(excluded.updated_to_at, updated_to_at), coalesce(updated_to_at, excluded.updated_to_at)) END,
+                 settled_to_at = CASE WHEN :is_full THEN excluded.settled_to_at
+                     ELSE max(coalesce(excluded.settled_to_at, settled_to_at), coalesce(settled_to_at, excluded.settled_to_at)) END,
                  full_walked_at = coalesce(excluded.full_walked_at, full_walked_at)",
         )?;
         upsert.execute(named_params! {

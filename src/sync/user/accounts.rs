@@ -10,11 +10,14 @@ use crate::store::{StoreError, WriteTxn};
 use crate::sync::{Place, Stop};
 
 /// Where rows go, and whose history must be read as a whole.
+#[derive(Default)]
 pub(super) struct Places {
     /// By upstream account id; `None`: rows of it are left out, because its link is paused or the account goes on elsewhere.
     pub(super) by_upstream_id: HashMap<String, Option<Place>>,
     /// Upstream id and place of accounts whose history is to be read by itself.
     pub(super) without_history: Vec<(String, Place)>,
+    /// The links of accounts that the last try at their bank did not reach, once for each.
+    pub(super) unreached: Vec<i64>,
 }
 
 impl UserSync<'_> {
@@ -90,9 +93,10 @@ impl UserSync<'_> {
             .store
             .read(move |txn| Ok((txn.accounts_of_user(user_id)?, txn.superseded_accounts(user_id)?)))
             .await?;
-        let mut places = Places { by_upstream_id: HashMap::new(), without_history: Vec::new() };
+        let mut places = Places::default();
         for account in accounts {
             let link = self.links.iter().find(|link| link.trip.link.link_id == account.link_id);
+            places.unreached.extend(account.is_unreached.then_some(account.link_id));
             let place = link.map(|link| Place {
                 link_id: account.link_id,
                 account_id: account.account_id,

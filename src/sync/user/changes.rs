@@ -31,8 +31,13 @@ impl UserSync<'_> {
         let walk = self.walk_until_whole(feed, since.map_or(Stretch::Whole, Stretch::Since), &places).await?;
         // A row may have been written while the walk went on, before the latest one that it saw.
         let lasted = SignedDuration::try_from(began.elapsed()).unwrap_or_default();
-        let updated_to = walk.latest_update().and_then(|at| at.checked_sub(lasted).ok());
-        self.complete(walk, Read { listed, holdings, places, hidden, updated_to, is_full }).await
+        let seen_to = walk.latest_update().and_then(|at| at.checked_sub(lasted).ok());
+        let seen_to = if self.has_gone_back() { seen_to.min(self.tried_to()) } else { seen_to };
+        // Nothing tells when a row that was set aside was written: the feed goes on where it began, until the next whole walk.
+        let is_passed = is_full || walk.rejected_rows() == 0;
+        let updated_to = if is_passed { seen_to } else { self.oldest_cursor() };
+        let is_settling = is_passed && !self.has_gone_back();
+        self.complete(walk, Read { listed, holdings, places, hidden, updated_to, is_settling, is_full }).await
     }
 
     /// Where the feed of changes goes on: at the oldest cursor of the links, and the overlap before what is not settled.
@@ -54,6 +59,16 @@ impl UserSync<'_> {
         let overlap = SignedDuration::try_from(self.lead().source.overlap).unwrap_or(SignedDuration::MAX);
         let has_passed = now.duration_since(cursor.covered_to_at) >= overlap;
         cursor.feed.updated_to.filter(|_| has_passed)
+    }
+
+    /// Where the aggregator's clock stood when it last tried to read a bank.
+    fn tried_to(&self) -> Option<Timestamp> {
+        self.links.iter().filter_map(|link| link.listed.as_ref()?.tried_at).max()
+    }
+
+    fn oldest_cursor(&self) -> Option<Timestamp> {
+        let cursors = self.links.iter().filter_map(|link| link.trip.cursor);
+        cursors.filter_map(|cursor| cursor.feed.updated_to).min()
     }
 
     /// The securities, if any account that was just read can hold some.
@@ -80,7 +95,7 @@ impl UserSync<'_> {
     /// Reads one account's whole history; returns it if rows of it came hidden.
     async fn read_history(&self, feed: &Changes<'_>, upstream_id: &str, place: Place) -> Result<Option<i64>, Stop> {
         let by_upstream_id = HashMap::from([(upstream_id.to_owned(), Some(place))]);
-        let places = Places { by_upstream_id, without_history: Vec::new() };
+        let places = Places { by_upstream_id, ..Places::default() };
         let mut walk = self.walk_until_whole(feed, Stretch::Account(upstream_id), &places).await?;
         let now = self.engine.clock.now();
         let is_hidden = walk.hidden_accounts().contains(&place.account_id);
@@ -110,16 +125,21 @@ impl UserSync<'_> {
         let lead = self.lead();
         let reading = match stretch {
             Stretch::Since(_) => Reading::Changes,
-            Stretch::Whole | Stretch::Account(_) => Reading::Whole,
+            Stretch::Whole => Reading::Whole,
+            Stretch::Account(_) => Reading::Account,
         };
         let sync_id = lead.sync_id;
         let whose = Place { link_id: lead.link.link_id, account_id: 0, sync_id, has_history: lead.cursor.is_some() };
         let mut walk = Walk::new(whose, lead.began, reading, places.by_upstream_id.clone());
+        if self.leaves_links_out {
+            walk = walk.beside_other_links();
+        }
         let mut token: Option<PageToken> = None;
         for _ in 0..MAX_PAGES {
             let user = &lead.link.upstream_user_id;
             let mut page = feed.transactions(&lead.context, user, stretch, token.as_ref()).await?;
             token = page.next.take();
+            page.written_until(self.engine.clock.now());
             let requests = lead.requests();
             walk = self
                 .engine
@@ -143,15 +163,19 @@ impl UserSync<'_> {
         let seen_at = self.lead().began;
         let decided = self.decided(read.listed.as_deref().unwrap_or_default(), &read.places);
         let ends = self.ends(&walk, &read, now);
-        let marks: Vec<(i64, Option<Timestamp>, FeedPosition)> = self
+        let feeds: Vec<(i64, FeedPosition)> = self
             .links
             .iter()
             .map(|link| {
-                let tried_at = link.listed.as_ref().and_then(|listed| listed.tried_at);
-                let feed = FeedPosition { updated_to: read.updated_to, settled_to: self.settled_to(link, seen_at) };
-                (link.trip.link.link_id, tried_at, feed)
+                let settled_to = self.settled_to(link, seen_at).filter(|_| read.is_settling);
+                let feed = FeedPosition { updated_to: read.updated_to, settled_to };
+                (link.trip.link.link_id, feed)
             })
             .collect();
+        // What was hidden or not brought stays news until it can be read.
+        let readable = self.links.iter().filter(|link| link.is_readable());
+        let tried_at = |link: &Member<'_>| link.listed.as_ref().and_then(|listed| listed.tried_at);
+        let marks: Vec<_> = readable.map(|link| (link.trip.link.link_id, tried_at(link))).collect();
         let step = self
             .commit_ends(ends, move |txn| {
                 let undecided = walk.settle(txn, &decided, now)?;
@@ -171,11 +195,11 @@ impl UserSync<'_> {
                     let ids = can_hold.filter_map(|a| Some((a.upstream_id.clone(), walk.account_id(&a.upstream_id)?)));
                     txn.put_holdings(&ids.collect(), holdings, seen_at)?;
                 }
-                for (link_id, tried_at, feed) in marks {
+                for (link_id, feed) in feeds {
                     txn.move_cursor(link_id, seen_at, feed, read.is_full)?;
-                    if read.listed.is_some() {
-                        txn.set_read_tried_at(link_id, tried_at)?;
-                    }
+                }
+                for (link_id, tried_at) in marks.into_iter().filter(|_| read.listed.is_some()) {
+                    txn.set_read_tried_at(link_id, tried_at)?;
                 }
                 Ok(())
             })
@@ -185,27 +209,21 @@ impl UserSync<'_> {
 
     /// How each link's sync ends after a complete walk.
     fn ends(&self, walk: &Walk, read: &Read, now: Timestamp) -> Vec<SyncEnd> {
-        let listed = read.listed.as_deref().unwrap_or_default();
         self.links
             .iter()
             .enumerate()
             .map(|(nth, link)| {
-                let (link_id, upstream_id) = (link.trip.link.link_id, &link.trip.link.upstream_id);
+                let link_id = link.trip.link.link_id;
                 let of_link = |account_id: &i64| {
                     let mut places = read.places.by_upstream_id.values().flatten();
                     places.any(|place| place.account_id == *account_id && place.link_id == link_id)
                 };
                 let hidden: HashSet<i64> = walk.hidden_accounts().union(&read.hidden).copied().collect();
-                let is_unrefreshed = |account: &&AccountRecord| {
-                    account.upstream_link_id.as_ref() == Some(upstream_id)
-                        && account.is_shared != Some(false)
-                        && account.is_refreshed == Some(false)
-                };
                 let reconcile = || link.trip.source.next_reconcile_at(link.trip.spread_key(), now);
                 let findings = Findings {
                     rejected: if nth == 0 { walk.rejected_rows() } else { 0 },
                     hidden_accounts: hidden.iter().filter(|id| of_link(id)).count(),
-                    unrefreshed_accounts: listed.iter().filter(is_unrefreshed).count(),
+                    unreached_accounts: read.places.unreached.iter().filter(|id| **id == link_id).count(),
                     reconcile_due_at: (read.is_full || link.trip.link.reconcile_due_at.is_none()).then(reconcile),
                 };
                 link.end(&findings, now)
@@ -225,5 +243,7 @@ struct Read {
     hidden: HashSet<i64>,
     /// Where the feed of changes goes on next time.
     updated_to: Option<Timestamp>,
+    /// Nothing speaks against believing that the feed before its former end is complete.
+    is_settling: bool,
     is_full: bool,
 }

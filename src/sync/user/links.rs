@@ -1,8 +1,9 @@
 //! The links of one user as the aggregator shows them: their state, their consents, which are new and which are gone.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::aggregator::{CallContext, CallError};
 use crate::model::{Attention, Condition, LinkHealth, LinkRecord, UserRecord};
@@ -49,7 +50,7 @@ impl Engine {
         let now = self.clock.now();
         for state in &stored {
             if let Some(link) = links.get_mut(&state.upstream_id) {
-                link.health = patient(state, std::mem::take(&mut link.health), now);
+                link.health = patient(state, std::mem::take(&mut link.health), source.refresh_timeout, now);
             }
         }
         self.store_links(source, (user_id, upstream_user_id), links.values().cloned().collect(), gone).await?;
@@ -116,15 +117,27 @@ impl Engine {
     }
 }
 
-/// A state that passes by itself and has not passed for too long is the aggregator's support's.
-fn patient(state: &LinkState, mut health: LinkHealth, now: Timestamp) -> LinkHealth {
-    let Condition::Passing { patience: Some(patience) } = health.condition else {
-        return health;
+/// A state that passes by itself and has not passed for too long is another one: a connection under way is not waited for any
+/// more, and a technical failure is the aggregator's support's.
+fn patient(state: &LinkState, mut health: LinkHealth, connecting: Duration, now: Timestamp) -> LinkHealth {
+    let lasts = |condition: &str, patience: SignedDuration| {
+        state.condition == condition && state.condition_at.is_some_and(|at| now.duration_since(at) >= patience)
     };
-    let has_lasted =
-        state.condition == "passing" && state.condition_at.is_some_and(|at| now.duration_since(at) >= patience);
-    if has_lasted || state.attention == Some(Attention::Support) {
-        health.condition = Condition::NeedsPerson(Attention::Support);
+    match health.condition {
+        Condition::Connecting => {
+            let connecting = SignedDuration::try_from(connecting).unwrap_or(SignedDuration::MAX);
+            let was_given_up = state.condition == "passing" && state.upstream_status == health.upstream_status;
+            if was_given_up || lasts("connecting", connecting) {
+                health.condition = Condition::Passing { patience: None };
+            }
+        }
+        Condition::Passing { patience: Some(patience) } => {
+            if lasts("passing", patience) || state.attention == Some(Attention::Support) {
+                health.condition = Condition::NeedsPerson(Attention::Support);
+            }
+        }
+        Condition::Well | Condition::Incomplete | Condition::Passing { patience: None } | Condition::NeedsPerson(_) => {
+        }
     }
     health
 }

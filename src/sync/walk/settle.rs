@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Place, Reading, Walk, update};
 use crate::model::Status;
 use crate::store::{AliasRule, PageWriter, ReadTxn, StoreError, WriteTxn};
-use crate::sync::plan::{self, Gone};
+use crate::sync::plan::{self, Gone, Held};
 
 /// How long after a posted row was first missed a second complete walk may remove it.
 pub(in crate::sync) const ABSENCE_CONFIRMED_AFTER: SignedDuration = SignedDuration::from_hours(1);
@@ -44,7 +44,12 @@ impl Walk {
         writer.finish()?;
         match self.reading {
             Reading::Window(window) => txn.resolve_rejected(self.lead.link_id, window.from, self.seen_at)?,
-            Reading::Whole | Reading::Changes => {
+            Reading::Whole => {
+                for link_id in self.link_ids() {
+                    txn.resolve_rejected(link_id, None, self.seen_at)?;
+                }
+            }
+            Reading::Account | Reading::Changes => {
                 for link_id in self.link_ids() {
                     let seen = self.seen_upstream_ids.iter().chain(self.taken_back.keys());
                     txn.resolve_rejected_ids(link_id, seen, self.seen_at)?;
@@ -98,7 +103,7 @@ impl Walk {
             let rows = match self.reading {
                 Reading::Window(window) => txn.live_rows_from(account_id, window.from)?,
                 // A connection made anew reaches less far back: what lies before its first row is history, not absence.
-                Reading::Whole | Reading::Changes => match self.oldest_seen.get(&account_id) {
+                Reading::Whole | Reading::Account | Reading::Changes => match self.oldest_seen.get(&account_id) {
                     Some(oldest) => txn.live_rows_since(account_id, *oldest)?,
                     None => Vec::new(),
                 },
@@ -132,8 +137,9 @@ impl Walk {
             gone.push(Gone { row, account_id: m.place.account_id, is_for_good: is_feed });
         }
         let pairs = plan::match_held(&held, &gone);
-        let by_held: HashMap<usize, (i64, AliasRule)> =
+        let mut by_held: HashMap<usize, (i64, AliasRule)> =
             pairs.into_iter().map(|(h, id, rule)| (h, (id, rule))).collect();
+        self.match_former(txn, &held, &mut by_held)?;
         for (index, held) in held.iter().enumerate() {
             let place = places[&held.account_id];
             let at = self.at(place);
@@ -153,6 +159,37 @@ impl Walk {
             }
         }
         Ok(by_held.into_values().map(|(id, _)| id).collect())
+    }
+
+    /// Matches held rows of a feed with rows that their accounts had under a former id: a connection made anew shows the last
+    /// days first, and the history before them later.
+    fn match_former(
+        &self,
+        txn: &ReadTxn<'_>,
+        held: &[Held],
+        by_held: &mut HashMap<usize, (i64, AliasRule)>,
+    ) -> Result<(), StoreError> {
+        if self.reading != Reading::Changes {
+            return Ok(());
+        }
+        let accounts: HashSet<i64> = held.iter().map(|held| held.account_id).collect();
+        for account_id in accounts {
+            let (reach, former) = txn.rows_under_former_id(account_id)?;
+            let is_older = |held: &Held| held.account_id == account_id && held.record.transacted_on <= reach;
+            let free: Vec<usize> =
+                (0..held.len()).filter(|h| is_older(&held[*h]) && !by_held.contains_key(h)).collect();
+            if free.is_empty() {
+                continue;
+            }
+            let taken: HashSet<i64> = by_held.values().map(|(id, _)| *id).collect();
+            let mut gone = Vec::new();
+            for id in former.into_iter().filter(|id| !taken.contains(id)) {
+                gone.push(Gone { row: txn.transaction(id)?, account_id, is_for_good: true });
+            }
+            let older: Vec<Held> = free.iter().map(|h| held[*h].clone()).collect();
+            by_held.extend(plan::match_held(&older, &gone).into_iter().map(|(h, id, rule)| (free[h], (id, rule))));
+        }
+        Ok(())
     }
 
     /// A row that was taken back, or a pending one that is gone, is removed; a posted one only when a second complete walk,

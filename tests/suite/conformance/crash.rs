@@ -2,16 +2,26 @@
 
 use std::time::Duration;
 
-use passbook::sandbox::{Pace, Plan, PostStyle};
+use passbook::sandbox::{Pace, Plan, PostStyle, Served};
 
 use crate::harness::{Bench, assert_same};
+
+at_every_aggregator!(
+    a_first_sync_killed_at_any_instant_is_finished_by_the_next_run,
+    a_sync_with_news_killed_at_any_instant_is_finished_and_its_refresh_not_doubled,
+    a_crash_loop_gets_there_in_the_end,
+);
 
 /// Latency of every answer: kills a third of it apart meet every request before and after its answer.
 const LATENCY: Duration = Duration::from_secs(2);
 
 /// A bank with two customers and several pages each.
-fn town() -> Bench {
-    let bench = Bench::with("page_size = 10\nrefresh_poll_first = \"4s\"\n[schedule]\nspread = \"0s\"");
+fn town(serves: Served) -> Bench {
+    let polls = match serves {
+        Served::Truv => "refresh_poll_first = \"4s\"\n",
+        Served::Bridge => "",
+    };
+    let bench = Bench::at(serves, &format!("page_size = 10\n{polls}[schedule]\nspread = \"0s\""));
     bench.bank.seed_world(&Plan { links: 2, transactions_per_link: 26, days: 20, ..Plan::default() });
     bench.bank.settings(|s| {
         s.latency = LATENCY;
@@ -21,8 +31,8 @@ fn town() -> Bench {
 }
 
 /// The same town nine hours later, after a first sync and with news at the bank.
-async fn town_with_news() -> Bench {
-    let bench = town();
+async fn town_with_news(serves: Served) -> Bench {
+    let bench = town(serves);
     bench.run_once().await;
     for link in bench.bank.truth().links {
         let pending: Vec<_> = link.transactions.iter().filter(|t| t.status.is_pending()).map(|t| t.id).collect();
@@ -34,6 +44,7 @@ async fn town_with_news() -> Bench {
         bench.bank.edit_transaction(link.transactions[12].id, Some(-4_321), None);
     }
     bench.pass(Duration::from_hours(9)).await;
+    bench.aggregator_reads_banks();
     bench
 }
 
@@ -46,14 +57,13 @@ async fn finish(bench: &Bench, case: &str) {
     assert!(most <= 1, "{case}: {:?}", bench.bank.refreshes());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_first_sync_killed_at_any_instant_is_finished_by_the_next_run() {
-    let unbroken = town();
+async fn a_first_sync_killed_at_any_instant_is_finished_by_the_next_run(serves: Served) {
+    let unbroken = town(serves);
     unbroken.run_once().await;
     let expected = unbroken.dump();
     for step in 0..40 {
         let after = LATENCY / 3 * step + Duration::from_millis(3);
-        let mut bench = town();
+        let mut bench = town(serves);
         let was_running = bench.run_and_kill(true, after).await;
         bench.reopen();
         finish(&bench, &format!("killed after {after:?}")).await;
@@ -64,14 +74,13 @@ async fn a_first_sync_killed_at_any_instant_is_finished_by_the_next_run() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_sync_with_news_killed_at_any_instant_is_finished_and_its_refresh_not_doubled() {
-    let unbroken = town_with_news().await;
+async fn a_sync_with_news_killed_at_any_instant_is_finished_and_its_refresh_not_doubled(serves: Served) {
+    let unbroken = town_with_news(serves).await;
     unbroken.run_once().await;
     let expected = unbroken.dump();
     for step in 0..200 {
         let after = LATENCY / 3 * step + Duration::from_millis(3);
-        let mut bench = town_with_news().await;
+        let mut bench = town_with_news(serves).await;
         let was_running = bench.run_and_kill(true, after).await;
         bench.reopen();
         finish(&bench, &format!("killed after {after:?}")).await;
@@ -82,10 +91,9 @@ async fn a_sync_with_news_killed_at_any_instant_is_finished_and_its_refresh_not_
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_crash_loop_gets_there_in_the_end() {
-    let mut bench = town_with_news().await;
-    let unbroken = town_with_news().await;
+async fn a_crash_loop_gets_there_in_the_end(serves: Served) {
+    let mut bench = town_with_news(serves).await;
+    let unbroken = town_with_news(serves).await;
     unbroken.run_once().await;
     for n in 0..60 {
         let was_running = bench.run_and_kill(true, Duration::from_millis(17_000 + 331 * n)).await;
