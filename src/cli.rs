@@ -9,6 +9,7 @@ mod check;
 mod context;
 mod demo;
 mod explain;
+mod health;
 mod keygen;
 mod links;
 mod output;
@@ -50,7 +51,7 @@ enum Verb {
     Status(status::Arguments),
     /// Sync links now, or all of them, and wait for the result.
     Sync(sync::Arguments),
-    /// List, show, add, pause, resume or remove links.
+    /// List, show, add, pause, resume or remove links; take apart accounts that were joined.
     #[command(subcommand)]
     Links(links::Verb),
     /// Why has this link not synced, what holds it, until when, and what would free it?

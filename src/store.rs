@@ -40,7 +40,9 @@ pub use lock::{LockError, StoreLock};
 pub use open::{Access, OpenError, OpenOptions};
 pub use query::QueryAnswer;
 pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};
-pub use report::{HealthRow, SourceReport, SyncRow};
+pub use report::{
+    AccountSummary, CONSENT_NEAR, ContinuedAccount, HealthRow, LoanSummary, SourceReport, Surroundings, SyncRow,
+};
 pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
 pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, RowWrite, StoredRow};

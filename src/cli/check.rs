@@ -114,35 +114,54 @@ async fn try_online(context: &Context, source: &SourceConfig) -> Online {
 fn text(report: &Report) -> String {
     let mut out = String::new();
     for warning in &report.warnings {
-        out.push_str(&format!("{}: warning: {warning}\n", report.config));
+        out.push_str(&output::paragraph("", &format!("{}: warning: {warning}", report.config)));
     }
     out.push_str(&format!("{} is good\n", report.config));
     let presence = if report.store_exists { "exists" } else { "will be created by `passbook run`" };
     out.push_str(&format!("store {} {presence}\n", report.store));
-    let rows = report.sources.iter().map(|s| {
-        vec![
-            s.name.clone(),
-            s.aggregator.to_owned(),
-            s.base_url.clone(),
-            format!("{} a day", s.syncs_per_day),
-            s.refreshes_per_day.map_or_else(|| "-".to_owned(), |refreshes| refreshes.to_string()),
-            requests(s),
-            s.next_sync_at.clone().unwrap_or_default(),
-            s.online
-                .as_ref()
-                .map_or_else(String::new, |o| if o.ok { output::state("ok") } else { output::alarming(&o.message) }),
-        ]
-    });
-    let header =
-        ["source", "aggregator", "base url", "syncs", "refreshes/link/day", "requests", "next sync from", "online"];
-    out.push_str(&output::table(&header, &[4, 5], rows.collect()));
+    for source in &report.sources {
+        out.push('\n');
+        out.push_str(&source_text(source));
+    }
     out
 }
 
-/// The aggregator's limit: `300 in 1 min`.
+fn source_text(s: &SourceReport) -> String {
+    let next = |at: &Option<String>| at.as_ref().map_or_else(String::new, |at| format!(", next from {at}"));
+    let mut lines = vec![
+        ("syncs", format!("{} a day{}", output::count(s.syncs_per_day as u64), next(&s.next_sync_at))),
+        ("refreshes", refreshes(s)),
+        ("requests", requests(s)),
+        ("discovery", s.next_discovery_at.as_ref().map_or_else(|| "never".to_owned(), |at| format!("next {at}"))),
+    ];
+    if let Some(at) = &s.next_status_at {
+        lines.push(("states", format!("looked at between syncs, next from {at}")));
+    }
+    if let Some(online) = &s.online {
+        let said = if online.ok { output::state("ok") } else { output::alarming(&online.message) };
+        lines.push(("online", said));
+    }
+    let mut text =
+        format!("{}  {}\n", output::bold(&s.name), output::dim(&format!("{} · {}", s.aggregator, s.base_url)));
+    for (label, value) in lines {
+        text.push_str(&output::paragraph(&format!("  {label:<10} "), &value));
+    }
+    text
+}
+
+/// How often each link is refreshed on schedule.
+fn refreshes(source: &SourceReport) -> String {
+    match source.refreshes_per_day {
+        None => "by the aggregator itself, none to ask for".to_owned(),
+        Some(0) => "none on schedule: only what the aggregator holds is read".to_owned(),
+        Some(number) => format!("at most {number} a day for each link on schedule"),
+    }
+}
+
+/// The aggregator's limit: `300 in 1 min are allowed`.
 fn requests(source: &SourceReport) -> String {
     let window = output::duration(source.request_window_ms / 1000);
-    format!("{} in {window}", output::count(source.request_limit.into()))
+    format!("{} in {window} are allowed", output::count(source.request_limit.into()))
 }
 
 #[cfg(test)]
@@ -166,23 +185,11 @@ mod tests {
     }
 
     #[test]
-    fn sources_with_and_without_refreshes_share_a_table() {
-        let sources = vec![source("asks", Some(2), 300, 60_000), source("awaits", None, 2_000, 300_000)];
-        let report = Report {
-            config: "passbook.toml".to_owned(),
-            store: "passbook.db".to_owned(),
-            store_exists: true,
-            warnings: Vec::new(),
-            sources,
-        };
-        let shown: Vec<String> =
-            text(&report).lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-        assert_eq!(
-            shown[3..],
-            [
-                "asks bank https://bank.example/ 4 a day 2 300 in 1 min soon",
-                "awaits bank https://bank.example/ 4 a day - 2,000 in 5 min soon"
-            ]
-        );
+    fn sources_with_and_without_refreshes_say_which_they_are() {
+        let asks = source_text(&source("asks", Some(2), 300, 60_000));
+        assert!(asks.contains("at most 2 a day") && asks.contains("300 in 1 min"), "{asks}");
+        let awaits = source_text(&source("awaits", None, 2_000, 300_000));
+        assert!(awaits.contains("by the aggregator itself") && awaits.contains("2,000 in 5 min"), "{awaits}");
+        assert!(source_text(&source("rests", Some(0), 300, 60_000)).contains("none on schedule"));
     }
 }

@@ -1,17 +1,18 @@
 //! `passbook explain LINK`: why it has not synced, what holds it, until when, and what would free it.
 
+mod reasons;
+
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::reasons::{Known, Reason};
 use super::context::Context;
 use super::links::syncs_table;
 use super::{Exit, output};
-use crate::limits::refreshes::{self, REFRESH_WINDOW, RefreshPolicy};
-use crate::model::{Attention, Cause};
-use crate::store::{Access, LinkDetail, Phase, SourceRow, SyncRow};
-use crate::sync::CREDENTIALS_REFUSED;
+use crate::limits::refreshes::{self, REFRESH_WINDOW};
+use crate::store::{Access, SyncRow};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -22,23 +23,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// One thing that holds a link, or says what comes next.
-#[derive(Debug, Serialize, PartialEq, Eq)]
-struct Reason {
-    /// What is the case.
-    what: String,
-    /// Until when, where waiting helps.
-    until: Option<Timestamp>,
-    /// What would free it; empty where nothing has to be done.
-    remedy: String,
-}
-
-impl Reason {
-    fn new(what: impl Into<String>, until: Option<Timestamp>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), until, remedy: remedy.into() }
-    }
-}
-
 #[derive(Serialize)]
 struct Report {
     link_id: i64,
@@ -47,7 +31,17 @@ struct Report {
     user: String,
     institution: Option<String>,
     state: String,
+    condition: String,
+    condition_at: Option<Timestamp>,
+    status_detail: Option<String>,
+    /// When the aggregator last read the bank.
+    refreshed_at: Option<Timestamp>,
+    consent_expires_at: Option<Timestamp>,
     last_success_at: Option<Timestamp>,
+    /// When the state of the customer's links is looked at next; `null`: syncs alone do that.
+    links_due_at: Option<Timestamp>,
+    /// The customer's links that each sync reads together with this one.
+    read_with_links: Vec<i64>,
     due_at: Timestamp,
     reasons: Vec<Reason>,
 }
@@ -63,20 +57,35 @@ pub(super) async fn explain(config: &Path, arguments: Arguments) -> anyhow::Resu
                 return Ok(None);
             };
             let detail = txn.link_detail(link_id)?;
-            let source = txn.source(&detail.source)?;
             let day_began = now.saturating_sub(REFRESH_WINDOW).unwrap_or(now);
             let month = Some(refreshes::month_began(now));
             let used = txn.refresh_use(detail.state.source_id, link_id, day_began, month, Some(1000))?;
-            Ok(Some((detail, source, used, txn.latest_syncs(link_id, 5)?)))
+            let known = Known {
+                source: txn.source(&detail.source)?,
+                health: txn.health_of(link_id)?,
+                around: txn.surroundings(link_id)?,
+                detail,
+                is_configured: false,
+                can_be_refreshed: false,
+                daemon_runs: false,
+            };
+            Ok(Some((known, used, txn.latest_syncs(link_id, 5)?)))
         })
         .await?;
-    let Some((detail, source, used, syncs)) = found else {
+    let Some((known, used, syncs)) = found else {
         anyhow::bail!("no link {:?} in the store; `passbook links list` shows them", arguments.link);
     };
-    let policy = policy_of(&context, &detail.source);
-    let mut reasons = reasons(&detail, source.as_ref(), policy.is_some(), context.daemon().is_some(), now);
-    if let Some(policy) = policy
-        && let Err(held) = refreshes::decide(&policy, &used, false, detail.state.refresh_hold_until, now)
+    let configured = context.config.sources.iter().find(|s| s.name == known.detail.source);
+    let asked = configured.filter(|source| source.refresh().is_some());
+    let known = Known {
+        is_configured: configured.is_some(),
+        can_be_refreshed: asked.is_some(),
+        daemon_runs: context.daemon().is_some(),
+        ..known
+    };
+    let mut reasons = known.reasons(now);
+    if let Some(policy) = asked.map(crate::daemon::refresh_policy)
+        && let Err(held) = refreshes::decide(&policy, &used, false, known.detail.state.refresh_hold_until, now)
     {
         reasons.push(Reason::new(
             format!("the next scheduled sync would pull without a refresh: {}", held.reason),
@@ -85,7 +94,15 @@ pub(super) async fn explain(config: &Path, arguments: Arguments) -> anyhow::Resu
         ));
     }
     if arguments.json {
+        let Known { detail, health, around, .. } = known;
         output::print_json(&Report {
+            condition: health.condition,
+            condition_at: health.condition_at,
+            status_detail: health.status_detail,
+            refreshed_at: health.refreshed_at,
+            consent_expires_at: health.consent_expires_at,
+            links_due_at: around.links_due_at,
+            read_with_links: if around.links_due_at.is_some() { around.other_links } else { Vec::new() },
             link_id: detail.state.link_id,
             upstream_link_id: detail.state.upstream_id,
             source: detail.source,
@@ -97,109 +114,23 @@ pub(super) async fn explain(config: &Path, arguments: Arguments) -> anyhow::Resu
             reasons,
         })?;
     } else {
-        output::print(&text(&detail, &reasons, &syncs, &context, now))?;
+        output::print(&text(&known, &reasons, &syncs, &context, now))?;
     }
     Ok(Exit::Done)
 }
 
-fn policy_of(context: &Context, source: &str) -> Option<RefreshPolicy> {
-    let configured = context.config.sources.iter().find(|s| s.name == source)?;
-    Some(crate::daemon::refresh_policy(configured))
-}
-
-/// Everything that holds the link or says what comes next, the weightiest first.
-fn reasons(
-    detail: &LinkDetail,
-    source: Option<&SourceRow>,
-    is_configured: bool,
-    daemon_runs: bool,
-    now: Timestamp,
-) -> Vec<Reason> {
-    let state = &detail.state;
-    let mut reasons = Vec::new();
-    if state.removed_at.is_some() {
-        reasons.push(Reason::new(
-            "the link was removed; its history stays",
-            None,
-            format!("if an operator removed it here: passbook links resume {}", state.link_id),
-        ));
-    }
-    if state.paused_at.is_some() {
-        reasons.push(Reason::new("an operator paused it", None, format!("passbook links resume {}", state.link_id)));
-    }
-    if !is_configured {
-        reasons.push(Reason::new(
-            format!("its source {:?} is not in the configuration", detail.source),
-            None,
-            "add the [[source]] again",
-        ));
-    }
-    if let Some(attention) = state.attention {
-        let said =
-            detail.attention_detail.as_ref().map_or_else(String::new, |d| format!(" (the aggregator says {d:?})"));
-        reasons.push(Reason::new(
-            format!("only a person can repair it: {attention}{said}"),
-            None,
-            Attention::advice(attention),
-        ));
-    }
-    if !daemon_runs {
-        reasons.push(Reason::new("no daemon is running", None, "start it: systemctl start passbook, or passbook run"));
-    }
-    if let Some((source, until)) = source.and_then(|s| Some((s, s.hold_until.filter(|until| *until > now)?))) {
-        let reason = source.hold_reason.as_deref().unwrap_or("a limit");
-        let remedy = if reason == CREDENTIALS_REFUSED {
-            "check client_id and access_secret: passbook check --online"
-        } else {
-            "nothing: it lifts by itself"
-        };
-        reasons.push(Reason::new(format!("the whole source rests: {reason}"), Some(until), remedy));
-    }
-    if let Some(until) = detail.hold_until.filter(|until| *until > now) {
-        let reason = detail.hold_reason.clone().unwrap_or_else(|| "a limit".to_owned());
-        reasons.push(Reason::new(format!("{reason} postponed its sync"), Some(until), "nothing: it goes on by itself"));
-    }
-    if state.consecutive_failures > 0 {
-        let error = detail.last_error.clone().unwrap_or_default();
-        reasons.push(Reason::new(
-            match state.consecutive_failures {
-                1 => format!("its last sync failed: {error}"),
-                failures => format!("its last {failures} syncs failed: {error}"),
-            },
-            Some(state.due_at),
-            "nothing: it is tried again by itself, sooner with passbook sync",
-        ));
-    }
-    if state.removed_at.is_none() && state.paused_at.is_none() {
-        reasons.push(what_comes_next(detail, now));
-    }
-    reasons
-}
-
-fn what_comes_next(detail: &LinkDetail, now: Timestamp) -> Reason {
-    let state = &detail.state;
-    let is_due = state.due_at <= now;
-    let what = match (state.phase, is_due) {
-        (Phase::Refreshing, _) => "the aggregator refreshes it; we look again then".to_owned(),
-        (Phase::Pulling, _) => "its pull goes on then".to_owned(),
-        (Phase::Idle, true) => "it is due and waits for its turn in the request budget".to_owned(),
-        (Phase::Idle, false) if state.due_cause == Cause::Schedule => "its next sync is on schedule".to_owned(),
-        (Phase::Idle, false) => format!("its next sync is set, cause {}", state.due_cause.as_str()),
-    };
-    Reason::new(what, Some(state.due_at), String::new())
-}
-
-fn text(detail: &LinkDetail, reasons: &[Reason], syncs: &[SyncRow], context: &Context, now: Timestamp) -> String {
+fn text(known: &Known, reasons: &[Reason], syncs: &[SyncRow], context: &Context, now: Timestamp) -> String {
     let zone = &context.config.schedule.timezone;
+    let detail = &known.detail;
     let state = &detail.state;
     let mut out = format!(
-        "{} {} of {} at {}, source {}: {}\n",
+        "{} of {} at {}, source {}: {}\n  {}\n",
         output::bold(&format!("Link {}", state.link_id)),
-        output::dim(&state.upstream_id),
         detail.user,
         detail.institution.as_deref().unwrap_or("an unnamed bank"),
         detail.source,
-        output::state(&detail.state_word)
+        output::state(&detail.state_word),
+        output::dim(&format!("upstream id {}", state.upstream_id)),
     );
     let success = state.last_success_at.map_or_else(
         || "never".to_owned(),
@@ -208,12 +139,12 @@ fn text(detail: &LinkDetail, reasons: &[Reason], syncs: &[SyncRow], context: &Co
     let attempt = detail.last_attempt_at.map_or_else(|| "never".to_owned(), |at| output::relative(at, now));
     out.push_str(&format!("  last success {success}, last attempt {attempt}\n\n"));
     for reason in reasons {
-        out.push_str(&format!("• {}\n", reason.what));
+        out.push_str(&output::paragraph("• ", &reason.what));
         if let Some(until) = reason.until {
             out.push_str(&format!("    {} ({})\n", output::instant(until, zone), output::relative(until, now)));
         }
         if !reason.remedy.is_empty() {
-            out.push_str(&format!("    → {}\n", reason.remedy));
+            out.push_str(&output::paragraph("    → ", &reason.remedy));
         }
     }
     out.push_str(&format!("\n{}\n{}", output::bold("Latest syncs"), syncs_table(syncs, zone)));

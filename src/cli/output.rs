@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -22,12 +22,18 @@ pub(super) fn print_json<T: Serialize>(value: &T) -> anyhow::Result<()> {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
-/// A plain table: a header, aligned columns, no lines.
+/// What a column of text keeps at least, and a line of a paragraph: most words fit.
+const MIN_TEXT_CHARS: u16 = 15;
+/// Columns no wider than this are never broken into lines.
+const NEVER_BROKEN_CHARS: u16 = 14;
+
+/// A plain table: a header, aligned columns, no lines. On a terminal long cells are broken into lines so that it fits.
 ///
 /// Shape: the columns in `right` hold numbers and are aligned to the right.
 pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let arrangement = if is_terminal() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
+    table.load_style(NOTHING).set_content_arrangement(arrangement);
     table.set_header(header.iter().map(|name| bold(name)));
     for row in rows {
         table.add_row(row);
@@ -37,8 +43,40 @@ pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) ->
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
+    let (last, widths): (usize, Vec<u16>) = (header.len().saturating_sub(1), table.column_max_content_widths());
+    for (at, (column, width)) in table.column_iter_mut().zip(widths).enumerate() {
+        let is_text = !right.contains(&at) && (width > NEVER_BROKEN_CHARS || at == last);
+        column.set_constraint(if is_text {
+            ColumnConstraint::LowerBoundary(Width::Fixed(width.min(MIN_TEXT_CHARS)))
+        } else {
+            ColumnConstraint::ContentWidth
+        });
+    }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     format!("{}\n", lines.join("\n"))
+}
+
+/// A paragraph: `first` before its first line, as much room before the others. On a terminal its lines fit.
+pub(super) fn paragraph(first: &str, text: &str) -> String {
+    let room = if is_terminal() { Table::new().width() } else { None };
+    let indent = first.chars().count();
+    let room = room.map_or(usize::MAX, |width| usize::from(width.max(MIN_TEXT_CHARS)).saturating_sub(indent + 1));
+    let mut out = first.to_owned();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > room {
+            out.push_str(&format!("\n{:indent$}", ""));
+            column = 0;
+        } else if column > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out.push('\n');
+    out
 }
 
 /// Bold on a terminal.
@@ -66,8 +104,12 @@ pub(super) fn dim(text: &str) -> String {
     styled("2", text)
 }
 
+fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 fn styled(code: &str, text: &str) -> String {
-    if io::stdout().is_terminal() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    if is_terminal() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
 /// The local time of day, for lines that follow each other.
@@ -80,14 +122,32 @@ pub(super) fn instant(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
+/// The same without year and zone, for tables.
+pub(super) fn short_instant(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%m-%d %H:%M:%S").to_string()
+}
+
 /// How long ago, or in how long: `3 h 20 min ago`, `in 5 min`, `now`.
 pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
+    relative_as(at, now, duration)
+}
+
+fn relative_as(at: Timestamp, now: Timestamp, write: fn(i64) -> String) -> String {
     let seconds = now.as_second() - at.as_second();
     match seconds {
         -1..=1 => "now".to_owned(),
-        2.. => format!("{} ago", duration(seconds)),
-        _ => format!("in {}", duration(-seconds)),
+        2.. => format!("{} ago", write(seconds)),
+        _ => format!("in {}", write(-seconds)),
     }
+}
+
+/// The same with its largest unit only, for tables: `3 h ago`, `in 5 min`.
+pub(super) fn about(at: Timestamp, now: Timestamp) -> String {
+    relative_as(at, now, |seconds| {
+        let units = [(86_400, "d"), (3_600, "h"), (60, "min")];
+        let (length, unit) = units.into_iter().find(|(length, _)| seconds >= *length).unwrap_or((1, "s"));
+        format!("{} {unit}", seconds / length)
+    })
 }
 
 /// A duration with its two largest units.
@@ -106,6 +166,11 @@ pub(super) fn duration(seconds: i64) -> String {
 
 fn with_rest(amount: i64, unit: &str, rest: i64, rest_unit: &str) -> String {
     if rest == 0 { format!("{amount} {unit}") } else { format!("{amount} {unit} {rest} {rest_unit}") }
+}
+
+/// How long something has lasted or how old it is: `3 h 20 min`.
+pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
+    duration((now.as_second() - since.as_second()).max(0))
 }
 
 /// A count with separators: `12,345`.
@@ -136,6 +201,21 @@ mod tests {
         for (seconds, text) in cases {
             assert_eq!(duration(seconds), text);
         }
+    }
+
+    #[test]
+    fn tables_tell_instants_with_their_largest_unit() {
+        let now = Timestamp::from_second(1_800_000_000).expect("an instant");
+        let cases = [(3_700, "1 h ago"), (-125, "in 2 min"), (1, "now"), (59, "59 s ago"), (-200_000, "in 2 d")];
+        for (seconds, text) in cases {
+            let at = Timestamp::from_second(now.as_second() - seconds).expect("an instant");
+            assert_eq!(about(at, now), text);
+        }
+    }
+
+    #[test]
+    fn a_paragraph_is_one_line_where_nobody_looks() {
+        assert_eq!(paragraph("• ", "a b  c"), "• a b  c\n");
     }
 
     #[test]

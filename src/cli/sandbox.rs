@@ -1,9 +1,11 @@
 //! `passbook sandbox`: the made-up bank alone, on a port, for trying out a configuration.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +19,7 @@ pub(super) struct Arguments {
     /// Where it listens.
     #[arg(long, default_value = "127.0.0.1:8790")]
     listen: SocketAddr,
-    /// How many links it makes up.
+    /// How many of Truv's links it makes up.
     #[arg(long, default_value_t = 200)]
     links: usize,
     /// How many of Bridge's links it makes up beside them.
@@ -26,10 +28,13 @@ pub(super) struct Arguments {
     /// How many transactions each of them has.
     #[arg(long, default_value_t = 150)]
     transactions: usize,
-    /// Real transactions from a CSV file instead, gzipped or not, with the columns `transaction_id`, `account_id`, `date`,
-    /// `amount`, `currency`, `description`, `counterparty` and `balance_after`.
+    /// Real transactions for Truv's customers from a CSV file instead, gzipped or not, with the columns `transaction_id`,
+    /// `account_id`, `date`, `amount`, `currency`, `description`, `counterparty` and `balance_after`.
     #[arg(long, value_name = "CSV")]
     dataset: Option<PathBuf>,
+    /// How often Bridge reads its banks by itself, such as "1m"; the real one does once or twice a day.
+    #[arg(long, value_name = "DURATION", default_value = "10m")]
+    bridge_refreshes_every: SignedDuration,
     /// The bank stands still: no new rows, nothing posts, no login breaks.
     #[arg(long)]
     still: bool,
@@ -39,14 +44,16 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn sandbox(arguments: Arguments) -> anyhow::Result<Exit> {
+    let refresh_every: Duration =
+        arguments.bridge_refreshes_every.try_into().context("--bridge-refreshes-every is in the past")?;
     let bank = Sandbox::new(Clock::system(), arguments.seed);
-    fill(&bank, arguments.dataset.as_deref(), arguments.links, arguments.transactions)?;
-    bank.seed_world(&Plan {
-        links: arguments.bridge_links,
-        transactions_per_link: arguments.transactions,
-        serves: Some(Served::Bridge),
-        ..Plan::default()
-    });
+    let plan = Plan { transactions_per_link: arguments.transactions, ..Plan::default() };
+    match &arguments.dataset {
+        Some(path) => drop(load(&bank, path)?),
+        None => drop(bank.seed_world(&Plan { links: arguments.links, ..plan.clone() })),
+    }
+    bank.seed_world(&Plan { links: arguments.bridge_links, serves: Some(Served::Bridge), ..plan });
+    bank.settings(|settings| settings.bridge.refresh_every = Some(refresh_every));
     if !arguments.still {
         bank.live(LivingPlan::default());
     }
@@ -69,29 +76,17 @@ pub(super) async fn sandbox(arguments: Arguments) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Fills a bank from a data set, or makes customers up.
-pub(super) fn fill(
-    bank: &Sandbox,
-    dataset: Option<&std::path::Path>,
-    links: usize,
-    transactions: usize,
-) -> anyhow::Result<()> {
-    match dataset {
-        Some(path) => {
-            let loaded = bank.load_dataset_file(path, &DatasetOptions::default())?;
-            eprintln!(
-                "{}: {} rows of {} accounts in {} links",
-                path.display(),
-                output::count(loaded.transactions as u64),
-                output::count(loaded.accounts as u64),
-                output::count(loaded.links.len() as u64)
-            );
-        }
-        None => {
-            bank.seed_world(&Plan { links, transactions_per_link: transactions, ..Plan::default() });
-        }
-    }
-    Ok(())
+/// Loads a data set as customers of Truv's; answers how many links they have.
+pub(super) fn load(bank: &Sandbox, path: &Path) -> anyhow::Result<u64> {
+    let loaded = bank.load_dataset_file(path, &DatasetOptions::default())?;
+    eprintln!(
+        "{}: {} rows of {} accounts in {} links",
+        path.display(),
+        output::count(loaded.transactions as u64),
+        output::count(loaded.accounts as u64),
+        output::count(loaded.links.len() as u64)
+    );
+    Ok(loaded.links.len() as u64)
 }
 
 /// Serves a bank until `stop` is cancelled; open connections are not waited for.

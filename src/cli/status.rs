@@ -1,16 +1,18 @@
 //! `passbook status`: sources at a glance, then what needs a person.
 
-use std::collections::BTreeMap;
+mod json;
+
 use std::path::Path;
 
 use jiff::Timestamp;
-use serde::Serialize;
 
+use self::json::{Report, SourceJson};
 use super::context::Context;
+use super::health::{self, LinkJson};
 use super::{Exit, output};
 use crate::limits::refreshes::month_began;
 use crate::model::Attention;
-use crate::store::{Access, HealthRow, SourceReport};
+use crate::store::{Access, HealthRow, ReadTxn, SourceReport, StoreError};
 
 /// At most so many links are listed; `passbook links list --state attention` shows all.
 const LISTED: usize = 20;
@@ -22,77 +24,24 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Report {
-    store: String,
-    daemon: Option<String>,
-    sources: Vec<SourceJson>,
-    needs_a_person: Vec<LinkJson>,
-    failing: Vec<LinkJson>,
+/// What is read of the store.
+struct Seen {
+    sources: Vec<SourceReport>,
+    attention: Vec<HealthRow>,
+    failing: Vec<HealthRow>,
+    incomplete: Vec<HealthRow>,
+    consents: Vec<HealthRow>,
 }
 
-#[derive(Serialize)]
-struct SourceJson {
-    name: String,
-    aggregator: String,
-    retired_at: Option<Timestamp>,
-    links: BTreeMap<String, u64>,
-    oldest_success_at: Option<Timestamp>,
-    newest_success_at: Option<Timestamp>,
-    due_now: u64,
-    requests_last_minute: u64,
-    requests_last_hour: u64,
-    requests_allowed_per_minute: u64,
-    rate_limited_last_hour: u64,
-    refreshes_last_day: u64,
-    refreshes_this_month: u64,
-    refreshes_per_month: Option<u64>,
-    refreshable_links: u64,
-    next_refresh_frees_at: Option<Timestamp>,
-    discovered_at: Option<Timestamp>,
-    discover_due_at: Timestamp,
-    discover_error: Option<String>,
-    hold_until: Option<Timestamp>,
-    rejected_rows: u64,
-}
-
-/// A link for scripts.
-#[derive(Serialize)]
-pub(super) struct LinkJson {
-    link_id: i64,
-    source: String,
-    upstream_link_id: String,
-    user: String,
-    institution: Option<String>,
-    state: String,
-    upstream_status: Option<String>,
-    attention: Option<String>,
-    attention_at: Option<Timestamp>,
-    last_success_at: Option<Timestamp>,
-    due_at: Timestamp,
-    refreshes_left: i64,
-    consecutive_failures: u32,
-    last_error: Option<String>,
-}
-
-impl From<HealthRow> for LinkJson {
-    fn from(h: HealthRow) -> Self {
-        Self {
-            link_id: h.link_id,
-            source: h.source,
-            upstream_link_id: h.upstream_link_id,
-            user: h.user,
-            institution: h.institution,
-            state: h.state,
-            upstream_status: h.upstream_status,
-            attention: h.attention,
-            attention_at: h.attention_at,
-            last_success_at: h.last_success_at,
-            due_at: h.due_at,
-            refreshes_left: h.refreshes_left,
-            consecutive_failures: h.consecutive_failures,
-            last_error: h.last_error,
-        }
+impl Seen {
+    fn read(txn: &ReadTxn<'_>, limit: usize, now: Timestamp) -> Result<Self, StoreError> {
+        Ok(Self {
+            sources: txn.source_reports(now, month_began(now))?,
+            attention: txn.link_health(Some("attention"), limit)?,
+            failing: txn.link_health(Some("failing"), limit)?,
+            incomplete: txn.incomplete_links(limit)?,
+            consents: txn.links_losing_consent(now, limit)?,
+        })
     }
 }
 
@@ -101,21 +50,19 @@ pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Resul
     let store = context.open(Access::ReadOnly)?;
     let now = context.clock.now();
     let limit = if arguments.json { usize::MAX } else { LISTED + 1 };
-    let (sources, attention, failing) = store
-        .read(move |txn| {
-            let sources = txn.source_reports(now, month_began(now))?;
-            Ok((sources, txn.link_health(Some("attention"), limit)?, txn.link_health(Some("failing"), limit)?))
-        })
-        .await?;
-    let exit = if attention.is_empty() { Exit::Done } else { Exit::Attention };
+    let seen = store.read(move |txn| Seen::read(txn, limit, now)).await?;
+    let exit = if seen.attention.is_empty() { Exit::Done } else { Exit::Attention };
     let daemon = context.daemon();
     if arguments.json {
+        let links = |rows: Vec<HealthRow>| rows.into_iter().map(LinkJson::from).collect();
         output::print_json(&Report {
             store: context.config.store.path.display().to_string(),
             daemon,
-            sources: sources.into_iter().map(source_json).collect(),
-            needs_a_person: attention.into_iter().map(LinkJson::from).collect(),
-            failing: failing.into_iter().map(LinkJson::from).collect(),
+            sources: seen.sources.into_iter().map(SourceJson::from).collect(),
+            needs_a_person: links(seen.attention),
+            failing: links(seen.failing),
+            incomplete: links(seen.incomplete),
+            consent_ends: links(seen.consents),
         })?;
         return Ok(exit);
     }
@@ -123,67 +70,61 @@ pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Resul
         Some(holder) => output::dim(&format!("{} · working on it: {holder}\n", store.path().display())),
         None => format!("{} · {}\n", store.path().display(), output::alarming("no daemon is running")),
     };
-    for source in &sources {
+    for source in &seen.sources {
         text.push('\n');
         text.push_str(&source_text(source, now, &context));
     }
-    text.push_str(&attention_text(&attention, now));
-    text.push_str(&failing_text(&failing, now));
+    text.push_str(&attention_text(&seen.attention, now));
+    text.push_str(&consents_text(&seen.consents, now));
+    text.push_str(&failing_text(&seen.failing, now));
+    text.push_str(&incomplete_text(&seen.incomplete, now));
     output::print(&text)?;
     Ok(exit)
-}
-
-fn source_json(s: SourceReport) -> SourceJson {
-    SourceJson {
-        name: s.name,
-        aggregator: s.aggregator,
-        retired_at: s.retired_at,
-        links: s.links_by_state,
-        oldest_success_at: s.oldest_success_at,
-        newest_success_at: s.newest_success_at,
-        due_now: s.due_now,
-        requests_last_minute: s.requests_last_minute,
-        requests_last_hour: s.requests_last_hour,
-        requests_allowed_per_minute: s.request_limit,
-        rate_limited_last_hour: s.rate_limited_last_hour,
-        refreshes_last_day: s.refreshes_last_day,
-        refreshes_this_month: s.refreshes_this_month,
-        refreshes_per_month: s.refreshes_per_month,
-        refreshable_links: s.refreshable_links,
-        next_refresh_frees_at: s.next_refresh_frees_at,
-        discovered_at: s.discovered_at,
-        discover_due_at: s.discover_due_at,
-        discover_error: s.discover_error,
-        hold_until: s.hold_until,
-        rejected_rows: s.rejected_rows,
-    }
 }
 
 fn source_text(s: &SourceReport, now: Timestamp, context: &Context) -> String {
     let ago = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| output::relative(at, now));
     let failed = s.discover_error.as_ref().map_or_else(String::new, |e| output::alarming(&format!(" · {e}")));
-    let is_discovery_due = s.discover_due_at <= now;
-    let next_discovery =
-        if is_discovery_due { "due or running now".to_owned() } else { output::relative(s.discover_due_at, now) };
-    let mut lines = vec![
-        ("links", links_text(s)),
-        ("freshness", freshness_text(s, now)),
-        ("due now", output::counted(s.due_now, "link")),
-        ("requests", requests_text(s, now)),
-        ("refreshes", refreshes_text(s, now)),
-        ("discovery", format!("last {} · next {}{failed}", ago(s.discovered_at), next_discovery)),
-    ];
+    let configured = context.config.sources.iter().find(|c| c.name == s.name);
+    let mut lines = vec![("links", links_text(s)), ("freshness", freshness_text(s, now)), ("due", due_text(s, now))];
+    if s.hold_until.is_some_and(|until| until > now) {
+        lines.push(("held", hold_text(s, now)));
+    }
+    lines.extend([
+        ("requests", requests_text(s)),
+        ("refreshes", refreshes_text(s, configured.is_none_or(|c| c.refresh().is_some()), now)),
+        ("discovery", format!("last {} · next {}{failed}", ago(s.discovered_at), due(s.discover_due_at, now))),
+    ]);
     if s.rejected_rows > 0 {
         let rows = output::counted(s.rejected_rows, "malformed row");
         lines.push(("set aside", format!("{rows}; see rejected_rows in the store")));
     }
-    let configured = context.config.sources.iter().find(|c| c.name == s.name);
     let place = configured.map_or_else(|| "no longer configured".to_owned(), |c| c.base_url.to_string());
     let mut text = format!("{}  {}\n", output::bold(&s.name), output::dim(&format!("{} · {place}", s.aggregator)));
     for (label, value) in lines {
-        text.push_str(&format!("  {label:<10} {value}\n"));
+        text.push_str(&output::paragraph(&format!("  {label:<10} "), &value));
     }
     text
+}
+
+fn links_text(s: &SourceReport) -> String {
+    let mut links: Vec<String> = ["active", "attention", "failing", "new", "paused", "removed"]
+        .iter()
+        .filter_map(|word| Some(format!("{} {}", output::count(*s.links_by_state.get(*word)?), output::state(word))))
+        .collect();
+    if links.is_empty() {
+        links.push("none yet".to_owned());
+    }
+    links.push(format!("of {}", output::counted(s.users, "customer")));
+    let mut notes: Vec<String> = ["connecting", "passing", "incomplete"]
+        .iter()
+        .filter_map(|word| Some(format!("{} {word}", output::count(*s.links_by_condition.get(*word)?))))
+        .collect();
+    if s.consents_ending > 0 {
+        notes.push(format!("{} near or past the end of consent", output::count(s.consents_ending)));
+    }
+    let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
+    format!("{}{notes}", links.join(" · "))
 }
 
 /// How old the data of the freshest and of the stalest healthy link is.
@@ -197,34 +138,53 @@ fn freshness_text(s: &SourceReport, now: Timestamp) -> String {
     }
 }
 
-fn links_text(s: &SourceReport) -> String {
-    let links: Vec<String> = ["active", "attention", "failing", "new", "paused", "removed"]
-        .iter()
-        .filter_map(|word| Some(format!("{} {}", output::count(*s.links_by_state.get(*word)?), output::state(word))))
-        .collect();
-    if links.is_empty() { "none yet".to_owned() } else { links.join(" · ") }
+fn due_text(s: &SourceReport, now: Timestamp) -> String {
+    let looks = s.links_due_at.map_or_else(String::new, |at| format!(" · states looked at next {}", due(at, now)));
+    format!("{} now{looks}", output::counted(s.due_now, "link"))
 }
 
-/// What is used of the request limit, what is left, and when a hold ends.
-fn requests_text(s: &SourceReport, now: Timestamp) -> String {
-    let left = s.request_limit.saturating_sub(s.requests_last_minute);
+fn due(at: Timestamp, now: Timestamp) -> String {
+    if at <= now { "now".to_owned() } else { output::relative(at, now) }
+}
+
+fn hold_text(s: &SourceReport, now: Timestamp) -> String {
+    let until = s.hold_until.map_or_else(String::new, |until| output::relative(until, now));
+    output::alarming(&format!("no request until it lifts {until}; passbook explain LINK says why"))
+}
+
+/// What is used of the request limit and what is left.
+fn requests_text(s: &SourceReport) -> String {
+    let left = s.request_limit.saturating_sub(s.requests_last_window);
     let mut text = format!(
-        "about {} of {} used in the last minute, {} left · {} in the last hour · {} answered 429",
-        output::count(s.requests_last_minute),
+        "about {} of {} used in the last {}, {} left · {} in the last hour",
+        output::count(s.requests_last_window),
         output::count(s.request_limit),
+        output::duration(s.request_window_ms / 1000),
         output::count(left),
         output::count(s.requests_last_hour),
-        output::count(s.rate_limited_last_hour)
     );
-    if let Some(until) = s.hold_until.filter(|until| *until > now) {
-        let hold = format!(" · held by the aggregator, lifts {}", output::relative(until, now));
-        text.push_str(&output::alarming(&hold));
+    if s.rate_limited_last_hour > 0 {
+        text.push_str(&format!(" · {} answered 429", output::count(s.rate_limited_last_hour)));
     }
     text
 }
 
 /// What is used of the refresh limits, what is left, and when the next one frees.
-fn refreshes_text(s: &SourceReport, now: Timestamp) -> String {
+fn refreshes_text(s: &SourceReport, can_be_asked: bool, now: Timestamp) -> String {
+    if !can_be_asked {
+        let last = match (s.newest_refreshed_at, s.oldest_refreshed_at) {
+            (Some(newest), Some(oldest)) => {
+                let (newest, oldest) = (output::relative(newest, now), output::relative(oldest, now));
+                format!(" · last {newest} · longest ago {oldest}")
+            }
+            (Some(newest), None) => format!(" · last {}", output::relative(newest, now)),
+            (None, _) => String::new(),
+        };
+        return format!("by the aggregator itself, none to ask for{last}");
+    }
+    if s.refreshes_per_day == 0 {
+        return "switched off: only what the aggregator holds is read".to_owned();
+    }
     let cap = s.refreshes_per_month.map_or_else(String::new, |cap| format!(" of {}", output::count(cap)));
     let frees = s
         .next_refresh_frees_at
@@ -243,36 +203,66 @@ fn attention_text(links: &[HealthRow], now: Timestamp) -> String {
     }
     let rows = links.iter().take(LISTED).map(|h| {
         let advice = h.attention.as_deref().and_then(Attention::from_word).map_or("", Attention::advice);
+        let told = health::told(h.upstream_status.as_deref(), h.status_detail.as_deref());
+        let said =
+            told.filter(|_| h.status_detail.is_some()).map_or_else(String::new, |said| format!("; it says {said}"));
         vec![
             h.link_id.to_string(),
             h.user.clone(),
             h.institution.clone().unwrap_or_default(),
             output::state("attention").replace("attention", h.attention.as_deref().unwrap_or_default()),
-            h.attention_at.map_or_else(String::new, |at| output::relative(at, now)),
-            advice.to_owned(),
+            h.attention_at.map_or_else(String::new, |at| output::about(at, now)),
+            format!("{advice}{said}"),
         ]
     });
     let table = output::table(&["link", "user", "institution", "why", "since", "what to do"], &[0], rows.collect());
     format!("\n{}\n{table}{}", output::bold("Needs a person"), more(links.len(), "attention"))
 }
 
+fn consents_text(links: &[HealthRow], now: Timestamp) -> String {
+    let cells = |h: &HealthRow| {
+        let ends = h.consent_expires_at.map_or_else(String::new, |at| health::consent(at, now));
+        vec![ends, "ask the customer to reconnect this bank, which renews it".to_owned()]
+    };
+    section("Consent ends soon", &["consent", "what to do"], links, cells)
+}
+
 fn failing_text(links: &[HealthRow], now: Timestamp) -> String {
+    let cells = |h: &HealthRow| {
+        let since = h.condition_at.filter(|_| h.consecutive_failures == 0);
+        let why = match h.consecutive_failures {
+            0 => format!("bank not reached{}", since.map_or_else(String::new, |at| health::since(at, now))),
+            failures => output::counted(failures.into(), "failure"),
+        };
+        let told = health::told(h.upstream_status.as_deref(), h.status_detail.as_deref());
+        let said = h.last_error.clone().or(told).unwrap_or_default();
+        vec![why, output::about(h.due_at.max(now), now), said]
+    };
+    let text = section("Failing, tried again by itself", &["why", "tried again", "what is said"], links, cells);
+    format!("{text}{}", more(links.len(), "failing"))
+}
+
+fn incomplete_text(links: &[HealthRow], now: Timestamp) -> String {
+    let cells = |h: &HealthRow| {
+        let told = health::told(h.upstream_status.as_deref(), h.status_detail.as_deref());
+        vec![h.condition_at.map_or_else(String::new, |at| output::about(at, now)), told.unwrap_or_default()]
+    };
+    let title = "The aggregator says that rows are missing; nothing to do, what it has is stored";
+    section(title, &["since", "it says"], links, cells)
+}
+
+/// A heading and a table of links, if there are any.
+fn section(title: &str, header: &[&str], links: &[HealthRow], cells: impl Fn(&HealthRow) -> Vec<String>) -> String {
     if links.is_empty() {
         return String::new();
     }
     let rows = links.iter().take(LISTED).map(|h| {
-        vec![
-            h.link_id.to_string(),
-            h.user.clone(),
-            h.institution.clone().unwrap_or_default(),
-            h.consecutive_failures.to_string(),
-            output::relative(h.due_at, now),
-            h.last_error.clone().unwrap_or_default(),
-        ]
+        let mut row = vec![h.link_id.to_string(), h.user.clone(), h.institution.clone().unwrap_or_default()];
+        row.extend(cells(h));
+        row
     });
-    let header = ["link", "user", "institution", "failures", "tried again", "last error"];
-    let table = output::table(&header, &[0, 3], rows.collect());
-    format!("\n{}\n{table}{}", output::bold("Failing, tried again by itself"), more(links.len(), "failing"))
+    let header: Vec<&str> = ["link", "user", "institution"].iter().chain(header).copied().collect();
+    format!("\n{}\n{}", output::bold(title), output::table(&header, &[0], rows.collect()))
 }
 
 fn more(number: usize, state: &str) -> String {

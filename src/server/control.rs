@@ -49,6 +49,11 @@ pub enum Order {
         /// The link.
         link: String,
     },
+    /// Take two accounts apart that were joined because the bank was connected anew.
+    Split {
+        /// Our id of the account.
+        account: i64,
+    },
     /// Store a link that discovery has not found yet.
     Add {
         /// The source's name; may be left out where there is only one.
@@ -77,6 +82,9 @@ pub enum OrderError {
     /// No such link.
     #[error("no link {0:?} in the store; `passbook links list` shows them")]
     NoSuchLink(String),
+    /// The account never had another id, or what joined the two was undone before.
+    #[error("account {0} does not go on from another link; `passbook links show LINK` lists the accounts that do")]
+    NotJoined(i64),
     /// No such source, or none named where there are several.
     #[error("name one of the configured sources with --source: {}", .0.join(", "))]
     NoSuchSource(Vec<String>),
@@ -131,6 +139,7 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
             let word = "removed; its history stays, and it still exists at the aggregator";
             Ok(done(id, if changed { word } else { "was removed already" }))
         }
+        Order::Split { account } => split(engine, account).await,
         Order::Add { source, user, link } => add(engine, source, user, link).await,
         Order::Discover => {
             let ids: Vec<i64> = engine.sources().map(|source| source.source_id).collect();
@@ -164,6 +173,35 @@ async fn ask_for_syncs(engine: &Engine, links: Vec<String>, full: bool) -> Resul
         .await?;
     let message = format!("{} links are due now", ids.len());
     Ok(Done { links: ids, message })
+}
+
+/// Gives an account that goes on under another id its former link back, and has both links read.
+async fn split(engine: &Engine, account_id: i64) -> Result<Done, OrderError> {
+    let now = engine.clock().now();
+    let parted = engine
+        .store()
+        .write(move |txn| {
+            let joined = txn.former_ids_of_account(account_id)?.into_iter().next();
+            let (Some(joined), Some(new_id)) = (joined, txn.split_account(account_id, now)?) else {
+                return Ok(None);
+            };
+            for link_id in [joined.former_link_id, joined.link_id] {
+                txn.ask_for_sync(link_id, Cause::Person, false, now)?;
+            }
+            Ok(Some((joined, new_id)))
+        })
+        .await?;
+    let Some((joined, new_id)) = parted else {
+        return Err(OrderError::NotJoined(account_id));
+    };
+    let (former, link) = (joined.former_link_id, joined.link_id);
+    let message = format!(
+        "account {account_id} is in link {former} again, with its upstream id {} and the rows it had there\n\
+         account {new_id} is new in link {link}, with the rows that came since they were joined\n\
+         the history of both is read anew by their next syncs, due now; the two are not joined again",
+        joined.former_upstream_id
+    );
+    Ok(Done { links: vec![former, link], message })
 }
 
 /// Our id of a link named by our id or the aggregator's.
