@@ -52,6 +52,8 @@ CREATE TABLE users (
     external_id   TEXT,                            -- your own id for this customer, as given to the aggregator
     links_due_at  INTEGER,                         -- when the state of this customer's links is looked at next; NULL: discovery
                                                    -- does that, or the customer is gone
+    links_failures INTEGER NOT NULL DEFAULT 0,     -- looks since the last one that worked
+    links_error   TEXT,                            -- why the last look came to nothing; NULL after one that worked
     removed_at    INTEGER,                         -- deleted at the aggregator since; NULL: there
     first_seen_at INTEGER NOT NULL,
     UNIQUE (source_id, upstream_id)
@@ -598,30 +600,41 @@ JOIN users u ON u.user_id = l.user_id
 LEFT JOIN institutions i ON i.institution_id = l.institution_id;
 
 CREATE VIEW v_reconciliation AS
--- Per account and pair of successive balance observations: do the posted transactions between them explain the difference?
--- unexplained_difference_minor = 0 says yes. Where a bank's balance already counts pending rows it is off by those for a while.
--- Balances of cards and loans say what is owed, so theirs are turned round.
-WITH pairs AS (
-    SELECT b.account_id, b.currency, b.observed_at AS to_at, lag(b.observed_at) OVER w AS from_at,
-           iif(a.kind IN ('CREDIT_CARD', 'LOAN', 'LINE_OF_CREDIT', 'MORTGAGE'), -1, 1) * b.current_minor AS to_minor,
-           iif(a.kind IN ('CREDIT_CARD', 'LOAN', 'LINE_OF_CREDIT', 'MORTGAGE'), -1, 1) * lag(b.current_minor) OVER w AS from_minor
+-- Per account and pair of successive balance observations: do the transactions between them explain the difference?
+-- unexplained_difference_minor = 0 says yes. Compared is the booked balance with the posted rows; where transactions come as a
+-- feed of changes, which does not tell booked rows from those on their way, the instant balance with all rows, planned ones
+-- included, if the bank tells one. Where a booked balance already counts pending rows it is off by those for a while.
+-- Balances of cards and loans that say what is owed as a positive number are turned round.
+WITH observed AS (
+    SELECT b.account_id, b.currency, b.observed_at,
+           c.updated_to_at IS NOT NULL AND b.available_minor IS NOT NULL AS is_instant,
+           iif(c.updated_to_at IS NOT NULL AND b.available_minor IS NOT NULL, b.available_minor,
+               iif(a.kind IN ('CREDIT_CARD', 'LOAN', 'LINE_OF_CREDIT', 'MORTGAGE'), -1, 1) * b.current_minor) AS minor
     FROM balances b
     JOIN accounts a ON a.account_id = b.account_id
-    WHERE b.current_minor IS NOT NULL
-    WINDOW w AS (PARTITION BY b.account_id, b.currency ORDER BY b.observed_at)
+    LEFT JOIN cursors c ON c.link_id = a.link_id
+),
+pairs AS (
+    SELECT account_id, currency, is_instant, observed_at AS to_at, lag(observed_at) OVER w AS from_at,
+           minor AS to_minor, lag(minor) OVER w AS from_minor
+    FROM observed
+    WHERE minor IS NOT NULL
+    WINDOW w AS (PARTITION BY account_id, currency, is_instant ORDER BY observed_at)
+),
+seen AS (
+    SELECT p.*, t.amount_minor, t.removed_at, iif(p.is_instant, t.first_seen_at, t.posted_seen_at) AS seen_at
+    FROM pairs p
+    LEFT JOIN transactions t ON t.account_id = p.account_id AND t.currency = p.currency
+    WHERE p.from_at IS NOT NULL
 ),
 sums AS (
-    SELECT p.*,
-           coalesce((SELECT sum(t.amount_minor) FROM transactions t
-                     WHERE t.account_id = p.account_id AND t.currency = p.currency
-                       AND t.posted_seen_at > p.from_at AND t.posted_seen_at <= p.to_at
-                       AND (t.removed_at IS NULL OR t.removed_at > p.to_at)), 0)
-         - coalesce((SELECT sum(t.amount_minor) FROM transactions t
-                     WHERE t.account_id = p.account_id AND t.currency = p.currency
-                       AND t.posted_seen_at <= p.from_at
-                       AND t.removed_at > p.from_at AND t.removed_at <= p.to_at), 0) AS moved_minor
-    FROM pairs p
-    WHERE p.from_at IS NOT NULL
+    SELECT account_id, currency, from_at, to_at, from_minor, to_minor,
+           coalesce(sum(amount_minor) FILTER (WHERE seen_at > from_at AND seen_at <= to_at
+                                              AND (removed_at IS NULL OR removed_at > to_at)), 0)
+         - coalesce(sum(amount_minor) FILTER (WHERE seen_at <= from_at AND removed_at > from_at AND removed_at <= to_at), 0)
+           AS moved_minor
+    FROM seen
+    GROUP BY account_id, currency, is_instant, from_at, to_at, from_minor, to_minor
 )
 SELECT account_id, currency, from_at, to_at, from_minor, to_minor,
        to_minor - from_minor AS balance_difference_minor,

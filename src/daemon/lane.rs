@@ -430,7 +430,7 @@ async fn look(
         return result;
     }
     tracing::warn!(source = %source.name, user.id = user.user_id, "a look at a user's links took too long");
-    engine.postpone_look(source, user).await?;
+    engine.abandon_look(user, "the look took longer than its deadline ([schedule] sync_deadline)").await?;
     Ok(Looked::default())
 }
 

@@ -253,10 +253,11 @@ impl ReadTxn<'_> {
         }
     }
 
-    /// The link that a person names by our id or by the aggregator's.
+    /// The link that a person names by our id or by the aggregator's; ours first, because theirs may be numbers too.
     pub fn find_link(&self, name: &str) -> Result<Option<i64>, StoreError> {
-        let mut select =
-            self.txn.prepare_cached("SELECT link_id FROM links WHERE link_id = :id OR upstream_id = :name LIMIT 1")?;
+        let mut select = self.txn.prepare_cached(
+            "SELECT link_id FROM links WHERE link_id = :id OR upstream_id = :name ORDER BY link_id IS NOT :id LIMIT 1",
+        )?;
         let id: Option<i64> = name.parse().ok();
         Ok(select.query_row(named_params! { ":id": id, ":name": name }, |row| row.get(0)).optional()?)
     }

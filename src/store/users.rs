@@ -12,6 +12,8 @@ pub struct DueUser {
     pub user_id: i64,
     /// The aggregator's id.
     pub upstream_id: String,
+    /// Looks that came to nothing since the last one that worked.
+    pub failures: u32,
 }
 
 /// One stored account of a customer, as a walk over all of the customer's rows needs it.
@@ -37,15 +39,19 @@ impl ReadTxn<'_> {
     /// Shape: at most `limit`; none while the aggregator holds the source.
     pub fn due_users(&self, source_id: i64, now: Timestamp, limit: usize) -> Result<Vec<DueUser>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT u.user_id, u.upstream_id FROM users u JOIN sources s ON s.source_id = u.source_id
+            "SELECT u.user_id, u.upstream_id, u.links_failures FROM users u JOIN sources s ON s.source_id = u.source_id
              WHERE u.source_id = :source_id AND u.links_due_at <= :now
                AND s.retired_at IS NULL AND coalesce(s.hold_until, 0) <= :now
              ORDER BY u.links_due_at LIMIT :limit",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = select
-            .query_map(named_params! { ":source_id": source_id, ":now": ms(now), ":limit": limit }, |row| {
-                Ok(DueUser { user_id: row.get("user_id")?, upstream_id: row.get("upstream_id")? })
+        let rows =
+            select.query_map(named_params! { ":source_id": source_id, ":now": ms(now), ":limit": limit }, |row| {
+                Ok(DueUser {
+                    user_id: row.get("user_id")?,
+                    upstream_id: row.get("upstream_id")?,
+                    failures: row.get("links_failures")?,
+                })
             })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -116,6 +122,26 @@ impl WriteTxn<'_> {
     pub fn set_links_due_at(&self, user_id: i64, due_at: Timestamp) -> Result<(), StoreError> {
         let mut update = self.txn.prepare_cached("UPDATE users SET links_due_at = :due_at WHERE user_id = :user_id")?;
         update.execute(named_params! { ":due_at": ms(due_at), ":user_id": user_id })?;
+        Ok(())
+    }
+
+    /// Notes that a customer's links were looked at, and when they are next.
+    pub fn looked_at(&self, user_id: i64, next: Option<Timestamp>) -> Result<(), StoreError> {
+        let mut update = self.txn.prepare_cached(
+            "UPDATE users SET links_due_at = coalesce(:next, links_due_at), links_failures = 0, links_error = NULL
+             WHERE user_id = :user_id",
+        )?;
+        update.execute(named_params! { ":next": next.map(ms), ":user_id": user_id })?;
+        Ok(())
+    }
+
+    /// Notes that a look at a customer's links came to nothing, and when the next one is.
+    pub fn look_failed(&self, user_id: i64, error: &str, next: Timestamp) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE users SET links_due_at = :next, links_failures = links_failures + 1, links_error = :error
+             WHERE user_id = :user_id",
+            named_params! { ":next": ms(next), ":error": error, ":user_id": user_id },
+        )?;
         Ok(())
     }
 

@@ -45,3 +45,21 @@ async fn a_first_connection_that_runs_does_not_have_the_other_links_read_again()
     assert!(about("/items") >= 3, "the connection is looked at");
     assert_eq!((about("/accounts"), about("/transactions")), (0, 0), "{log:#?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_customer_whose_links_cannot_be_read_is_asked_less_and_less_and_shown() {
+    let bench = Bench::at(Served::Bridge, "");
+    bench.bank.seed_world(&Plan { links: 1, transactions_per_link: 5, ..Plan::default() });
+    let fault = bench.bank.fault(Fault::Status(500), Scope::path("/v3/aggregation/items"));
+    bench.run_for(Duration::from_hours(6)).await;
+    let asked = bench.bank.request_log().iter().filter(|logged| logged.path.contains("/items")).count();
+    assert!((9..=40).contains(&asked), "{asked} requests in six hours");
+    let now = bench.clock.now();
+    let report = bench.store.read(move |txn| txn.verify(now)).await.expect("the store works");
+    let shown = report.findings.iter().find(|finding| finding.violations > 0).expect("a finding");
+    assert!(shown.examples[0].starts_with("customer customer-00001, "), "{shown:?}");
+    bench.bank.clear_fault(fault);
+    bench.run_for(Duration::from_hours(7)).await;
+    bench.assert_store_is_truth();
+    assert_eq!(bench.value("SELECT links_failures || coalesce(links_error, '') FROM users"), "0");
+}

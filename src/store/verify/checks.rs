@@ -46,6 +46,12 @@ pub(super) const CHECKS: &[Check] = &[
               AND kind IN ('added', 'removed', 'restored') ORDER BY change_id DESC LIMIT 1) IS NOT 'removed'",
     ),
     (
+        "customers: the state of everybody's links could be read when it was last looked at",
+        false,
+        "SELECT 'customer ' || coalesce(external_id, upstream_id) || ', ' || links_failures || ' times: ' || links_error
+         FROM users WHERE links_failures > 0 AND removed_at IS NULL",
+    ),
+    (
         "cursors: every link with a success has one",
         true,
         "SELECT 'link ' || l.link_id FROM links l LEFT JOIN cursors c ON c.link_id = l.link_id

@@ -79,9 +79,7 @@ impl Engine {
                 for link_id in gone {
                     txn.remove_link(link_id, RemovedBy::Aggregator, now)?;
                 }
-                if let Some(at) = next_look_at {
-                    txn.set_links_due_at(user_id, at)?;
-                }
+                txn.looked_at(user_id, next_look_at)?;
                 txn.take_consent_warnings(user_id, &CONSENT_WARNINGS, now)
             })
             .await?;

@@ -1,5 +1,7 @@
 //! A look at the state of a user's links between syncs: what webhooks do not tell, or told to nobody.
 
+use jiff::Timestamp;
+
 use crate::aggregator::{CallContext, CallError};
 use crate::limits::requests::Lane;
 use crate::model::Condition;
@@ -67,23 +69,27 @@ impl Engine {
         Ok(Looked { due_links, requests: 0 })
     }
 
-    /// Has a user whose look came to nothing looked at again later.
-    pub async fn postpone_look(&self, source: &Source, user: &DueUser) -> Result<(), StoreError> {
-        let (user_id, now) = (user.user_id, self.clock.now());
-        let next = source.next_look_at(&user.upstream_id, now).unwrap_or(now);
-        self.store.write(move |txn| txn.set_links_due_at(user_id, next)).await
+    /// Gives up a look that ran into its deadline.
+    pub async fn abandon_look(&self, user: &DueUser, error: &str) -> Result<(), StoreError> {
+        let (user_id, next, error) = (user.user_id, self.next_try(user), error.to_owned());
+        self.store.write(move |txn| txn.look_failed(user_id, &error, next)).await
+    }
+
+    /// When a look that came to nothing is taken again: later each time.
+    fn next_try(&self, user: &DueUser) -> Timestamp {
+        let now = self.clock.now();
+        now.saturating_add(self.retry_delay(user.failures + 1)).unwrap_or(now)
     }
 
     /// A look that failed is taken again later; what stops every request rests the source.
     async fn look_stopped(&self, source: &Source, user: &DueUser, stop: Stop) -> Result<(), StoreError> {
         let (source_id, user_id, now) = (source.source_id, user.user_id, self.clock.now());
         let message = stop.to_string();
-        let retry_at = now.saturating_add(self.retry_delay(1)).unwrap_or(now);
-        let (next, hold) = match stop.verdict()? {
-            Verdict::Deferred { until, is_shared } => (until, is_shared.then_some((until, REQUEST_LIMIT))),
+        let (next, hold, is_failure) = match stop.verdict()? {
+            Verdict::Deferred { until, is_shared } => (until, is_shared.then_some((until, REQUEST_LIMIT)), false),
             Verdict::Unauthorized => {
                 let until = now.saturating_add(CREDENTIALS_REST).unwrap_or(now);
-                (until, Some((until, CREDENTIALS_REFUSED)))
+                (until, Some((until, CREDENTIALS_REFUSED)), false)
             }
             Verdict::NeedsPerson { .. }
             | Verdict::Gone
@@ -94,7 +100,7 @@ impl Engine {
                     source = %source.name, user.id = user_id, error = %message,
                     "the state of a user's links could not be read; it is tried again"
                 );
-                (retry_at, None)
+                (self.next_try(user), None, true)
             }
         };
         self.store
@@ -102,7 +108,7 @@ impl Engine {
                 if let Some((until, reason)) = hold {
                     txn.hold_source(source_id, until, reason)?;
                 }
-                txn.set_links_due_at(user_id, next)
+                if is_failure { txn.look_failed(user_id, &message, next) } else { txn.set_links_due_at(user_id, next) }
             })
             .await
     }
