@@ -2,6 +2,8 @@
 
 mod accounts;
 mod bridge_accounts;
+mod bridge_catalog;
+mod bridge_cursor;
 mod bridge_readd;
 mod bridge_states;
 mod conformance;

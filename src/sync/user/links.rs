@@ -12,6 +12,8 @@ use crate::sync::{Engine, Source, Stop};
 
 /// How many days before a customer's consent ends it is warned about. Source: upstream/bridge.md section 15.1.
 const CONSENT_WARNINGS: [i64; 3] = [14, 7, 1];
+/// When it is looked whether a user who is said to be unknown is in the list of users. Source: upstream/bridge.md section 15.1.
+const CONFIRM_GONE_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 impl Engine {
     /// Stores what a complete list of a user's links says: new ones, their states, and which are gone.
@@ -54,6 +56,7 @@ impl Engine {
             }
         }
         self.store_links(source, (user_id, upstream_user_id), links.values().cloned().collect(), gone).await?;
+        self.name_new_banks(source, context).await?;
         Ok(links)
     }
 
@@ -92,12 +95,15 @@ impl Engine {
     }
 
     /// Removes every link of a user that the aggregator does not know any more.
+    ///
+    /// Shape: how many. A list of all users soon after brings back one that is there all the same.
     pub(in crate::sync) async fn forget_user(
         &self,
         source: &Source,
         (user_id, upstream_user_id): (i64, &str),
     ) -> Result<u32, StoreError> {
-        let now = self.clock.now();
+        let (now, source_id) = (self.clock.now(), source.source_id);
+        let confirm_at = now.saturating_add(CONFIRM_GONE_AFTER).unwrap_or(now);
         let removed = self
             .store
             .write(move |txn| {
@@ -106,6 +112,7 @@ impl Engine {
                     removed += u32::from(txn.remove_link(link_id, RemovedBy::Aggregator, now)?);
                 }
                 txn.remove_user(user_id, now)?;
+                txn.bring_discovery_forward(source_id, confirm_at)?;
                 Ok(removed)
             })
             .await?;
