@@ -6,6 +6,7 @@ mod bridge_catalog;
 mod bridge_cursor;
 mod bridge_readd;
 mod bridge_states;
+mod bridge_views;
 mod conformance;
 mod crash;
 mod faults;
