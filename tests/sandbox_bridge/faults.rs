@@ -81,6 +81,7 @@ async fn a_scope_meets_the_requests_of_an_item_or_a_user() {
         assert_eq!(bench.get(&small.token, &path).await.status, status, "{path}");
     }
     assert_eq!(bench.get(&foreign, ITEMS).await.status, 200);
+    bench.token(small.user).await;
     bench.sandbox.clear_faults();
     bench.sandbox.fault(Fault::Status(500), Scope::user(stranger));
     assert_eq!(bench.get(&foreign, ITEMS).await.status, 500);

@@ -40,6 +40,8 @@ async fn an_item_tells_its_state_in_two_languages() {
     assert_eq!(bench.get(&small.token, &format!("{ITEMS}/4711")).await.status, 404);
     for refresh in [format!("{path}/refresh"), format!("{path}/refresh/status")] {
         assert_eq!(bench.post(&small.token, &refresh, json!({})).await.status, 404);
+        let empty = bench.request("POST", &refresh, &small.token, None);
+        assert_eq!(bench.send(empty).await.expect("a body").status, 404);
     }
     assert_eq!(bench.delete(&small.token, &path).await.status, 204);
     assert_eq!(bench.get(&small.token, &path).await.status, 404);

@@ -165,11 +165,12 @@ fn links_of(state: &State, call: &Call, user: Option<usize>) -> Vec<u128> {
     let last = call.path.trim_end_matches('/').rsplit('/').next().and_then(id::parse_number);
     let named = [call.param("item_id"), call.param("account_id")].into_iter().flatten().filter_map(id::parse_number);
     let named = named.chain(last).find_map(|id| bank.link_about(id));
+    let is_data = ["items", "accounts", "transactions", "stocks"]
+        .iter()
+        .any(|list| call.path.trim_end_matches('/').strip_prefix("/v3/aggregation/") == Some(list));
     match (named, user) {
         (Some(link), _) => vec![bank.links[link].id],
-        (None, Some(user)) if call.path.starts_with("/v3/aggregation/") => {
-            bank.users[user].links.iter().map(|link| bank.links[*link].id).collect()
-        }
+        (None, Some(user)) if is_data => bank.users[user].links.iter().map(|link| bank.links[*link].id).collect(),
         (None, _) => Vec::new(),
     }
 }
@@ -231,7 +232,9 @@ fn call_of(parts: &Parts, body: Bytes, application: usize, user: Option<usize>) 
 /// 415, where a body is not called JSON or one is missing that must be there (3.1).
 fn wrong_media_type(call: &Call, content_type: &str) -> Option<Reply> {
     let is_json = content_type.to_ascii_lowercase().starts_with("application/json");
-    let may_be_empty = call.method != "POST" || call.path.trim_end_matches('/') == "/v3/aggregation/users";
-    let is_wrong = if call.body.is_empty() { !may_be_empty } else { !is_json };
+    let needs_body = ["authorization/token", "connect-sessions", "user-management-sessions"]
+        .iter()
+        .any(|path| call.path.trim_end_matches('/').strip_prefix("/v3/aggregation/") == Some(path));
+    let is_wrong = if call.body.is_empty() { call.method == "POST" && needs_body } else { !is_json };
     is_wrong.then(|| refusal(415, "unsupported_media_type", "A JSON body with its content type is expected", None))
 }

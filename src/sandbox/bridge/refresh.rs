@@ -129,8 +129,9 @@ impl Bank {
                 return None;
             }
             Step::Regular => {
-                // In its building phase a link is nobody's yet.
-                if self.links[link].visible.is_some() {
+                // In its building phase a link is nobody's yet, and under a negative status its first refresh is running.
+                let of = &self.links[link];
+                if of.visible.is_some() && words::status_of(of).0 >= 0 {
                     self.refresh_item_at(link, FROM_EVER);
                 }
             }

@@ -27,7 +27,7 @@ pub struct Plan {
     pub every_kind: bool,
     /// Whose customers they are; `None` is the sandbox's setting.
     pub serves: Option<Served>,
-    /// Whether rare statuses (AUTHORIZATION, MEMO) occur.
+    /// Whether rare statuses (AUTHORIZATION, at Truv MEMO, at Bridge a planned row a link) occur.
     pub rare_statuses: bool,
 }
 
@@ -46,14 +46,14 @@ impl Default for Plan {
 }
 
 /// What drawn accounts are called.
-struct Names {
+struct AccountNames {
     checking: &'static str,
     savings: &'static str,
     card: &'static str,
     currency: &'static str,
 }
 
-impl Names {
+impl AccountNames {
     fn of(owner: Owner) -> Self {
         match owner {
             Owner::Truv(_) => {
@@ -106,7 +106,7 @@ impl Bank {
 
     /// Opens accounts on a link and fills them.
     pub(crate) fn furnish(&mut self, link: usize, plan: &Plan) {
-        let names = Names::of(self.owner_of(link));
+        let names = AccountNames::of(self.owner_of(link));
         let opening = self.rng.random_range(150_000..900_000);
         let checking = NewAccount::checking(names.checking, opening).currency(names.currency);
         let checking = self.insert_account(link, checking);

@@ -90,10 +90,15 @@ impl Bank {
         let link = self.rng.random_range(0..self.links.len());
         // Pending rows are young: a bounded look from the newest keeps a step cheap on long histories.
         let rows = self.links[link].rows.iter().rev().take(500);
-        let mut waiting =
-            rows.filter(|row| row.is_live() && matches!(row.status, Status::Pending | Status::Authorization));
-        if let Some(txn) = waiting.next_back().map(|row| TransactionId(row.id)) {
+        let now_ms = self.now_ms;
+        let mut waiting = rows.filter(|row| {
+            let is_due = row.status == Status::Future && row.transacted_ms <= now_ms;
+            row.is_live() && (is_due || matches!(row.status, Status::Pending | Status::Authorization))
+        });
+        if let Some((txn, status)) = waiting.next_back().map(|row| (TransactionId(row.id), row.status)) {
             let style = match self.rng.random_range(0..6) {
+                // What was planned is booked as something new.
+                _ if status == Status::Future => PostStyle::NewIdOnly,
                 0 => PostStyle::NewIdOnly,
                 1 | 2 => PostStyle::NewIdSameExternalId,
                 _ => PostStyle::SameId,
