@@ -139,7 +139,8 @@ fn patient(state: &LinkState, mut health: LinkHealth, connecting: Duration, now:
             }
         }
         Condition::Passing { patience: Some(patience) } => {
-            if lasts("passing", patience) || state.attention == Some(Attention::Support) {
+            let is_same = state.upstream_status.as_deref().and_then(|status| status.split(' ').next()) == health.code();
+            if (is_same && lasts("passing", patience)) || state.attention == Some(Attention::Support) {
                 health.condition = Condition::NeedsPerson(Attention::Support);
             }
         }
