@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use passbook::sandbox::{AccountId, DeletedRows, Fault, LinkId, NewAccount, NewTransaction, Plan, Scope, UserId};
+use passbook::store::RemovedBy;
 
 use crate::bridge_states::{health, last_sync, quiet};
 use crate::harness::Bench;
@@ -321,6 +322,33 @@ async fn rows_of_a_paused_link_are_left_out_and_come_when_it_goes_on() {
         bench.assert_store_is_truth();
         assert_eq!(bench.value("SELECT count(*) FROM transaction_changes WHERE kind = 'removed'"), "0");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_of_a_link_that_was_taken_out_here_are_left_out() {
+    let bench = quiet("");
+    let (user, links) = customer(&bench, 2);
+    let third = add_link(&bench, user, "31", 10);
+    bench.bank.set_item_status(third.0, -2);
+    bench.run_once().await;
+    let ids = format!("SELECT link_id FROM links WHERE upstream_id IN ('{}', '{}')", links[0].0, third.0);
+    let now = bench.clock.now();
+    for row in bench.rows(&ids) {
+        let link_id: i64 = row[0].parse().expect("an id");
+        let removed = bench.store.write(move |txn| txn.remove_link(link_id, RemovedBy::Operator, now)).await;
+        assert!(removed.expect("the store works"));
+    }
+    bench.bank.set_item_status(third.0, 0);
+    let rows = bench.value("SELECT count(*) FROM transactions");
+    for of in [links[0], third, links[1]] {
+        spend(&bench, of, -3_210);
+    }
+    hours(&bench, 7).await;
+    assert_eq!(last_sync(&bench, links[1].0), ("ok".to_owned(), "NULL".to_owned()));
+    let now: u32 = bench.value("SELECT count(*) FROM transactions").parse().expect("a number");
+    assert_eq!(now, rows.parse::<u32>().expect("a number") + 1, "those of the link that stayed");
+    assert_eq!(bench.value("SELECT count(*) FROM rejected_rows"), "0");
+    assert_eq!(health(&bench, links[0].0)[0], "removed");
 }
 
 #[tokio::test(start_paused = true)]
