@@ -328,7 +328,10 @@ CREATE TABLE cursors (
     link_id        INTEGER PRIMARY KEY REFERENCES links (link_id),
     covered_to_at  INTEGER NOT NULL,               -- everything that upstream held at this instant is stored
     updated_to_at  INTEGER,                        -- the latest instant on upstream's own clock at which a stored row was written;
-                                                   -- where a feed of changes goes on. NULL: no feed, or no row yet
+                                                   -- where a feed of changes goes on, less the overlap. NULL: no feed,
+                                                   -- or no row yet
+    settled_to_at  INTEGER,                        -- up to this instant on that clock everything was seen twice, the second time at
+                                                   -- least the overlap later: the feed need not go back before it. NULL: not yet
     full_walked_at INTEGER                         -- when the whole history was last walked completely; NULL: never
 ) STRICT;
 

@@ -4,6 +4,8 @@
 //! for a minute of real time, with every link due, and reports on its standard output, so that its memory is the daemon's
 //! alone.
 
+#[path = "shared/memory.rs"]
+mod memory;
 #[path = "shared/setup.rs"]
 mod setup;
 #[path = "shared/table.rs"]
@@ -21,13 +23,14 @@ use passbook::daemon::Daemon;
 use passbook::http::Transport;
 use passbook::model::{Cause, LinkHealth, LinkRecord, Status, TransactionRecord, UserRecord};
 use passbook::money::Currency;
-use passbook::sandbox::{Pace, Plan, Sandbox, Status as TrueStatus, TrueLink, TrueTransaction};
+use passbook::sandbox::{Pace, Plan, Sandbox, Served, Status as TrueStatus, TrueLink, TrueTransaction};
 use passbook::secret::Secret;
-use passbook::store::{NewLink, Store, StoreError, WriteTxn};
+use passbook::store::{FeedPosition, NewLink, Store, StoreError, WriteTxn};
 use passbook::sync::Walk;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use memory::status_kb;
 use setup::Keys;
 use table::{Table, percent, verdict};
 
@@ -149,7 +152,7 @@ fn put(txn: &WriteTxn<'_>, link: &TrueLink, now: jiff::Timestamp) -> Result<(), 
         ..TransactionPage::default()
     };
     Walk::over_link(link_id, 0, now, Window { from: None }, false).apply_page(txn, &page)?;
-    txn.move_cursor(link_id, now, None, true)?;
+    txn.move_cursor(link_id, now, FeedPosition::default(), true)?;
     txn.ask_for_sync(link_id, Cause::Schedule, false, now)
 }
 
@@ -207,7 +210,12 @@ async fn daemon(arguments: &[String]) {
     let [dir, client_id, secret, store_key, address, requests_per_minute] = arguments else {
         panic!("six arguments after --daemon");
     };
-    let keys = Keys { client_id: client_id.clone(), secret: secret.clone(), store_key: store_key.clone() };
+    let keys = Keys {
+        serves: Served::Truv,
+        client_id: client_id.clone(),
+        secret: secret.clone(),
+        store_key: store_key.clone(),
+    };
     let requests_per_minute = requests_per_minute.parse().expect("a number");
     let began = Instant::now();
     let clock = Clock::system();
@@ -241,11 +249,4 @@ async fn daemon(arguments: &[String]) {
     let (result, after_kb, steps) = tokio::join!(daemon.run(stop.clone()), timer, count);
     result.expect("the store works");
     println!("{ready_ms} {at_start_kb} {after_kb} {} {steps}", status_kb("VmHWM:"));
-}
-
-/// A figure of `/proc/self/status`, in kB.
-fn status_kb(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with(name)).expect("a figure");
-    line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("a number")
 }

@@ -1,9 +1,14 @@
-//! How many requests a sync costs, and how well a backlog uses the request limit. Virtual time: minutes pass at once.
+//! How many requests a sync costs, and how well a backlog uses the request limit, also where every user has one of its own.
+//! Virtual time: minutes pass at once.
 
+#[path = "shared/memory.rs"]
+mod memory;
 #[path = "shared/setup.rs"]
 mod setup;
 #[path = "shared/table.rs"]
 mod table;
+#[path = "requests/users.rs"]
+mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,14 +37,17 @@ const BACKLOG_LINKS: usize = 3_000;
 const MINUTES: u64 = 6;
 
 fn main() {
+    // First, while this process has no memory of others' to use again.
+    let bytes_of_a_user = in_virtual_time(users::bytes_of_a_user());
     in_virtual_time(incremental());
     in_virtual_time(backlog());
+    in_virtual_time(users::users(bytes_of_a_user));
 }
 
-fn in_virtual_time(work: impl Future<Output = ()>) {
+fn in_virtual_time<T>(work: impl Future<Output = T>) -> T {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
-    runtime.block_on(work);
+    runtime.block_on(work)
 }
 
 /// A bank, a store and a configuration in virtual time.

@@ -172,7 +172,7 @@ impl Changes<'_> {
 
     /// Lists the securities that a user's accounts hold now.
     pub async fn holdings(&self, context: &CallContext, user: &str) -> Result<Vec<HoldingRecord>, CallError> {
-        self.0.holdings(context, user, None).await
+        self.0.holdings(context, user).await
     }
 }
 

@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{ConfigErrors, DEFAULT_CONFIG_PATH};
 use crate::store::{LockError, OpenError};
 
-/// Keeps a SQLite file up to date with the bank data that customers share through Truv.
+/// Keeps a SQLite file up to date with the bank data that customers have shared through an aggregator.
 #[derive(Debug, Parser)]
 #[command(name = "passbook", version, max_term_width = 110)]
 struct Arguments {

@@ -31,7 +31,7 @@ mod transport;
 mod verdict;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,8 +42,9 @@ use rand::{RngExt, SeedableRng};
 use url::Url;
 
 use crate::clock::Clock;
-use crate::limits::requests::{Lane, RequestLimiter};
+use crate::limits::requests::{Claims, Lane, RequestLimiter};
 use call::{Sending, call_of};
+use throttle::Streaks;
 use transport::Wire;
 
 pub use answer::Answer;
@@ -72,6 +73,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub struct Door {
     shared: Arc<Shared>,
     headers: Arc<HeaderMap>,
+    claims: Claims,
 }
 
 struct Shared {
@@ -83,8 +85,7 @@ struct Shared {
     request_timeout: Duration,
     random: Mutex<Xoshiro256PlusPlus>,
     requests_sent: AtomicU64,
-    /// Throttles in a row without an answer between them.
-    throttle_streak: AtomicU32,
+    throttle_streaks: Streaks,
 }
 
 impl Door {
@@ -104,9 +105,10 @@ impl Door {
             request_timeout: timeouts.request,
             random: Mutex::new(Xoshiro256PlusPlus::seed_from_u64(seed)),
             requests_sent: AtomicU64::new(0),
-            throttle_streak: AtomicU32::new(0),
+            throttle_streaks: Streaks::default(),
         };
-        Ok(Self { shared: Arc::new(shared), headers: Arc::new(all_sensitive(headers)) })
+        let headers = Arc::new(all_sensitive(headers));
+        Ok(Self { shared: Arc::new(shared), headers, claims: Claims::none() })
     }
 
     /// The same door with one more header, such as a user's token; it shares everything else.
@@ -114,7 +116,14 @@ impl Door {
     pub fn with_header(&self, name: HeaderName, value: HeaderValue) -> Self {
         let mut headers = (*self.headers).clone();
         headers.insert(name, value);
-        Self { shared: Arc::clone(&self.shared), headers: Arc::new(all_sensitive(headers)) }
+        Self { headers: Arc::new(all_sensitive(headers)), ..self.clone() }
+    }
+
+    /// The same door whose requests also count against these keys, such as a user's, instead of those it had; it shares
+    /// everything else.
+    #[must_use]
+    pub fn counting_against(&self, claims: Claims) -> Self {
+        Self { claims, ..self.clone() }
     }
 
     /// Reads `path` with `query`.
@@ -206,6 +215,10 @@ impl Door {
         values.flat_map(|value| std::iter::once(value).chain(value.split_whitespace())).map(str::to_owned).collect()
     }
 
+    fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
     fn wire(&self) -> &Wire {
         &self.shared.wire
     }
@@ -230,17 +243,8 @@ impl Door {
         self.shared.random.lock().unwrap_or_else(PoisonError::into_inner).random_range(0..=most)
     }
 
-    /// The throttles in a row before this one; counts it if it `is_new`.
-    fn throttle_streak(&self, is_new: bool) -> u32 {
-        if is_new {
-            self.shared.throttle_streak.fetch_add(1, Ordering::Relaxed)
-        } else {
-            self.shared.throttle_streak.load(Ordering::Relaxed).saturating_sub(1)
-        }
-    }
-
-    fn end_throttle_streak(&self) {
-        self.shared.throttle_streak.store(0, Ordering::Relaxed);
+    fn throttle_streaks(&self) -> &Streaks {
+        &self.shared.throttle_streaks
     }
 }
 

@@ -43,7 +43,7 @@ pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};
 pub use report::{HealthRow, SourceReport, SyncRow};
 pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
-pub use transactions::{AliasRule, Cursor, KnownRow, PageWriter, RowWrite, StoredRow};
+pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, RowWrite, StoredRow};
 pub use usage::UsageRow;
 pub use users::{DueUser, UserAccount};
 pub use verify::{Finding, VerifyReport};

@@ -241,13 +241,26 @@ impl Engine {
         }
     }
 
-    /// Closes the sync of a link whose step ran into its deadline or panicked.
+    /// Closes the sync of a link whose step ran into its deadline or panicked, and those of the links that were read with it:
+    /// left open they would be due at once, and take this one along again.
     pub async fn abandon(&self, link_id: i64, error: &str) -> Result<Step, StoreError> {
         let Some(mut trip) = self.trip(link_id).await? else {
             return Ok(Step::Nothing);
         };
         trip.open_sync().await?;
-        trip.fail(error.to_owned()).await
+        let mut step = trip.fail(error.to_owned()).await?;
+        if trip.source.reads_by_user() {
+            let user_id = trip.link.user_id;
+            for other in self.store.read(move |txn| txn.syncable_links_of(user_id)).await? {
+                let open = self.trip(other).await?.filter(|trip| trip.link.sync_id.is_some());
+                if let (Some(mut trip), Step::Ended(reports)) = (open, &mut step)
+                    && let Step::Ended(more) = trip.fail(error.to_owned()).await?
+                {
+                    reports.extend(more);
+                }
+            }
+        }
+        Ok(step)
     }
 
     /// What a step of a link needs to know; `None` if its source is not configured.

@@ -160,7 +160,7 @@ fn types_and_bounds() -> Vec<Mistake> {
         (in_source("page_size = -500"), 10, 13, "source.page_size", "outside 10 to 500", ""),
         (in_source("page_size = 5e2"), 10, 13, "source.page_size", "a number with a fraction", ""),
         (in_source("requests_per_minute = 9"), 10, 23, "source.requests_per_minute", "outside 10 to 100000", ""),
-        (in_source("backfill_share = 0"), 10, 18, "source.backfill_share", "outside 1 to 100", ""),
+        (in_source("backfill_share = 0"), 10, 18, "source.backfill_share", "outside 1 to 90", ""),
         (in_source("refreshes_per_month = 0"), 10, 23, "source.refreshes_per_month", "refreshes_per_day = 0", ""),
         (and_then("[schedule]\nworkers = 65"), 12, 11, "schedule.workers", "outside 1 to 64", ""),
     ]

@@ -18,11 +18,13 @@ use passbook::http::{
     Answer, Dialect, Door, DoorOptions, ErrorDocument, HttpError, MAX_BODY_BYTES, Timeouts, TransientCause, Transport,
 };
 use passbook::limits::requests::{
-    DEFAULT_BACKFILL_SHARE_PERCENT, DEFAULT_MARGIN_PERCENT, Lane, MAX_HOLD, Quota, RequestLimiter,
+    Claims, DEFAULT_BACKFILL_SHARE_PERCENT, DEFAULT_MARGIN_PERCENT, Lane, MAX_HOLD, Quota, RequestLimiter,
 };
 use serde_json::json;
 use tokio::time::Instant;
 
+#[path = "http_faults/by_user.rs"]
+mod by_user;
 #[path = "http_faults/over_sockets.rs"]
 mod over_sockets;
 
@@ -30,7 +32,11 @@ const CLIENT_SECRET: &str = "canary-header";
 const QUERY_SECRET: &str = "canary-query";
 const BODY_SECRET: &str = "canary-body";
 
-const DIALECT: Dialect = Dialect { read_error: ErrorDocument::read, is_quota: says_refresh_limit };
+const DIALECT: Dialect = Dialect {
+    read_error: ErrorDocument::read,
+    is_quota: says_refresh_limit,
+    unhinted_waits: &[Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(30), Duration::from_mins(1)],
+};
 
 fn says_refresh_limit(status: u16, document: &ErrorDocument) -> bool {
     status == 429 && document.message.as_deref().is_some_and(|text| text.starts_with("Refresh limit"))
@@ -45,10 +51,10 @@ fn limiter(clock: &Clock) -> RequestLimiter {
     RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, DEFAULT_BACKFILL_SHARE_PERCENT, clock.clone())
 }
 
-fn door_to(origin: &str, transport: Transport, clock: Clock, timeouts: Timeouts) -> Door {
+fn options_to(origin: &str, transport: Transport, clock: Clock, timeouts: Timeouts) -> DoorOptions {
     let mut headers = HeaderMap::new();
     headers.insert("x-access-secret", HeaderValue::from_static(CLIENT_SECRET));
-    Door::new(DoorOptions {
+    DoorOptions {
         origin: origin.parse().expect("a URL"),
         headers,
         transport,
@@ -57,8 +63,11 @@ fn door_to(origin: &str, transport: Transport, clock: Clock, timeouts: Timeouts)
         clock,
         timeouts,
         seed: 7,
-    })
-    .expect("a door")
+    }
+}
+
+fn door_to(origin: &str, transport: Transport, clock: Clock, timeouts: Timeouts) -> Door {
+    Door::new(options_to(origin, transport, clock, timeouts)).expect("a door")
 }
 
 /// One scripted answer.
@@ -104,10 +113,14 @@ impl Stand {
         Self { script: Arc::new(Mutex::new(script.into_iter().collect())), seen: Arc::default() }
     }
 
-    fn door(&self) -> Door {
+    fn options(&self) -> DoorOptions {
         let router = Router::new().fallback(serve).with_state(self.clone());
         let clock = Clock::virtual_at(start());
-        door_to("https://bank.test", Transport::in_process(router), clock, Timeouts::default())
+        options_to("https://bank.test", Transport::in_process(router), clock, Timeouts::default())
+    }
+
+    fn door(&self) -> Door {
+        Door::new(self.options()).expect("a door")
     }
 
     fn targets(&self) -> Vec<String> {
@@ -244,7 +257,7 @@ async fn an_endless_throttle_ends_the_call_and_grows_from_call_to_call() {
     assert_eq!(error.attempts(), 3);
     let seconds = stand.seconds();
     assert!((6..8).contains(&seconds[1]) && (22..25).contains(&seconds[2]), "{seconds:?}");
-    assert!(door.limiter().held_for().expect("held") > Duration::from_secs(30));
+    assert!(door.limiter().held_for(&Claims::none()).expect("held").left > Duration::from_secs(30));
     assert_eq!(door.limiter().drain_usage().iter().map(|u| u.rate_limited).sum::<u32>(), 3);
 }
 
@@ -255,7 +268,7 @@ async fn a_used_up_quota_is_refused_and_slows_nobody() {
     let door = stand.door();
     let error = door.post("/v1/refresh/tasks/", &json!({}), Lane::Scheduled).await.expect_err("refused");
     assert!(matches!(&error, HttpError::Refused { status: 429, .. }), "{error}");
-    assert_eq!((door.limiter().held_for(), error.attempts()), (None, 1));
+    assert_eq!((door.limiter().held_for(&Claims::none()), error.attempts()), (None, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -298,7 +311,7 @@ async fn a_get_gets_over_every_fault_and_names_the_one_that_stays() {
         let HttpError::Transient { cause, .. } = &error else { panic!("{error}") };
         assert_eq!((cause, error.attempts(), stand.targets().len()), (&expected, 3, 3));
         assert_eq!(door.limiter().drain_usage().iter().map(|u| u.failed).sum::<u32>(), 3);
-        assert_eq!(door.limiter().held_for(), None);
+        assert_eq!(door.limiter().held_for(&Claims::none()), None);
     }
 }
 

@@ -7,7 +7,7 @@ use passbook::clock::Clock;
 use passbook::config::{Config, SecretReadError, SecretStore};
 use passbook::daemon::{self, BuildOptions, DaemonOptions};
 use passbook::http::Transport;
-use passbook::sandbox::Sandbox;
+use passbook::sandbox::{Sandbox, Served};
 use passbook::secret::{Sealer, StoreKey};
 use passbook::store::{Access, OpenOptions, Store};
 use passbook::sync::Engine;
@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 /// What a configuration refers to but does not hold.
 #[derive(Clone)]
 pub(crate) struct Keys {
+    pub(crate) serves: Served,
     pub(crate) client_id: String,
     pub(crate) secret: String,
     pub(crate) store_key: String,
@@ -24,11 +25,13 @@ pub(crate) struct Keys {
 impl Keys {
     /// The credentials of a sandbox, and a new key for a store.
     pub(crate) fn of(bank: &Sandbox) -> Self {
-        Self {
-            client_id: bank.truv_client_id(),
-            secret: bank.truv_secret(),
-            store_key: StoreKey::generate().expect("randomness").to_text().to_string(),
-        }
+        let mut serves = Served::default();
+        bank.settings(|settings| serves = settings.serves);
+        let (client_id, secret) = match serves {
+            Served::Truv => (bank.truv_client_id(), bank.truv_secret()),
+            Served::Bridge => (bank.bridge_client_id(), bank.bridge_client_secret()),
+        };
+        Self { serves, client_id, secret, store_key: StoreKey::generate().expect("randomness").to_text().to_string() }
     }
 }
 
@@ -36,7 +39,7 @@ impl SecretStore for Keys {
     fn credential(&self, name: &str) -> Result<Zeroizing<String>, SecretReadError> {
         match name {
             "store-key" => Ok(Zeroizing::new(self.store_key.clone())),
-            "truv-secret" => Ok(Zeroizing::new(self.secret.clone())),
+            "secret" => Ok(Zeroizing::new(self.secret.clone())),
             _ => Err(SecretReadError::NotFound),
         }
     }
@@ -52,10 +55,14 @@ impl SecretStore for Keys {
 
 /// A configuration with one source; `source_lines` are added to it.
 pub(crate) fn config(dir: &Path, keys: &Keys, base_url: &str, source_lines: &str) -> Config {
+    let (word, secret_key) = match keys.serves {
+        Served::Truv => ("truv", "access_secret"),
+        Served::Bridge => ("bridge", "client_secret"),
+    };
     let text = format!(
-        "[store]\npath = \"passbook.db\"\nkey = {{ credential = \"store-key\" }}\n[[source]]\nname = \"truv\"\n\
-         aggregator = \"truv\"\nbase_url = \"{base_url}\"\nclient_id = \"{}\"\n\
-         access_secret = {{ credential = \"truv-secret\" }}\n{source_lines}\n",
+        "[store]\npath = \"passbook.db\"\nkey = {{ credential = \"store-key\" }}\n[[source]]\nname = \"{word}\"\n\
+         aggregator = \"{word}\"\nbase_url = \"{base_url}\"\nclient_id = \"{}\"\n\
+         {secret_key} = {{ credential = \"secret\" }}\n{source_lines}\n",
         keys.client_id
     );
     Config::parse(&text, &dir.join("passbook.toml"), keys).expect("a good config")

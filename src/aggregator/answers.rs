@@ -64,7 +64,7 @@ pub struct Window {
 /// What a walk over a user's transactions asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stretch<'a> {
-    /// Whatever was written at the aggregator at or after this instant of its own clock, removals included.
+    /// Whatever was written at the aggregator after this instant of its own clock, removals included.
     Since(Timestamp),
     /// Everything there is now.
     Whole,
@@ -98,4 +98,18 @@ pub struct TransactionPage {
     pub total: Option<u64>,
     /// The next page; `None`: this was the last.
     pub next: Option<PageToken>,
+}
+
+impl TransactionPage {
+    /// Takes what was written after `now` as written now.
+    ///
+    /// Upstream's clock is ahead, or ours behind: a cursor in the future would pass over what is written once it is set right,
+    /// and a version from the future would win over every later one.
+    pub fn written_until(&mut self, now: Timestamp) {
+        let live = self.rows.iter_mut().map(|row| &mut row.upstream_updated_at);
+        let gone = self.removed.iter_mut().map(|tombstone| &mut tombstone.upstream_updated_at);
+        for at in live.chain(gone).chain([&mut self.latest_update]) {
+            *at = at.map(|at| at.min(now));
+        }
+    }
 }

@@ -12,16 +12,18 @@ mod token;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::{ACCEPT_LANGUAGE, HeaderName, HeaderValue};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::call::{CallContext, CallError, parse};
 use super::{ListedUser, PageToken, Stretch, TransactionPage, UserPage};
 use crate::clock::Clock;
 use crate::http::{Answer, Dialect, Door, ErrorDocument};
+use crate::limits::requests::{Quota, ScopedQuota};
 use crate::model::{AccountRecord, CategoryRecord, HoldingRecord, InstitutionRecord, LinkRecord};
 use crate::secret::Secret;
 use ask::Ask;
@@ -38,7 +40,27 @@ const THE_USERS: &str = "the list of users";
 const THE_TRANSACTIONS: &str = "transactions";
 
 /// How Bridge words its errors. It counts nothing but requests, so no refusal is a quota's.
-pub(super) const DIALECT: Dialect = Dialect { read_error: ErrorDocument::read, is_quota: |_, _| false };
+pub(super) const DIALECT: Dialect =
+    Dialect { read_error: ErrorDocument::read, is_quota: |_, _| false, unhinted_waits: UNHINTED_WAITS };
+/// Bridge names no wait; a full window surely ends it. Source: section 3.3.
+const UNHINTED_WAITS: &[Duration] = &[MINUTE];
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// The scope of a user's requests.
+const USER: &str = "user";
+/// The scope of asking for a user's tokens.
+const USER_TOKEN: &str = "user_token";
+/// A user may get one token where there may be this many requests. Source: section 3.3, which has 10 and 60 a minute.
+const REQUESTS_PER_TOKEN: u32 = 6;
+
+/// What a user's requests count against beside the application's quota.
+pub(super) fn scopes(user_requests_per_minute: u32) -> Vec<ScopedQuota> {
+    let per_minute = |scope, requests| ScopedQuota { scope, quota: Quota { requests, window: MINUTE } };
+    vec![
+        per_minute(USER, user_requests_per_minute),
+        per_minute(USER_TOKEN, user_requests_per_minute / REQUESTS_PER_TOKEN),
+    ]
+}
 
 /// One Bridge application.
 #[derive(Clone)]
@@ -86,8 +108,7 @@ impl Bridge {
 
     pub(super) async fn user_links(&self, context: &CallContext, user: &str) -> Result<Vec<LinkRecord>, CallError> {
         let mut links = Vec::new();
-        self.list(context, Some(user), ITEMS, &[], "the links of a user", |raw| links.extend(normalize::link(raw)))
-            .await?;
+        self.list(context, Some(user), ITEMS, "the links of a user", |raw| links.extend(normalize::link(raw))).await?;
         Ok(links)
     }
 
@@ -99,7 +120,7 @@ impl Bridge {
 
     pub(super) async fn accounts(&self, context: &CallContext, user: &str) -> Result<Vec<AccountRecord>, CallError> {
         let mut accounts = Vec::new();
-        self.list(context, Some(user), "/v3/aggregation/accounts", &[], "the accounts of a user", |raw| {
+        self.list(context, Some(user), "/v3/aggregation/accounts", "the accounts of a user", |raw| {
             accounts.extend(normalize::account(raw));
         })
         .await?;
@@ -132,16 +153,9 @@ impl Bridge {
         Ok(TransactionPage { next, ..normalize::transactions(&list.resources, account) })
     }
 
-    pub(super) async fn holdings(
-        &self,
-        context: &CallContext,
-        user: &str,
-        since_at: Option<Timestamp>,
-    ) -> Result<Vec<HoldingRecord>, CallError> {
-        let since = since_at.map(since);
-        let filter: Vec<_> = since.as_deref().map(|since| ("since", since)).into_iter().collect();
+    pub(super) async fn holdings(&self, context: &CallContext, user: &str) -> Result<Vec<HoldingRecord>, CallError> {
         let mut holdings = Vec::new();
-        self.list(context, Some(user), "/v3/aggregation/stocks", &filter, "the holdings of a user", |raw| {
+        self.list(context, Some(user), "/v3/aggregation/stocks", "the holdings of a user", |raw| {
             holdings.extend(normalize::holding(raw));
         })
         .await?;
@@ -150,7 +164,7 @@ impl Bridge {
 
     pub(super) async fn categories(&self, context: &CallContext) -> Result<Vec<CategoryRecord>, CallError> {
         let mut categories = Vec::new();
-        self.list(context, None, "/v3/aggregation/categories", &[], "the list of categories", |raw| {
+        self.list(context, None, "/v3/aggregation/categories", "the list of categories", |raw| {
             categories.extend(normalize::categories(raw));
         })
         .await?;
@@ -172,12 +186,10 @@ impl Bridge {
         context: &CallContext,
         user: Option<&str>,
         path: &str,
-        filter: &[(&str, &str)],
         what: &'static str,
         mut each: impl FnMut(&RawValue),
     ) -> Result<(), CallError> {
-        let mut query = filter.to_vec();
-        query.push(("limit", LIST_PAGE_SIZE));
+        let query = [("limit", LIST_PAGE_SIZE)];
         let mut walk = Walk::new(what);
         let mut answer = self.ask(context, user, Ask::List(path, &query)).await?;
         loop {
@@ -204,12 +216,11 @@ impl Bridge {
     }
 }
 
-/// The filter for what was written at `at` or later.
+/// The filter for what was written after `at`.
 ///
-/// Source: section 16 (6): the documents say only "after", so the instant before is named.
+/// Source: section 16 (6): whether rows of that very instant come again is not documented, and does no harm.
 fn since(at: Timestamp) -> String {
-    let before = at.saturating_sub(SignedDuration::from_millis(1)).unwrap_or(at);
-    before.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 fn listed_user(raw: &RawValue) -> Result<ListedUser, CallError> {

@@ -47,6 +47,8 @@ pub enum CallError {
     RateLimited {
         /// When to try again.
         until: Timestamp,
+        /// Whether it holds everything of the source; if not, only what counts against the same user.
+        is_shared: bool,
     },
     /// The aggregator's own count of this link's refreshes is spent; pull without one.
     #[error("the aggregator refuses another refresh now: {0}")]
@@ -111,7 +113,7 @@ impl From<HttpError> for CallError {
     /// be a proxy's: nothing is concluded from it about the link or the credential.
     fn from(error: HttpError) -> Self {
         match error {
-            HttpError::RateLimited { until, .. } => Self::RateLimited { until },
+            HttpError::RateLimited { until, is_shared, .. } => Self::RateLimited { until, is_shared },
             HttpError::Refused { status, document, .. } => match status {
                 401 if document.is_structured => Self::Unauthorized(document),
                 403 if document.is_structured => Self::NeedsAttention { reason: Attention::Access, document },

@@ -31,10 +31,15 @@ pub enum OpenError {
 }
 
 /// Makes the aggregator of one configured credential; sends nothing.
-pub fn open(source: &SourceConfig, transport: Transport, clock: Clock, seed: u64) -> Result<Opened, OpenError> {
+pub fn open(source: &SourceConfig, transport: Transport, clock: &Clock, seed: u64) -> Result<Opened, OpenError> {
     let (requests, window) = source.quota();
     let quota = Quota { requests, window };
-    let limiter = RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, source.backfill_share, clock.clone());
+    let scopes = match &source.aggregator {
+        AggregatorConfig::Truv(_) => Vec::new(),
+        AggregatorConfig::Bridge(config) => bridge::scopes(config.user_requests_per_minute),
+    };
+    let margin = DEFAULT_MARGIN_PERCENT;
+    let limiter = RequestLimiter::with_scopes(quota, scopes, margin, source.backfill_share, clock.clone());
     let door = |headers: Option<HeaderMap>, dialect: Dialect| {
         Ok::<_, OpenError>(Door::new(DoorOptions {
             origin: source.base_url.clone(),

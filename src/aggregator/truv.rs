@@ -7,6 +7,7 @@ mod normalize;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -31,6 +32,9 @@ const MAX_LIST_PAGES: u32 = 10_000;
 const DEVELOPMENT_TASKS: u32 = 50;
 /// How far Truv's clock may be behind ours when we look for a task by its creation.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(120);
+/// The waits after throttles that do not say how long. Source: what Truv's own client does, section 2.
+const UNHINTED_WAITS: &[Duration] =
+    &[Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(30), Duration::from_mins(1)];
 
 /// One Truv credential.
 #[derive(Clone)]
@@ -60,7 +64,7 @@ pub(super) fn headers(client_id: &str, access_secret: &Secret) -> Option<HeaderM
 
 /// How Truv writes errors, and which 429 is no request throttle.
 pub(super) fn dialect() -> Dialect {
-    Dialect { read_error: ErrorDocument::read, is_quota }
+    Dialect { read_error: ErrorDocument::read, is_quota, unhinted_waits: UNHINTED_WAITS }
 }
 
 /// Source: section 2: the refresh limit answers 429 with this text, whatever its code.

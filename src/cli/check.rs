@@ -100,7 +100,7 @@ fn describe(source: &SourceConfig, now: Timestamp, context: &Context, online: Op
 }
 
 async fn try_online(context: &Context, source: &SourceConfig) -> Online {
-    let made = aggregator::open(source, Transport::network(), context.clock.clone(), rand::random());
+    let made = aggregator::open(source, Transport::network(), &context.clock, rand::random());
     let result = match made {
         Ok(opened) => opened.aggregator.check(&CallContext::new(Lane::Person)).await.map_err(|e| e.to_string()),
         Err(error) => Err(error.to_string()),

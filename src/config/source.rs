@@ -31,8 +31,8 @@ pub const DEFAULT_RECONCILE_SCHEDULE: &str = "0 4 * * 0";
 pub const DEFAULT_BACKFILL_SHARE: u32 = 50;
 /// A first-time backfill must get somewhere.
 pub const MIN_BACKFILL_SHARE: u32 = 1;
-/// All of the request budget, for a source that is only being filled.
-pub const MAX_BACKFILL_SHARE: u32 = 100;
+/// A tenth of the request budget always stays for what is scheduled.
+pub const MAX_BACKFILL_SHARE: u32 = 90;
 
 /// Characters of a source's name.
 pub const MAX_NAME_CHARS: usize = 63;
@@ -55,7 +55,7 @@ pub struct SourceConfig {
     pub discover_schedule: Schedule,
     /// When whole histories are compared.
     pub reconcile_schedule: Schedule,
-    /// Percent of the request budget that first-time backfills may use, 1 to 100.
+    /// Percent of the request budget that first-time backfills may use, 1 to 90.
     pub backfill_share: u8,
 }
 

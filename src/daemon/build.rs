@@ -82,7 +82,7 @@ fn source_of(
     row: &SourceRow,
     options: &BuildOptions,
 ) -> Result<Source, BuildError> {
-    let opened = aggregator::open(source, options.transport.clone(), options.clock.clone(), options.seed)
+    let opened = aggregator::open(source, options.transport.clone(), &options.clock, options.seed)
         .map_err(|error| BuildError::Aggregator { name: source.name.clone(), source: error })?;
     let refresh = source.refresh().unwrap_or(&RefreshConfig::NEVER);
     let refresh_policy = RefreshPolicy {

@@ -426,14 +426,12 @@ async fn look(
     user: &DueUser,
     deadline: Duration,
 ) -> Result<Looked, StoreError> {
-    match tokio::time::timeout(deadline, engine.look_at_user(source, user)).await {
-        Ok(result) => result,
-        Err(_) => {
-            tracing::warn!(source = %source.name, user.id = user.user_id, "a look at a user's links took too long");
-            engine.postpone_look(source, user).await?;
-            Ok(Looked::default())
-        }
+    if let Ok(result) = tokio::time::timeout(deadline, engine.look_at_user(source, user)).await {
+        return result;
     }
+    tracing::warn!(source = %source.name, user.id = user.user_id, "a look at a user's links took too long");
+    engine.postpone_look(source, user).await?;
+    Ok(Looked::default())
 }
 
 /// Writes the request counters of a source; what cannot be stored is kept for the next time.

@@ -16,7 +16,7 @@ use super::throttle::{Delays, wait_after_throttle};
 use super::transport::{MAX_BODY_BYTES, Outgoing, Received, SendError};
 use super::verdict::{Verdict, judge};
 use super::{Answer, Door, MAX_ATTEMPTS, MAX_INLINE_WAIT, MAX_THROTTLED_AGAIN};
-use crate::limits::requests::Lane;
+use crate::limits::requests::{Hold, Lane};
 
 /// A path that an aggregator made up is shown up to here.
 const MAX_SHOWN_PATH_BYTES: usize = 200;
@@ -60,10 +60,10 @@ impl<'a> Sending<'a> {
     pub(super) async fn run(mut self) -> Result<Answer, HttpError> {
         loop {
             let limiter = self.door.limiter();
-            if let Some(held) = limiter.held_for().filter(|held| *held > MAX_INLINE_WAIT) {
-                return Err(HttpError::RateLimited { until: self.after(held), document: None, call: self.call() });
+            if let Some(hold) = limiter.held_for(self.door.claims()).filter(|hold| hold.left > MAX_INLINE_WAIT) {
+                return Err(self.rate_limited(hold, None));
             }
-            limiter.admit(self.lane).await;
+            limiter.admit(self.lane, self.door.claims()).await;
             let step = match self.attempt().await {
                 Ok(received) => self.weigh(received).await,
                 Err(SendError::NotSent(reason)) => {
@@ -124,7 +124,7 @@ impl<'a> Sending<'a> {
         let status = received.status;
         match judge(&self.method, &received, self.door.dialect(), self.door.clock().now_ms()) {
             Verdict::Done => {
-                self.door.end_throttle_streak();
+                self.door.throttle_streaks().end(self.door.claims());
                 ControlFlow::Break(Ok(Answer {
                     status,
                     request_id: request_id_of(&received.headers),
@@ -167,25 +167,24 @@ impl<'a> Sending<'a> {
         ControlFlow::Continue(())
     }
 
-    /// Holds everyone; waiting for the end of the hold is left to the limiter. A throttled POST was not executed, so it
-    /// comes again like a GET.
+    /// Holds whom the limiter thinks is meant; waiting for the end of the hold is left to it, too. A throttled POST was not
+    /// executed, so it comes again like a GET.
     fn throttled(&mut self, hint: Option<Duration>, document: Box<ErrorDocument>) -> Step {
-        let limiter = self.door.limiter();
+        let (limiter, claims) = (self.door.limiter(), self.door.claims());
         limiter.record_rate_limited();
         // Several requests on their way draw several 429 for one and the same throttle: only the first makes it worse.
-        let streak = self.door.throttle_streak(limiter.held_for().is_none());
-        let wait = wait_after_throttle(hint, streak);
-        limiter.throttled(self.after(wait));
+        let streak = self.door.throttle_streaks().throttled(claims, limiter.held_for(claims).is_none());
+        let wait = wait_after_throttle(hint, self.door.dialect().unhinted_waits, streak);
+        let hold = limiter.throttled(self.after(wait), claims);
         self.throttles += 1;
         if wait > MAX_INLINE_WAIT || self.throttles > MAX_THROTTLED_AGAIN {
-            let until = self.after(limiter.held_for().unwrap_or(wait));
-            return ControlFlow::Break(Err(HttpError::RateLimited {
-                until,
-                document: Some(document),
-                call: self.call(),
-            }));
+            return ControlFlow::Break(Err(self.rate_limited(hold, Some(document))));
         }
         ControlFlow::Continue(())
+    }
+
+    fn rate_limited(&self, hold: Hold, document: Option<Box<ErrorDocument>>) -> HttpError {
+        HttpError::RateLimited { until: self.after(hold.left), is_shared: hold.is_shared, document, call: self.call() }
     }
 
     async fn fail(

@@ -15,7 +15,7 @@ const MAX_FIELDS: usize = 16;
 /// Beyond this a body is not parsed as an error document; its beginning is kept as the message.
 const MAX_PARSED_BYTES: usize = 64 * 1024;
 
-/// How one aggregator words its errors.
+/// How one aggregator words its errors, and what to make of what it leaves unsaid.
 #[derive(Clone, Copy)]
 pub struct Dialect {
     /// Reads the body of an answer that is not 2xx. It gets whatever came, HTML and nothing included, and never fails;
@@ -24,6 +24,9 @@ pub struct Dialect {
     /// Whether status and document say that a counted thing (a refresh) is used up, as against too many requests. Such
     /// an answer is `Refused` and slows nobody.
     pub is_quota: fn(u16, &ErrorDocument) -> bool,
+    /// The waits after the first, second, … throttle in a row that does not say how long; then the last of them again and
+    /// again. None at all is a minute.
+    pub unhinted_waits: &'static [Duration],
 }
 
 impl fmt::Debug for Dialect {

@@ -10,12 +10,15 @@ use super::document::ErrorDocument;
 /// Why there is no answer. Everything in it may be shown and stored: it holds no header, no query, no body.
 #[derive(Debug, Error)]
 pub enum HttpError {
-    /// The aggregator throttles this credential: try again at `until`, not before. Nothing was executed, and it is not a
-    /// failure. `attempts` is 0 when the limiter was held already and nothing was sent.
+    /// The aggregator throttles this credential, or only what the request counts against: try again at `until`, not
+    /// before. Nothing was executed, and it is not a failure. `attempts` is 0 when the limiter was held already and
+    /// nothing was sent.
     #[error("{call}: rate limited until {until}")]
     RateLimited {
         /// When the hold ends.
         until: Timestamp,
+        /// Whether it holds everyone who uses the credential; if not, only who counts against the same keys.
+        is_shared: bool,
         /// The aggregator's words, if this call drew them.
         document: Option<Box<ErrorDocument>>,
         /// The request.

@@ -1,5 +1,7 @@
 //! How long to wait: after a throttle as the aggregator says, after a fault as `backoff` computes.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use backoff::backoff::Backoff;
@@ -7,12 +9,10 @@ use backoff::exponential::{ExponentialBackoff, ExponentialBackoffBuilder};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
-use crate::limits::requests::MAX_HOLD;
+use crate::limits::requests::{Claims, MAX_HOLD};
 
-/// The waits after the first, second, … throttle in a row that does not say how long.
-///
-/// Source: what Truv's own client does, upstream/truv.md section 2.
-const UNHINTED_SECONDS: [u64; 4] = [5, 15, 30, 60];
+/// The wait after a throttle that does not say how long, where the dialect does not either.
+const UNKNOWN_WAIT: Duration = Duration::from_mins(1);
 /// Added to every wait: a hint is a whole number of seconds, and the aggregator's clock is not ours.
 const MARGIN: Duration = Duration::from_secs(1);
 
@@ -20,10 +20,37 @@ const FIRST_RETRY_DELAY: Duration = Duration::from_millis(500);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 /// How long a throttle holds, margin and cap included; `streak` counts the throttles before this one.
-pub(super) fn wait_after_throttle(hint: Option<Duration>, streak: u32) -> Duration {
-    let step = usize::try_from(streak).unwrap_or(usize::MAX).min(UNHINTED_SECONDS.len() - 1);
-    let wait = hint.unwrap_or(Duration::from_secs(UNHINTED_SECONDS[step]));
-    wait.saturating_add(MARGIN).min(MAX_HOLD)
+pub(super) fn wait_after_throttle(hint: Option<Duration>, unhinted: &[Duration], streak: u32) -> Duration {
+    let step = usize::try_from(streak).unwrap_or(usize::MAX);
+    let unhinted = unhinted.get(step).or(unhinted.last()).copied().unwrap_or(UNKNOWN_WAIT);
+    hint.unwrap_or(unhinted).saturating_add(MARGIN).min(MAX_HOLD)
+}
+
+/// Throttles in a row without an answer between them, told apart by what the requests count against: one user's answers
+/// say nothing about another's throttle.
+#[derive(Default)]
+pub(super) struct Streaks(Mutex<HashMap<Claims, u32>>);
+
+impl Streaks {
+    /// The throttles in a row before this one; counts it if it `is_new`.
+    pub(super) fn throttled(&self, claims: &Claims, is_new: bool) -> u32 {
+        let mut streaks = self.lock();
+        if !is_new {
+            return streaks.get(claims).map_or(0, |streak| streak.saturating_sub(1));
+        }
+        let streak = streaks.entry(claims.clone()).or_default();
+        *streak = streak.saturating_add(1);
+        *streak - 1
+    }
+
+    /// There was an answer.
+    pub(super) fn end(&self, claims: &Claims) {
+        self.lock().remove(claims);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Claims, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Reads `Retry-After`: seconds, or a date as our clock sees it. `None` when missing or nonsense; a date in the past is
@@ -99,9 +126,22 @@ mod tests {
 
     #[test]
     fn a_throttle_without_a_hint_waits_longer_each_time_and_none_waits_for_ever() {
-        let waits: Vec<u64> = (0..6).map(|streak| wait_after_throttle(None, streak).as_secs()).collect();
-        assert_eq!(waits, [6, 16, 31, 61, 61, 61]);
-        assert_eq!(wait_after_throttle(Some(Duration::MAX), 0), MAX_HOLD);
+        let unhinted = [5, 15, 30].map(Duration::from_secs);
+        let waits: Vec<u64> = (0..5).map(|streak| wait_after_throttle(None, &unhinted, streak).as_secs()).collect();
+        assert_eq!(waits, [6, 16, 31, 31, 31]);
+        assert_eq!(wait_after_throttle(None, &[], 0).as_secs(), 61);
+        assert_eq!(wait_after_throttle(Some(Duration::MAX), &unhinted, 0), MAX_HOLD);
+    }
+
+    #[test]
+    fn a_streak_is_one_users_own_and_ends_with_an_answer() {
+        let streaks = Streaks::default();
+        let (ann, ben) = (Claims::on("user", "ann"), Claims::on("user", "ben"));
+        assert_eq!([true, true, false].map(|is_new| streaks.throttled(&ann, is_new)), [0, 1, 1]);
+        streaks.end(&ben);
+        assert_eq!((streaks.throttled(&ben, true), streaks.throttled(&ann, true)), (0, 2));
+        streaks.end(&ann);
+        assert_eq!((streaks.throttled(&ann, false), streaks.throttled(&Claims::none(), true)), (0, 0));
     }
 
     #[test]

@@ -16,14 +16,30 @@
 //! The margin between the limit and the quota pays for what we cannot see: two requests may take differently long to
 //! arrive. At the default margin the aggregator would have to see them shifted by more than about three seconds a minute.
 //!
+//! # Scopes
+//!
+//! Some aggregators count one request against several quotas: the application's, and each user's. The others than the
+//! credential's own are scopes, each with a bucket per key, and a request takes a token from each of its buckets and from
+//! the shared one, all at once or none. A key's bucket counts as made, empty, with the limiter, whenever the key is first
+//! seen; so the proof above holds for each key as it does for the credential.
+//!
+//! Which quota a 429 means it does not say. It holds the keys that the request counts against, and everyone only if it
+//! counts against none, or if another key of the same scope is held already: two users at once are no coincidence.
+//!
 //! # Order
 //!
 //! A person goes first. Between scheduled and backfill requests a share decides while both wait; what one side does not
 //! use the other gets. Within a lane first come is first served. There is no task behind this: the request at the head
 //! of the queue sleeps until its token is there, the others until they are the head. All waiting is on `tokio`'s
 //! monotonic time, so a wall clock that is set back neither hangs nor hurries anything.
+//!
+//! Who has to wait for a key of its own does so outside the queue, and goes out again if at its turn the token is gone.
+//! The head of the queue therefore only ever waits for the shared bucket, and no key delays another.
 
+mod claims;
+mod keys;
 mod pace;
+mod place;
 mod queue;
 mod state;
 mod usage;
@@ -33,17 +49,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use pace::{Bucket, Pace};
+use keys::Scopes;
+use pace::{BURST_PART, Bucket, Pace};
+use place::Place;
 use queue::Queue;
 use usage::UsageLog;
 
+pub use claims::{Claims, ScopedQuota};
 pub use pace::Quota;
 pub use queue::Lane;
-pub use state::LimiterState;
+pub use state::{Hold, LimiterState};
 pub use usage::Usage;
 
 /// How far below the aggregator's limit we stay, in percent.
@@ -78,17 +96,12 @@ struct Shared {
 
 struct Inner {
     queue: Queue,
+    scopes: Scopes,
     bucket: Bucket,
     admitted: VecDeque<Instant>,
     held_until: Option<Instant>,
     slowed_until: Option<Instant>,
     usage: UsageLog,
-}
-
-enum Turn {
-    Admitted,
-    At(Instant),
-    Behind,
 }
 
 impl RequestLimiter {
@@ -97,15 +110,32 @@ impl RequestLimiter {
     /// Shape: percentages outside their `MIN_`/`MAX_` bounds are moved to the nearest bound; at least one request per
     /// window is always allowed.
     pub fn new(quota: Quota, margin_percent: u32, backfill_share_percent: u8, clock: Clock) -> Self {
-        let pace = Pace::within(quota, margin_percent.clamp(MIN_MARGIN_PERCENT, MAX_MARGIN_PERCENT));
+        Self::with_scopes(quota, Vec::new(), margin_percent, backfill_share_percent, clock)
+    }
+
+    /// Makes a limiter whose requests also count against the keys they claim.
+    ///
+    /// Shape: as [`RequestLimiter::new`], for each scope too: the first request of every key goes one of the scope's
+    /// refill periods from now. Of scopes with the same name the first counts.
+    pub fn with_scopes(
+        quota: Quota,
+        scopes: Vec<ScopedQuota>,
+        margin_percent: u32,
+        backfill_share_percent: u8,
+        clock: Clock,
+    ) -> Self {
+        let margin_percent = margin_percent.clamp(MIN_MARGIN_PERCENT, MAX_MARGIN_PERCENT);
+        let pace = Pace::within(quota, margin_percent, BURST_PART);
         let share = backfill_share_percent.clamp(MIN_BACKFILL_SHARE_PERCENT, MAX_BACKFILL_SHARE_PERCENT);
+        let now = Instant::now();
         Self(Arc::new(Shared {
             quota,
             pace,
             clock,
             inner: Mutex::new(Inner {
                 queue: Queue::new(u32::from(share)),
-                bucket: Bucket::empty(pace, Instant::now()),
+                scopes: Scopes::new(scopes, margin_percent, now),
+                bucket: Bucket::empty(pace, now),
                 admitted: VecDeque::new(),
                 held_until: None,
                 slowed_until: None,
@@ -114,46 +144,37 @@ impl RequestLimiter {
         }))
     }
 
-    /// Waits until one request may be sent, and counts it as sent.
+    /// Waits until one request may be sent, and counts it as sent, also against the keys it claims.
     ///
     /// Dropping the future before it is ready gives its place away and costs no token. A future that is neither polled
     /// nor dropped keeps its place, as with every queue that has no task of its own.
-    pub async fn admit(&self, lane: Lane) {
-        let mut place = Place::join(self, lane);
-        loop {
-            match self.0.try_turn(place.id) {
-                Turn::Admitted => {
-                    place.admitted = true;
-                    return;
-                }
-                Turn::At(instant) => tokio::select! {
-                    () = tokio::time::sleep_until(instant) => {}
-                    () = place.wake.notified() => {}
-                },
-                Turn::Behind => place.wake.notified().await,
-            }
-        }
+    pub async fn admit(&self, lane: Lane, claims: &Claims) {
+        Place::new(self, lane, claims).admitted().await;
     }
 
-    /// The aggregator said 429: nobody goes before `until`, and for [`SLOWED_FOR`] after it the pace is halved.
+    /// The aggregator said 429 to a request with these claims: the keys, or everyone, are held until `until`. If it is
+    /// everyone, the pace is halved for [`SLOWED_FOR`] after it. What holds such a request now is returned.
     ///
     /// Shape: never shortens a hold; an instant further off than [`MAX_HOLD`] counts as that. The instant is turned into
     /// monotonic time here and now, so a later change of the wall clock does not move it.
-    pub fn throttled(&self, until: Timestamp) {
+    pub fn throttled(&self, until: Timestamp, claims: &Claims) -> Hold {
         let ahead_ms = until.as_millisecond().saturating_sub(self.0.clock.now_ms());
         let hold = Duration::from_millis(u64::try_from(ahead_ms).unwrap_or(0)).min(MAX_HOLD);
         let mut inner = self.0.lock();
-        let until = Instant::now() + hold;
-        let until = inner.held_until.map_or(until, |held| held.max(until));
-        inner.held_until = Some(until);
-        inner.slowed_until = Some(until + SLOWED_FOR);
+        let now = Instant::now();
+        let until = now + hold;
+        let is_shared = !inner.scopes.hold(claims, until, now);
+        if is_shared {
+            let until = inner.held_until.map_or(until, |held| held.max(until));
+            inner.held_until = Some(until);
+            inner.slowed_until = Some(until + SLOWED_FOR);
+        }
+        inner.hold_on(claims, now).unwrap_or(Hold { left: Duration::ZERO, is_shared })
     }
 
-    /// How much longer the aggregator's throttle holds everyone; `None` when it does not.
-    pub fn held_for(&self) -> Option<Duration> {
-        let held_until = self.0.lock().held_until?;
-        let left = held_until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
+    /// The throttle that holds a request with these claims longest; `None` when none does.
+    pub fn held_for(&self, claims: &Claims) -> Option<Hold> {
+        self.0.lock().hold_on(claims, Instant::now())
     }
 
     /// What the limiter allows right now.
@@ -172,7 +193,8 @@ impl RequestLimiter {
             limit: self.0.pace.limit,
             admitted_in_window: u32::try_from(inner.admitted.len()).unwrap_or(u32::MAX),
             available_now: if held_until.is_some() { 0 } else { available },
-            waiting: inner.queue.len(),
+            waiting: inner.queue.len() + inner.scopes.waiting(),
+            keys: inner.scopes.len(),
             held_until: held_until.map(wall_at),
             slowed_until: inner.slowed_until.filter(|slowed| *slowed > now).map(wall_at),
             refills_at: wall_at(held_until.map_or(ready_at, |held| held + self.0.pace.halved().period)),
@@ -215,25 +237,6 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Takes a token for the request `id` if it is at the head and the bucket has one.
-    fn try_turn(&self, id: u64) -> Turn {
-        let now = Instant::now();
-        let now_ms = self.clock.now_ms();
-        let mut inner = self.lock();
-        if inner.queue.head() != Some(id) {
-            return Turn::Behind;
-        }
-        if let Err(ready_at) = inner.take_token(self.pace, now) {
-            return Turn::At(ready_at);
-        }
-        inner.queue.pop_head();
-        inner.queue.wake_head();
-        inner.forget_before(now, self.quota.window);
-        inner.admitted.push_back(now);
-        inner.usage.at(now_ms).requests += 1;
-        Turn::Admitted
-    }
 }
 
 impl Inner {
@@ -253,34 +256,16 @@ impl Inner {
         self.bucket.take(now)
     }
 
+    fn hold_on(&self, claims: &Claims, now: Instant) -> Option<Hold> {
+        let shared = self.held_until.filter(|until| *until > now);
+        let own = self.scopes.held_until(claims, now);
+        let until = shared.max(own)?;
+        Some(Hold { left: until.saturating_duration_since(now), is_shared: shared == Some(until) })
+    }
+
     fn forget_before(&mut self, now: Instant, window: Duration) {
         while self.admitted.front().is_some_and(|at| now.duration_since(*at) > window) {
             self.admitted.pop_front();
-        }
-    }
-}
-
-/// A place in the queue, given up on drop.
-struct Place<'a> {
-    limiter: &'a RequestLimiter,
-    id: u64,
-    wake: Arc<Notify>,
-    admitted: bool,
-}
-
-impl<'a> Place<'a> {
-    fn join(limiter: &'a RequestLimiter, lane: Lane) -> Self {
-        let (id, wake) = limiter.0.lock().queue.join(lane);
-        Self { limiter, id, wake, admitted: false }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        if !self.admitted {
-            let mut inner = self.limiter.0.lock();
-            inner.queue.leave(self.id);
-            inner.queue.wake_head();
         }
     }
 }

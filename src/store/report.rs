@@ -12,7 +12,7 @@ use super::{QueryAnswer, ReadTxn, StoreError, instant, ms};
 pub struct SourceReport {
     /// Its name.
     pub name: String,
-    /// `truv`.
+    /// The word for it in the configuration.
     pub aggregator: String,
     /// No longer configured since.
     pub retired_at: Option<Timestamp>,

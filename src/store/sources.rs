@@ -10,7 +10,7 @@ use super::{ReadTxn, StoreError, WriteTxn, instant, ms};
 pub struct SourceSettings {
     /// Its name.
     pub name: String,
-    /// `truv`.
+    /// The word for it in the configuration.
     pub aggregator: String,
     /// Where it is called.
     pub base_url: String,

@@ -20,10 +20,19 @@ pub use write::PageWriter;
 pub struct Cursor {
     /// Everything that upstream held at this instant is stored.
     pub covered_to_at: Timestamp,
-    /// The latest instant on upstream's own clock at which a stored row was written; `None`: no feed, or no row yet.
-    pub updated_to_at: Option<Timestamp>,
+    /// Where a feed of changes stands.
+    pub feed: FeedPosition,
     /// When the whole history was last walked completely.
     pub full_walked_at: Option<Timestamp>,
+}
+
+/// Where a feed of changes stands, on upstream's own clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FeedPosition {
+    /// The latest instant at which a stored row was written; `None`: no feed, or no row yet.
+    pub updated_to: Option<Timestamp>,
+    /// Up to here everything was seen twice, the second time at least the overlap later.
+    pub settled_to: Option<Timestamp>,
 }
 
 /// What the planner needs to know first of a stored row.
@@ -156,13 +165,16 @@ impl ReadTxn<'_> {
     /// How far a link is stored; `None`: never walked completely.
     pub fn cursor(&self, link_id: i64) -> Result<Option<Cursor>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT covered_to_at, updated_to_at, full_walked_at FROM cursors WHERE link_id = :link_id",
+            "SELECT covered_to_at, updated_to_at, settled_to_at, full_walked_at FROM cursors WHERE link_id = :link_id",
         )?;
         Ok(select
             .query_row(named_params! { ":link_id": link_id }, |row| {
                 Ok(Cursor {
                     covered_to_at: instant(row.get("covered_to_at")?),
-                    updated_to_at: row.get::<_, Option<i64>>("updated_to_at")?.map(instant),
+                    feed: FeedPosition {
+                        updated_to: row.get::<_, Option<i64>>("updated_to_at")?.map(instant),
+                        settled_to: row.get::<_, Option<i64>>("settled_to_at")?.map(instant),
+                    },
                     full_walked_at: row.get::<_, Option<i64>>("full_walked_at")?.map(instant),
                 })
             })

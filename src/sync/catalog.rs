@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Engine, Source, Stop};
 use crate::aggregator::{CallContext, CallError};
+use crate::store::StoreError;
 
 /// How long what a list of banks says is believed: names hardly ever change, and whether a bank can be reached is also told
 /// by its links.
@@ -23,14 +24,17 @@ impl Engine {
         self.read_banks(source, context, now.saturating_sub(INSTITUTION_LASTS).unwrap_or(now)).await
     }
 
-    /// Reads the banks behind links that only have a number so far.
-    pub(super) async fn name_new_banks(&self, source: &Source, context: &CallContext) -> Result<(), Stop> {
+    /// Reads the banks behind links that only have a number so far. What cannot be read now is left to discovery.
+    ///
+    /// Errors: the store's.
+    pub(super) async fn name_new_banks(&self, source: &Source, context: &CallContext) -> Result<(), StoreError> {
         match self.read_banks(source, context, NEVER_READ).await {
-            Err(Stop::Call(error)) if !matches!(error, CallError::RateLimited { .. }) => {
-                tracing::debug!(source = %source.name, %error, "a new bank has no name yet; discovery asks again");
+            Err(Stop::Store(error)) => Err(error),
+            Err(error) => {
+                tracing::debug!(source = %source.name, %error, "a new bank has no name yet");
                 Ok(())
             }
-            result => result,
+            Ok(()) => Ok(()),
         }
     }
 

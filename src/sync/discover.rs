@@ -74,7 +74,9 @@ impl Engine {
         let message = stop.to_string();
         let later = |delay: SignedDuration| now.saturating_add(delay).unwrap_or(now);
         let (next, hold, is_failure) = match &stop {
-            Stop::Call(CallError::RateLimited { until }) => (*until, Some((*until, REQUEST_LIMIT)), false),
+            Stop::Call(CallError::RateLimited { until, is_shared }) => {
+                (*until, is_shared.then_some((*until, REQUEST_LIMIT)), false)
+            }
             Stop::Call(CallError::Unauthorized(_)) => {
                 (later(CREDENTIALS_REST), Some((later(CREDENTIALS_REST), CREDENTIALS_REFUSED)), true)
             }

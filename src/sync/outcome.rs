@@ -21,8 +21,8 @@ const INCONSISTENT_RETRY: SignedDuration = SignedDuration::from_hours(1);
 /// What a stop means for each link it concerns.
 #[derive(Debug, Clone)]
 pub(super) enum Verdict {
-    /// A limit holds us.
-    Deferred { until: Timestamp },
+    /// A limit holds us, or with `is_shared` everything of the source.
+    Deferred { until: Timestamp, is_shared: bool },
     /// A person must act, as the aggregator's refusal says.
     NeedsPerson { reason: Attention, status: String },
     /// The aggregator does not know the link, or so it says.
@@ -48,7 +48,7 @@ impl Stop {
             Self::Inconsistent { .. } => Verdict::Unread { retry: INCONSISTENT_RETRY },
             Self::RefreshFailed { .. } => Verdict::RefreshFailed,
             Self::Call(error) => match error {
-                CallError::RateLimited { until } => Verdict::Deferred { until },
+                CallError::RateLimited { until, is_shared } => Verdict::Deferred { until, is_shared },
                 CallError::NeedsAttention { reason, document } => {
                     Verdict::NeedsPerson { reason, status: document.to_string() }
                 }
@@ -96,7 +96,7 @@ impl Trip<'_> {
     pub(super) async fn close(&mut self, verdict: Verdict, message: String) -> Result<Step, StoreError> {
         self.open_sync().await?;
         match verdict {
-            Verdict::Deferred { until } => self.deferred(until).await,
+            Verdict::Deferred { until, is_shared } => self.deferred(until, is_shared).await,
             Verdict::NeedsPerson { reason, status } => {
                 let (link_id, now) = (self.link.link_id, self.now());
                 let condition = Condition::NeedsPerson(reason);
@@ -112,10 +112,13 @@ impl Trip<'_> {
         }
     }
 
-    /// A limit holds us: not a failure. A pull goes on later without a new refresh.
-    async fn deferred(&mut self, until: Timestamp) -> Result<Step, StoreError> {
-        let source_id = self.link.source_id;
-        self.store().write(move |txn| txn.hold_source(source_id, until, REQUEST_LIMIT)).await?;
+    /// A limit holds us: not a failure. A pull goes on later without a new refresh. Only a limit that all links share lets
+    /// the source rest.
+    async fn deferred(&mut self, until: Timestamp, is_shared: bool) -> Result<Step, StoreError> {
+        if is_shared {
+            let source_id = self.link.source_id;
+            self.store().write(move |txn| txn.hold_source(source_id, until, REQUEST_LIMIT)).await?;
+        }
         let end = SyncEnd {
             outcome: Outcome::Deferred,
             is_fresh: false,

@@ -50,7 +50,7 @@ pub(super) struct Gone {
 
 /// Whether a version of a row was written upstream before another one of it.
 pub(super) fn is_older(version: &TransactionRecord, than: &TransactionRecord) -> bool {
-    matches!((version.upstream_updated_at, than.upstream_updated_at), (Some(this), Some(that)) if this < that)
+    matches!((version.upstream_updated_at, than.upstream_updated_at), (Some(written), Some(other)) if written < other)
 }
 
 /// Compares a row with its stored self.

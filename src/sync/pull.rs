@@ -6,7 +6,7 @@ use super::walk::Walk;
 use super::{Step, Stop, Trip};
 use crate::aggregator::{CallError, Feed, PageToken, Window, Windows};
 use crate::model::AccountRecord;
-use crate::store::Phase;
+use crate::store::{FeedPosition, Phase};
 
 /// How often a list that changes under our eyes is read before the sync gives up.
 pub(super) const MAX_WALKS: u32 = 3;
@@ -164,7 +164,7 @@ impl Trip<'_> {
                 }
                 let listed: Vec<String> = listed.into_iter().map(|account| account.upstream_id).collect();
                 txn.mark_missing_accounts(link_id, &listed, seen_at)?;
-                txn.move_cursor(link_id, seen_at, None, window.from.is_none())?;
+                txn.move_cursor(link_id, seen_at, FeedPosition::default(), window.from.is_none())?;
                 txn.count_sync(sync_id, &requests)?;
                 if numbers_checked {
                     txn.numbers_checked(link_id, now)?;

@@ -333,7 +333,7 @@ impl Trip<'_> {
     }
 }
 
-/// Whether an error is the credential's, so that a pull would meet it too.
+/// Whether an error is the credential's or the user's, so that a pull would meet it too.
 fn stops_every_request(error: &CallError) -> bool {
     matches!(error, CallError::RateLimited { .. } | CallError::Unauthorized(_))
 }

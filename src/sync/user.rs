@@ -19,7 +19,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{Engine, Step, Stop, SyncReport, Trip};
-use crate::aggregator::{CallError, Changes};
+use crate::aggregator::{CallContext, CallError, Changes};
+use crate::limits::requests::Lane;
 use crate::model::{Attention, Cause, Condition, LinkRecord};
 use crate::store::{EndedSync, Outcome, Phase, StoreError, SyncEnd};
 
@@ -55,6 +56,12 @@ impl Member<'_> {
         let was_read = tried_at.is_some() && tried_at == self.trip.link.read_tried_at;
         self.trip.cursor.is_none() || (self.is_readable() && !was_read)
     }
+
+    /// Whether the aggregator tried to read the bank before it did so last, by its own clock.
+    fn has_gone_back(&self) -> bool {
+        let tried_at = self.listed.as_ref().and_then(|listed| listed.tried_at);
+        matches!((tried_at, self.trip.link.read_tried_at), (Some(tried), Some(read)) if tried < read)
+    }
 }
 
 impl<'a> UserSync<'a> {
@@ -73,8 +80,14 @@ impl<'a> UserSync<'a> {
         }
         let lead = Member { trip, condition: Condition::Well, listed: None };
         let mut sync = Self { engine, links: vec![lead], leaves_links_out: false, _turn: turn };
+        let source = sync.lead().source;
         match sync.step(feed).await {
-            Ok(step) => Ok(step),
+            Ok(step) => {
+                if matches!(step, Step::Ended(_)) {
+                    engine.name_new_banks(source, &CallContext::new(Lane::Scheduled)).await?;
+                }
+                Ok(step)
+            }
             Err(Stop::Store(error)) => Err(error),
             Err(stop) => sync.stopped(stop).await,
         }
@@ -111,8 +124,15 @@ impl<'a> UserSync<'a> {
     fn is_full(&self) -> bool {
         let mut trips = self.links.iter().map(|link| &link.trip);
         let wants = |trip: &Trip<'_>| trip.cursor.is_some() && trip.is_full;
-        let has_no_feed = |trip: &Trip<'_>| trip.cursor.is_some_and(|cursor| cursor.updated_to_at.is_none());
-        self.links.iter().all(|link| link.trip.cursor.is_none()) || trips.any(|trip| wants(trip) || has_no_feed(trip))
+        let has_no_feed = |trip: &Trip<'_>| trip.cursor.is_some_and(|cursor| cursor.feed.updated_to.is_none());
+        self.links.iter().all(|link| link.trip.cursor.is_none())
+            || trips.any(|trip| wants(trip) || has_no_feed(trip))
+            || self.has_gone_back()
+    }
+
+    /// Whether the aggregator's clock was set back: what it wrote since may lie before the cursor.
+    fn has_gone_back(&self) -> bool {
+        self.links.iter().any(Member::has_gone_back)
     }
 
     /// Takes every link of the user along that may be synced.

@@ -39,6 +39,8 @@ pub enum Reading {
     Changes,
     /// Everything that is there: what it does not show is gone, as far back as it reaches.
     Whole,
+    /// The same of one account.
+    Account,
 }
 
 /// What a walk has seen so far. Lost in a crash: the next walk begins anew, and rows already stored are recognised.
@@ -333,7 +335,8 @@ impl Walk {
         row: &TransactionRecord,
     ) -> Result<(), StoreError> {
         let at = self.at(place);
-        if self.reading == Reading::Whole {
+        let is_whole = matches!(self.reading, Reading::Whole | Reading::Account);
+        if is_whole {
             let oldest = self.oldest_seen.entry(place.account_id).or_insert(row.transacted_on);
             *oldest = row.transacted_on.min(*oldest);
         }
@@ -343,7 +346,8 @@ impl Walk {
                 let stored = txn.transaction(known.transaction_id)?;
                 if row.is_obfuscated {
                     self.hidden.insert(place.account_id);
-                } else if !plan::is_older(row, &stored.record) {
+                } else if is_whole || !plan::is_older(row, &stored.record) {
+                    // A whole list says what there is, whatever the clock said when it was written.
                     let change = plan::change_between(&stored, row);
                     update(writer, at, known.transaction_id, row, change.as_ref(), self.counts(place))?;
                 }

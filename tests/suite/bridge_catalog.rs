@@ -63,6 +63,7 @@ async fn categories_are_named_in_the_configured_language_and_a_new_one_leaves_a_
         let category = || bench.value("SELECT category FROM v_transactions WHERE description = 'SNCF'");
         assert_eq!(category(), before);
         bench.bank.recategorise(row, "Travel");
+        bench.pass(HOUR).await;
         bench.bank.refresh_item(link);
         hours(&bench, 7).await;
         assert_eq!(category(), after);
@@ -86,6 +87,7 @@ async fn a_loan_tells_its_terms_and_owes_what_remains() {
     let balance = format!("SELECT current_minor, available_minor FROM v_accounts WHERE upstream_account_id = '{loan}'");
     assert_eq!(bench.rows(&balance), [["-14020050", "NULL"]]);
     bench.bank.set_balance(loan, -13_900_000);
+    bench.pass(HOUR).await;
     bench.bank.refresh_item(link);
     hours(&bench, 7).await;
     assert_eq!(bench.value("SELECT remaining_minor FROM v_loans"), "13900000");
@@ -103,6 +105,7 @@ async fn balances_tell_what_is_booked_and_what_is_left() {
     let balances = || bench.rows("SELECT current_minor, available_minor FROM v_accounts");
     assert_eq!(balances(), [["126500", "106500"]]);
     bench.bank.add_transaction(account, NewTransaction::posted(-500, "CAFE"));
+    bench.pass(HOUR).await;
     bench.bank.refresh_item(link);
     hours(&bench, 7).await;
     assert_eq!(balances(), [["126000", "106000"]]);
@@ -137,6 +140,7 @@ async fn securities_are_followed_until_they_are_sold() {
     assert_eq!(held(), [["ACME", "10.5", "10", "10500", "EUR"], ["TOTALENERGIES", "10.5", "60", "63000", "EUR"]]);
     bench.bank.price_stock(kept, 6_100);
     bench.bank.sell_stock(sold);
+    bench.pass(HOUR).await;
     bench.bank.refresh_item(link);
     hours(&bench, 7).await;
     assert_eq!(held(), [["TOTALENERGIES", "10.5", "61", "64050", "EUR"]]);
@@ -152,6 +156,7 @@ async fn securities_that_are_refused_do_not_hurt_the_sync() {
         bench.bank.add_stock(account, stock("TOTALENERGIES", 6_000));
         bench.run_once().await;
         let fault = bench.bank.fault(Fault::Status(status), Scope::path("/stocks"));
+        bench.pass(HOUR).await;
         bench.bank.refresh_item(link);
         hours(&bench, 7).await;
         assert_eq!(last_sync(&bench, link), ("ok".to_owned(), "NULL".to_owned()), "{status}");
@@ -170,14 +175,17 @@ async fn securities_of_an_account_that_is_not_shared_or_hidden_stay_as_they_were
     let held = || bench.rows("SELECT label, price FROM v_holdings");
     let before = held();
     bench.bank.set_data_access(account, false);
+    bench.pass(HOUR).await;
     bench.bank.refresh_item(link);
     hours(&bench, 7).await;
     assert_eq!(held(), before);
     bench.bank.set_data_access(account, true);
+    bench.pass(HOUR).await;
     bench.bank.refresh_item(link);
     hours(&bench, 7).await;
     assert_eq!(held(), before);
     let fault = bench.bank.fault(Fault::ObfuscatedEverywhere, Scope::path("/stocks"));
+    bench.pass(HOUR).await;
     bench.bank.refresh_item(link);
     hours(&bench, 7).await;
     assert_eq!(held(), before, "XXXX is no name");

@@ -21,6 +21,7 @@ fn accounts(bench: &Bench) -> (LinkId, AccountId, AccountId) {
 }
 
 async fn refresh_and_sync(bench: &Bench, link: LinkId, hours: u32) {
+    bench.pass(HOUR).await;
     bench.bank.refresh_item(link);
     bench.pass(hours * HOUR).await;
     bench.run_once().await;

@@ -30,6 +30,8 @@ pub(crate) const START: &str = "2026-03-02T12:00:00Z";
 pub(crate) struct Bench {
     pub(crate) bank: Sandbox,
     pub(crate) clock: Clock,
+    /// The aggregator's own clock.
+    pub(crate) bank_clock: Clock,
     pub(crate) store: Store,
     /// The source's secret.
     pub(crate) secret: String,
@@ -81,6 +83,17 @@ impl Bench {
         }
     }
 
+    /// The same where changes of the bank show without refreshes, and none are asked for.
+    pub(crate) fn pulling(serves: Served, source_lines: &str) -> Self {
+        let refreshes = match serves {
+            Served::Truv => "refreshes_per_day = 0\n",
+            Served::Bridge => "",
+        };
+        let bench = Self::at(serves, &format!("{refreshes}{source_lines}"));
+        bench.bank.settings(|s| s.visible_immediately = true);
+        bench
+    }
+
     /// The same with a secret of the development environment, whose successful tasks are capped.
     pub(crate) fn in_development(source_lines: &str) -> Self {
         Self::made(Served::Truv, source_lines, |bank| bank.add_secret(Environment::Dev))
@@ -88,7 +101,8 @@ impl Bench {
 
     fn made(serves: Served, source_lines: &str, secret_of: impl FnOnce(&Sandbox) -> String) -> Self {
         let clock = Clock::virtual_at(START.parse().expect("an instant"));
-        let bank = Sandbox::new(Clock::virtual_at(START.parse().expect("an instant")), 7);
+        let bank_clock = Clock::virtual_at(START.parse().expect("an instant"));
+        let bank = Sandbox::new(bank_clock.clone(), 7);
         bank.settings(|settings| settings.serves = serves);
         let secret = secret_of(&bank);
         let dir = tempfile::tempdir().expect("a directory");
@@ -105,7 +119,7 @@ impl Bench {
         let secrets = Secrets { key: key.to_text().to_string(), secret: secret.clone() };
         let config = Config::parse(&text, &dir.path().join("passbook.toml"), &secrets).expect("a good config");
         let store = open(&config.store.path, &key, &clock).expect("a new store");
-        Self { bank, clock, store, secret, serves, config, key, dir }
+        Self { bank, clock, bank_clock, store, secret, serves, config, key, dir }
     }
 
     /// The store's file.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use passbook::sandbox::{AccountId, LinkId, NewAccount, NewTransaction, TransactionId};
+use passbook::sandbox::{AccountId, LinkId, NewAccount, NewTransaction, Served, TransactionId};
 use passbook::store::Outcome;
 use passbook::sync::SyncReport;
 
@@ -29,7 +29,16 @@ pub(crate) struct Stored {
 impl Home {
     /// A home whose source has these further lines; nothing is stored yet.
     pub(crate) fn with(source_lines: &str) -> Self {
-        let bench = Bench::with(source_lines);
+        Self::of(Bench::with(source_lines))
+    }
+
+    /// A home at either aggregator that is pulled without refreshes, with these further lines.
+    pub(crate) fn at(serves: Served, source_lines: &str) -> Self {
+        Self::of(Bench::pulling(serves, source_lines))
+    }
+
+    /// A home in a bank.
+    pub(crate) fn of(bench: Bench) -> Self {
         bench.bank.settings(|s| s.visible_immediately = true);
         let user = bench.bank.add_user("customer-1");
         let link = bench.bank.add_link(user, "wells_fargo");
@@ -50,6 +59,34 @@ impl Home {
             None => new.at(at),
         };
         self.bench.bank.add_transaction(self.account, new)
+    }
+
+    /// Adds a row that waits to be booked, as the aggregator tells of such: one announced `days` ago, or planned in as many.
+    pub(crate) fn add_waiting(&self, days: i64, amount_minor: i64, description: &str) -> TransactionId {
+        self.bench.bank.add_transaction(self.account, self.waiting(days, amount_minor, description))
+    }
+
+    /// The same with the bank's own identifier, or without.
+    pub(crate) fn add_waiting_as(&self, days: i64, minor: i64, description: &str, key: Option<&str>) -> TransactionId {
+        let new = NewTransaction { external_id: key.map(str::to_owned), ..self.waiting(days, minor, description) };
+        self.bench.bank.add_transaction(self.account, new)
+    }
+
+    /// A row that waits to be booked.
+    pub(crate) fn waiting(&self, days: i64, amount_minor: i64, description: &str) -> NewTransaction {
+        let (now, days) = (self.bench.bank.now(), jiff::SignedDuration::from_hours(24 * days));
+        match self.bench.serves {
+            Served::Truv => NewTransaction::pending(amount_minor, description).at(now - days),
+            Served::Bridge => NewTransaction::future(amount_minor, description, now + days),
+        }
+    }
+
+    /// How a row that waits to be booked is stored.
+    pub(crate) fn waiting_status(&self) -> &'static str {
+        match self.bench.serves {
+            Served::Truv => "pending",
+            Served::Bridge => "future",
+        }
     }
 
     /// Adds posted rows, one a day from `days_ago` back, so that a list has several pages.

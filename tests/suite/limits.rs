@@ -1,10 +1,10 @@
-//! No limit of the aggregator is exceeded, whatever happens to the process.
+//! No limit on refreshes is exceeded, whatever happens to the process.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use passbook::model::Cause;
-use passbook::sandbox::{Fault, LinkId, NewTransaction, Plan, Scope};
+use passbook::sandbox::{Fault, LinkId, Plan, Scope};
 use passbook::store::Outcome;
 
 use crate::harness::Bench;
@@ -32,38 +32,6 @@ fn assert_within_limits(bench: &Bench, case: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backlog_stays_within_the_limit_and_uses_most_of_it() {
-    let (bench, _) = town("", 250);
-    let started = bench.clock.now();
-    bench.run_once().await;
-    assert_within_limits(&bench, "a backlog");
-    let minutes = bench.clock.now().duration_since(started).as_secs() / 60;
-    let sent = bench.bank.request_log().len();
-    let rate = i64::try_from(sent).expect("a number") / minutes.max(1);
-    assert!(rate >= 255, "{sent} requests in {minutes} minutes");
-    bench.assert_store_is_truth();
-    let counted = bench.value("SELECT sum(requests) FROM v_api_usage");
-    assert_eq!(counted, sent.to_string(), "every request is counted");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_backlog_stays_within_the_limit_across_restarts_at_any_instant() {
-    let (mut bench, _) = town("", 150);
-    let mut wait_ms = 977;
-    for _ in 0..60 {
-        wait_ms = wait_ms * 7_919 % 30_011;
-        let was_running = bench.run_and_kill(true, Duration::from_millis(wait_ms)).await;
-        bench.reopen();
-        if !was_running {
-            break;
-        }
-    }
-    bench.run_once().await;
-    assert_within_limits(&bench, "a crash loop");
-    bench.assert_store_is_truth();
-}
-
-#[tokio::test(start_paused = true)]
 async fn scheduled_syncs_leave_one_refresh_of_the_day_to_a_person() {
     let (bench, links) = town("sync_schedule = \"0 */4 * * *\"", 3);
     for day in 0..2 {
@@ -85,20 +53,6 @@ async fn scheduled_syncs_leave_one_refresh_of_the_day_to_a_person() {
     assert!(word.contains("until") || word.contains("limit"), "{word}");
     assert_within_limits(&bench, "a person");
     bench.assert_verifies().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_person_may_ask_as_often_as_he_likes() {
-    let home = Home::with("");
-    home.bench.run_once().await;
-    for n in 0..6 {
-        home.add(0, NewTransaction::posted(-100 - n, "TEA"));
-        let report = home.sync().await;
-        assert_eq!(report.outcome, Outcome::Ok, "{report:?}");
-    }
-    assert_within_limits(&home.bench, "a keen person");
-    assert_eq!(home.bench.value("SELECT count(*) FROM refreshes WHERE outcome = 'done'"), "3");
-    home.bench.assert_store_is_truth();
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,17 +109,4 @@ async fn the_ledger_knows_of_a_refresh_before_it_is_sent() {
     assert_eq!(home.bench.rows("SELECT outcome FROM refreshes"), [["done".to_owned()]]);
     assert_eq!(home.bench.bank.refreshes()[0].at.len(), 1);
     home.bench.assert_store_is_truth();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_throttle_is_no_failure_and_is_waited_out() {
-    let (bench, _) = town("", 6);
-    bench.run_once().await;
-    bench.pass(hours(9)).await;
-    bench.bank.settings(|s| s.request_limit = Some(20));
-    bench.run_for(hours(2)).await;
-    let failed = bench.value("SELECT count(*) FROM syncs WHERE outcome = 'failed'");
-    assert_eq!(failed, "0");
-    assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state <> 'active'"), "0");
-    bench.assert_store_is_truth();
 }

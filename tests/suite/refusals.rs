@@ -1,4 +1,4 @@
-//! What the aggregator refuses: credentials, links, refreshes.
+//! What Truv refuses: links and refreshes.
 
 use std::time::Duration;
 
@@ -19,43 +19,6 @@ async fn three_links(source_lines: &str) -> Bench {
     bench.run_once().await;
     bench.pass(hours(9)).await;
     bench
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_secret_rests_the_source_and_spoils_no_link_for_good() {
-    let bench = three_links("").await;
-    bench.bank.clear_request_log();
-    let fault = bench.bank.fault(Fault::Status(401), Scope::all());
-    bench.run_once().await;
-    bench.run_once().await;
-    let sent = bench.bank.request_log().len();
-    assert!(sent <= 4, "{sent} requests, though the first answer said it all");
-    let reason = bench.value("SELECT hold_reason FROM sources");
-    assert_eq!(reason, "credentials refused");
-    let errors = bench.rows("SELECT DISTINCT last_error FROM v_link_health WHERE last_error IS NOT NULL");
-    assert!(errors[0][0].contains("check its ids and secrets"), "{errors:?}");
-    assert_eq!(bench.value("SELECT count(*) FROM refreshes WHERE outcome <> 'not_sent'"), "0");
-    bench.bank.clear_fault(fault);
-    bench.pass(hours(1)).await;
-    bench.run_once().await;
-    assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state <> 'active'"), "0");
-    bench.assert_store_is_truth();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_discovery_with_a_refused_secret_says_so_and_tries_again() {
-    let bench = Bench::new();
-    bench.bank.seed_world(&Plan { links: 2, transactions_per_link: 10, ..Plan::default() });
-    let fault = bench.bank.fault(Fault::Status(401), Scope::all());
-    bench.run_once().await;
-    let error = bench.value("SELECT discover_error FROM sources");
-    assert!(error.contains("check its ids and secrets"), "{error}");
-    assert_eq!(bench.bank.request_log().len(), 1);
-    bench.bank.clear_fault(fault);
-    bench.pass(hours(1)).await;
-    bench.run_once().await;
-    assert_eq!(bench.value("SELECT discover_error IS NULL FROM sources"), "1");
-    bench.assert_store_is_truth();
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,45 +45,6 @@ async fn a_refresh_that_is_forbidden_is_done_without() {
     assert!(reports.iter().all(|r| r.outcome == Outcome::Ok), "{reports:#?}");
     assert_eq!(bench.value("SELECT count(*) FROM refreshes WHERE outcome = 'refused'"), "3");
     assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"), "3");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_deleted_link_is_removed_and_its_history_stays() {
-    for is_404 in [false, true] {
-        let bench = three_links("").await;
-        bench.bank.settings(|s| s.deleted_link_is_404 = is_404);
-        let rows = bench.value("SELECT count(*) FROM v_transactions");
-        bench.bank.delete_link(bench.bank.truth().links[1].id);
-        bench.run_once().await;
-        let states = bench.rows("SELECT state, consecutive_failures FROM v_link_health ORDER BY link_id");
-        assert_eq!(states, [["active", "0"], ["removed", "0"], ["active", "0"]].map(|row| row.map(str::to_owned)));
-        assert_eq!(bench.value("SELECT count(*) FROM v_transactions"), rows);
-        bench.pass(hours(24)).await;
-        bench.bank.clear_request_log();
-        bench.run_once().await;
-        assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state = 'removed'"), "1");
-        bench.assert_store_is_truth();
-        bench.assert_verifies().await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_link_deleted_at_any_moment_of_its_sync_is_removed() {
-    for after_ms in (0..9).map(|n| n * 6_000) {
-        let bench = three_links("page_size = 10").await;
-        bench.bank.settings(|s| s.latency = Duration::from_secs(2));
-        let victim = bench.bank.truth().links[1].id;
-        let at = bench.bank.now() + jiff::SignedDuration::from_millis(after_ms);
-        bench.bank.at(at, move |bank| bank.delete_link(victim));
-        bench.run_once().await;
-        bench.pass(hours(24)).await;
-        bench.run_once().await;
-        let states = bench.rows("SELECT state FROM v_link_health ORDER BY link_id");
-        assert_eq!(states, ["active", "removed", "active"].map(|s| vec![s.to_owned()]), "{after_ms}");
-        bench.assert_store_is_truth();
-        bench.assert_verifies().await;
-        assert_eq!(bench.value("SELECT count(*) FROM syncs WHERE outcome IS NULL"), "0");
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,15 +1,10 @@
-//! Every link on time: no burst, no gap, nobody delayed by another.
+//! What refreshes and backfills mean for being on time.
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use passbook::daemon::Daemon;
-use passbook::model::Cause;
-use passbook::sandbox::{Fault, LinkId, NewTransaction, Plan, Scope};
-use tokio_util::sync::CancellationToken;
+use passbook::sandbox::{LinkId, Plan};
 
-use crate::harness::{Bench, at};
-use crate::home::Home;
+use crate::harness::Bench;
 
 fn hours(hours: u64) -> Duration {
     Duration::from_hours(hours)
@@ -20,167 +15,6 @@ async fn town(source_lines: &str, links: usize) -> (Bench, Vec<LinkId>) {
     let links = bench.bank.seed_world(&Plan { links, transactions_per_link: 12, ..Plan::default() });
     bench.run_once().await;
     (bench, links)
-}
-
-/// When each sync began, by link and then in order.
-fn began(bench: &Bench) -> Vec<(i64, Timestamp)> {
-    let rows = bench.rows("SELECT link_id, started_at FROM syncs ORDER BY link_id, sync_id");
-    let number = |text: &str| text.parse::<i64>().expect("a number");
-    rows.iter()
-        .map(|row| (number(&row[0]), Timestamp::from_millisecond(number(&row[1])).expect("an instant")))
-        .collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn every_link_is_synced_once_a_slot_and_not_all_in_one_second() {
-    let (bench, links) = town("[schedule]\nspread = \"30m\"", 40).await;
-    bench.run_for(hours(13)).await;
-    let all = began(&bench);
-    for (index, _) in links.iter().enumerate() {
-        let link_id = i64::try_from(index).expect("small") + 1;
-        let of_link: Vec<Timestamp> = all.iter().filter(|(id, _)| *id == link_id).map(|(_, at)| *at).collect();
-        assert_eq!(of_link.len(), 3, "the first, 16:00 and 00:00: {of_link:?}");
-        for (began, slot) in of_link[1..].iter().zip(["2026-03-02T16:00:00Z", "2026-03-03T00:00:00Z"]) {
-            let late = began.duration_since(at(slot));
-            assert!((SignedDuration::ZERO..SignedDuration::from_mins(31)).contains(&late), "{began} for {slot}");
-        }
-    }
-    let in_slot = all.iter().filter(|(_, began)| *began >= at("2026-03-03T00:00:00Z"));
-    let mut seconds: Vec<i64> = in_slot.map(|(_, began)| began.as_second()).collect();
-    seconds.sort_unstable();
-    assert!(seconds[seconds.len() - 1] - seconds[0] > 20 * 60, "{seconds:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn missed_slots_are_caught_up_once() {
-    let (bench, _) = town("", 5).await;
-    bench.pass(hours(72)).await;
-    let before = began(&bench).len();
-    bench.run_for(hours(1)).await;
-    assert_eq!(began(&bench).len() - before, 5, "one sync each for nine missed slots");
-    bench.assert_store_is_truth();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_clock_that_is_set_back_or_forward_neither_silences_nor_hurries_links() {
-    for shift_hours in [-72, -5, 5, 72] {
-        let (bench, _) = town("", 4).await;
-        let stop = CancellationToken::new();
-        let daemon = Daemon::new(bench.engine().await, bench.options(false));
-        let script = async {
-            tokio::time::sleep(hours(6)).await;
-            bench.clock.shift(SignedDuration::from_hours(shift_hours));
-            let before = began(&bench).len();
-            tokio::time::sleep(hours(17)).await;
-            let synced = began(&bench).len() - before;
-            assert!((8..=16).contains(&synced), "{shift_hours} h: {synced} syncs of 4 links in 17 hours");
-            stop.cancel();
-        };
-        let (result, ()) = tokio::join!(daemon.run(stop.clone()), script);
-        result.expect("the store works");
-        bench.assert_store_is_truth();
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_clock_that_was_ahead_for_a_while_leaves_no_gap_in_the_data() {
-    let home = Home::with("reconcile_schedule = \"0 4 1 1 *\"");
-    home.add_many(20, 1);
-    home.bench.run_once().await;
-    let ahead = SignedDuration::from_hours(24 * 200);
-    home.bench.clock.shift(ahead);
-    home.add(0, NewTransaction::posted(-100, "WHILE AHEAD"));
-    home.bench.run_once().await;
-    home.bench.clock.shift(-ahead);
-    for n in 0..3 {
-        home.add(0, NewTransaction::posted(-200 - n, "AFTERWARDS"));
-        home.bench.run_for(hours(9)).await;
-    }
-    home.bench.assert_store_is_truth();
-    home.bench.assert_verifies().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_hold_from_a_clock_that_was_ahead_ends_when_it_is_set_back() {
-    let (bench, _) = town("", 2).await;
-    bench.pass(hours(9)).await;
-    bench.clock.shift(SignedDuration::from_hours(48));
-    let fault = bench.bank.fault(Fault::Status(401), Scope::all());
-    bench.run_once().await;
-    bench.bank.clear_fault(fault);
-    bench.clock.shift(SignedDuration::from_hours(-48));
-    let before = began(&bench).len();
-    bench.run_for(hours(9)).await;
-    assert!(began(&bench).len() - before >= 2, "held for two days by a hold of minutes");
-}
-
-#[tokio::test(start_paused = true)]
-async fn paused_links_rest_and_go_on_where_they_stood() {
-    let (bench, links) = town("", 3).await;
-    let now = bench.clock.now();
-    let pause = |paused: bool| bench.store.write(move |txn| txn.set_paused(2, paused, now));
-    pause(true).await.expect("the store works");
-    bench.run_for(hours(13)).await;
-    let of_paused = began(&bench).iter().filter(|(id, _)| *id == 2).count();
-    assert_eq!(of_paused, 1);
-    bench.ask(&links[1..2], Cause::Person, false).await;
-    assert!(bench.run_once().await.is_empty(), "asked for, and still paused");
-    pause(false).await.expect("the store works");
-    assert_eq!(bench.run_once().await.len(), 1);
-    bench.assert_store_is_truth();
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_person_asks_for_goes_first_in_a_backlog() {
-    let (bench, links) = town("[schedule]\nspread = \"0s\"", 150).await;
-    bench.pass(hours(9)).await;
-    let stop = CancellationToken::new();
-    let daemon = Daemon::new(bench.engine().await, bench.options(false));
-    let waker = daemon.waker();
-    let script = async {
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        let asked_at = bench.clock.now();
-        bench.ask(&links[140..141], Cause::Person, false).await;
-        waker.wake();
-        loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let ended = bench.rows("SELECT finished_at FROM syncs WHERE cause = 'person' AND outcome = 'ok'");
-            if !ended.is_empty() {
-                break;
-            }
-        }
-        let took = bench.clock.now().duration_since(asked_at);
-        assert!(took < SignedDuration::from_secs(90), "{took:#} though a refresh takes 45 s");
-        let waiting: i64 = bench
-            .value(&format!("SELECT count(*) FROM links WHERE last_success_at < {}", asked_at.as_millisecond()))
-            .parse()
-            .expect("a number");
-        assert!(waiting > 20, "the backlog still stands: {waiting}");
-        stop.cancel();
-    };
-    let (result, ()) = tokio::join!(daemon.run(stop.clone()), script);
-    result.expect("the store works");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_link_that_hangs_meets_its_deadline_and_delays_nobody() {
-    let (bench, links) = town("[schedule]\nspread = \"0s\"\nsync_deadline = \"1m\"", 20).await;
-    bench.pass(hours(9)).await;
-    for link in &links[..2] {
-        bench.bank.fault(Fault::Hang, Scope::link(*link).method("GET"));
-    }
-    let started = bench.clock.now();
-    bench.run_for(Duration::from_mins(10)).await;
-    let late: Vec<Vec<String>> = bench.rows(&format!(
-        "SELECT link_id, state FROM v_link_health WHERE last_success_at < {}",
-        started.as_millisecond()
-    ));
-    assert_eq!(late, [["1", "failing"], ["2", "failing"]].map(|row| row.map(str::to_owned)));
-    let error = bench.value("SELECT last_error FROM links WHERE link_id = 1");
-    assert!(error.contains("deadline"), "{error}");
-    let last = bench.value("SELECT max(last_success_at) FROM links");
-    let took = last.parse::<i64>().expect("a number") - started.as_millisecond();
-    assert!(took < 240_000, "the others took {took} ms");
 }
 
 #[tokio::test(start_paused = true)]
@@ -226,20 +60,4 @@ async fn a_broken_login_costs_one_refresh_and_heals_within_a_schedule() {
         assert!(spent(&bench) >= 1);
         bench.assert_store_is_truth();
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_link_that_keeps_failing_is_asked_less_and_less() {
-    let (bench, links) = town("", 2).await;
-    bench.bank.fault(Fault::Status(500), Scope::link(links[0]).with_path("/transactions/"));
-    bench.run_for(hours(11)).await;
-    let tries = began(&bench).iter().filter(|(id, _)| *id == 1).count() - 1;
-    assert!((6..=12).contains(&tries), "{tries} tries in seven hours");
-    let failures: i64 =
-        bench.value("SELECT consecutive_failures FROM links WHERE link_id = 1").parse().expect("a number");
-    assert_eq!(i64::try_from(tries).expect("small"), failures);
-    bench.bank.clear_faults();
-    bench.run_for(hours(9)).await;
-    assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"), "2");
-    bench.assert_store_is_truth();
 }

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, HeaderValue};
 use serde_json::json;
 
-use super::Bridge;
 use super::token::UserToken;
+use super::{Bridge, USER, USER_TOKEN};
 use crate::aggregator::call::{CallContext, CallError};
 use crate::http::{Answer, Door, HttpError, NotSentReason};
+use crate::limits::requests::Claims;
 
 /// The one code that says that a new token will not help. Source: section 3.2.
 const BAD_CLIENT: &str = "invalid_client_credentials";
@@ -86,16 +87,16 @@ impl Bridge {
     }
 
     /// The door for what belongs to a user.
-    fn user_door(&self, _user: &str, token: &UserToken) -> Result<Door, CallError> {
+    fn user_door(&self, user: &str, token: &UserToken) -> Result<Door, CallError> {
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.secret().expose()))
             .map_err(|_| CallError::NotSent(NotSentReason::Request))?;
         bearer.set_sensitive(true);
-        Ok(self.0.door.with_header(AUTHORIZATION, bearer))
+        Ok(self.0.door.with_header(AUTHORIZATION, bearer).counting_against(Claims::on(USER, user)))
     }
 
     /// The door through which a user's token is asked for.
-    fn token_door(&self, _user: &str) -> Door {
-        self.0.door.clone()
+    fn token_door(&self, user: &str) -> Door {
+        self.0.door.counting_against(Claims::on(USER, user).and(USER_TOKEN, user))
     }
 }
 

@@ -24,7 +24,10 @@ pub struct Quota {
 }
 
 /// One token in this many is kept for bursts; the others flow evenly. Steady use is then 95 % of the limit.
-const BURST_PART: u32 = 20;
+pub(super) const BURST_PART: u32 = 20;
+/// The same for the keys of a scope: a user's few requests come together and then none for hours, so that it is the burst
+/// that decides how long they take.
+pub(super) const SCOPED_BURST_PART: u32 = 3;
 
 /// A bucket's measures, chosen so that `burst + floor(window / period) <= limit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +40,10 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn within(quota: Quota, margin_percent: u32) -> Self {
+    pub(super) fn within(quota: Quota, margin_percent: u32, burst_part: u32) -> Self {
         let percent = u64::from(100_u32.saturating_sub(margin_percent));
         let limit = u32::try_from(u64::from(quota.requests) * percent / 100).unwrap_or(u32::MAX).max(1);
-        let burst = NonZeroU32::new(limit / BURST_PART).unwrap_or(NonZeroU32::MIN);
+        let burst = NonZeroU32::new(limit / burst_part).unwrap_or(NonZeroU32::MIN);
         let window_ns = u64::try_from(quota.window.as_nanos()).unwrap_or(u64::MAX).max(1);
         let period_ns = match limit - burst.get() {
             // A single request per window: the next one only when the window has passed entirely.
@@ -143,12 +146,19 @@ mod tests {
             [(300, 60, 5), (2000, 300, 5), (60, 60, 5), (10, 60, 5), (1, 60, 5), (2, 1, 50)]
         {
             let window = Duration::from_secs(seconds);
-            let pace = Pace::within(Quota { requests, window }, margin);
-            let worst = u128::from(pace.burst.get()) + window.as_nanos() / pace.period.as_nanos();
-            assert!(worst <= u128::from(pace.limit), "{requests}/{seconds}: {worst} > {}", pace.limit);
-            assert!(pace.limit <= (requests * (100 - margin) / 100).max(1));
+            for burst_part in [BURST_PART, SCOPED_BURST_PART] {
+                let pace = Pace::within(Quota { requests, window }, margin, burst_part);
+                let worst = u128::from(pace.burst.get()) + window.as_nanos() / pace.period.as_nanos();
+                assert!(worst <= u128::from(pace.limit), "{requests}/{seconds}: {worst} > {}", pace.limit);
+                assert!(pace.limit <= (requests * (100 - margin) / 100).max(1));
+            }
         }
-        let pace = Pace::within(Quota { requests: 300, window: Duration::from_mins(1) }, 5);
-        assert_eq!((pace.limit, pace.burst.get()), (285, 14));
+        let of_minute = |requests, burst_part| {
+            let pace = Pace::within(Quota { requests, window: Duration::from_mins(1) }, 5, burst_part);
+            (pace.limit, pace.burst.get())
+        };
+        assert_eq!(of_minute(300, BURST_PART), (285, 14));
+        assert_eq!(of_minute(60, SCOPED_BURST_PART), (57, 19));
+        assert_eq!(of_minute(10, SCOPED_BURST_PART), (9, 3));
     }
 }

@@ -30,9 +30,11 @@ pub(super) struct Queue {
     next_id: u64,
 }
 
-struct Waiter {
-    id: u64,
-    wake: Arc<Notify>,
+/// A request that waits. Ids grow in the order of arrival.
+#[derive(Clone)]
+pub(super) struct Waiter {
+    pub(super) id: u64,
+    pub(super) wake: Arc<Notify>,
 }
 
 impl Queue {
@@ -51,13 +53,18 @@ impl Queue {
         self.person.len() + self.scheduled.len() + self.backfill.len()
     }
 
-    /// Puts a request at the end of its lane.
-    pub(super) fn join(&mut self, lane: Lane) -> (u64, Arc<Notify>) {
+    /// Notes the arrival of a request, which stands nowhere yet.
+    pub(super) fn arrive(&mut self) -> Waiter {
         let id = self.next_id;
         self.next_id += 1;
-        let wake = Arc::new(Notify::new());
-        self.lane_mut(lane).push_back(Waiter { id, wake: Arc::clone(&wake) });
-        (id, wake)
+        Waiter { id, wake: Arc::new(Notify::new()) }
+    }
+
+    /// Puts a request into its lane, behind those that arrived before it.
+    pub(super) fn join(&mut self, lane: Lane, waiter: Waiter) {
+        let lane = self.lane_mut(lane);
+        let index = lane.partition_point(|ahead| ahead.id < waiter.id);
+        lane.insert(index, waiter);
     }
 
     /// Takes a request out, wherever it stands.

@@ -2,9 +2,12 @@ use std::future::Future;
 
 use jiff::SignedDuration;
 use proptest::prelude::*;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::*;
+
+mod scopes;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const TRUV: Quota = Quota { requests: 300, window: MINUTE };
@@ -35,47 +38,68 @@ fn worst_window(instants: &mut [Instant], window: Duration) -> usize {
     worst
 }
 
-#[derive(Clone, Debug)]
-struct Load {
-    /// When each request comes, which lane, and whether and when its caller gives up. Milliseconds.
-    requests: Vec<(u64, u8, Option<u64>)>,
-    restarts_ms: Vec<u64>,
-    throttles_ms: Vec<(u64, u64)>,
+fn instants(admitted: &[(Instant, Claims)]) -> Vec<Instant> {
+    admitted.iter().map(|(at, _)| *at).collect()
 }
 
-fn loads() -> impl Strategy<Value = Load> {
-    let request = (0..4_u64, 0..60_000_u64, 0..3_u8, prop::option::weighted(0.2, 0..20_000_u64)).prop_map(
+#[derive(Clone, Debug)]
+struct Arrival {
+    at_ms: u64,
+    lane: Lane,
+    gives_up_ms: Option<u64>,
+    claims: Claims,
+}
+
+#[derive(Clone, Debug)]
+struct Load {
+    requests: Vec<Arrival>,
+    restarts_ms: Vec<u64>,
+    /// When, for how long, and what the throttled request had claimed.
+    throttles: Vec<(u64, u64, Claims)>,
+}
+
+fn loads(claims: impl Strategy<Value = Claims> + Clone) -> impl Strategy<Value = Load> {
+    let lane = prop::sample::select(vec![Lane::Person, Lane::Scheduled, Lane::Backfill]);
+    let request = (0..4_u64, 0..60_000_u64, lane, prop::option::weighted(0.2, 0..20_000_u64), claims.clone()).prop_map(
         // Most requests come together, at one of four instants: the pattern that hurts.
-        |(crowd, at_ms, lane, gives_up)| (if crowd < 3 { crowd * 17_000 } else { at_ms }, lane, gives_up),
+        |(crowd, at_ms, lane, gives_up_ms, claims)| Arrival {
+            at_ms: if crowd < 3 { crowd * 17_000 } else { at_ms },
+            lane,
+            gives_up_ms,
+            claims,
+        },
     );
     (
         prop::collection::vec(request, 1..400),
         prop::collection::vec(0..120_000_u64, 0..4),
-        prop::collection::vec((0..120_000_u64, 0..30_000_u64), 0..3),
+        prop::collection::vec((0..120_000_u64, 0..30_000_u64, claims), 0..3),
     )
-        .prop_map(|(requests, restarts_ms, throttles_ms)| Load { requests, restarts_ms, throttles_ms })
+        .prop_map(|(requests, restarts_ms, throttles)| Load { requests, restarts_ms, throttles })
 }
 
-/// Runs a load for ten minutes and returns when each request was admitted. A restart drops the limiter, with everyone who
-/// waits, and lets a new one serve those who come again.
-async fn run(quota: Quota, load: Load) -> Vec<Instant> {
+/// Runs a load until everyone is served or has given up, after two hours at the latest, and returns when each request was
+/// admitted. A restart drops the limiter, with everyone who waits, and lets a new one serve those who come again.
+async fn run(made: impl Fn() -> RequestLimiter + Send + Sync + 'static, load: Load) -> Vec<(Instant, Claims)> {
     let began = Instant::now();
-    let current = Arc::new(Mutex::new(limiter(quota, 30)));
+    let current = Arc::new(Mutex::new(made()));
+    let made = Arc::new(made);
     let epochs = Arc::new(Notify::new());
     let admitted = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = JoinSet::new();
-    for (at_ms, lane, gives_up_ms) in load.requests {
+    for Arrival { at_ms, lane, gives_up_ms, claims } in load.requests {
         let (current, epochs, admitted) = (Arc::clone(&current), Arc::clone(&epochs), Arc::clone(&admitted));
         tasks.spawn(async move {
             tokio::time::sleep_until(began + Duration::from_millis(at_ms)).await;
-            let lane = [Lane::Person, Lane::Scheduled, Lane::Backfill][usize::from(lane)];
-            let patience = Duration::from_millis(gives_up_ms.unwrap_or(600_000));
+            let patience = gives_up_ms.map_or(Duration::from_hours(2), Duration::from_millis);
             let wait = async {
                 loop {
                     let restarted = epochs.notified();
                     let limiter = current.lock().expect("not poisoned").clone();
                     tokio::select! {
-                        () = limiter.admit(lane) => return admitted.lock().expect("not poisoned").push(Instant::now()),
+                        () = limiter.admit(lane, &claims) => {
+                            admitted.lock().expect("not poisoned").push((Instant::now(), claims.clone()));
+                            return;
+                        }
                         () = restarted => {}
                     }
                 }
@@ -84,20 +108,20 @@ async fn run(quota: Quota, load: Load) -> Vec<Instant> {
         });
     }
     for at_ms in load.restarts_ms {
-        let (current, epochs) = (Arc::clone(&current), Arc::clone(&epochs));
+        let (current, epochs, made) = (Arc::clone(&current), Arc::clone(&epochs), Arc::clone(&made));
         tasks.spawn(async move {
             tokio::time::sleep_until(began + Duration::from_millis(at_ms)).await;
-            *current.lock().expect("not poisoned") = limiter(quota, 30);
+            *current.lock().expect("not poisoned") = made();
             epochs.notify_waiters();
         });
     }
-    for (at_ms, hold_ms) in load.throttles_ms {
+    for (at_ms, hold_ms, claims) in load.throttles {
         let current = Arc::clone(&current);
         tasks.spawn(async move {
             tokio::time::sleep_until(began + Duration::from_millis(at_ms)).await;
             let limiter = current.lock().expect("not poisoned").clone();
             let until = limiter.0.clock.now().saturating_add(Duration::from_millis(hold_ms)).expect("in range");
-            limiter.throttled(until);
+            limiter.throttled(until, &claims);
         });
     }
     tasks.join_all().await;
@@ -112,19 +136,19 @@ proptest! {
     fn no_sliding_window_ever_exceeds_the_limit(
         requests in 1..400_u32,
         window_ms in 500..90_000_u64,
-        load in loads(),
+        load in loads(Just(Claims::none())),
     ) {
         let window = Duration::from_millis(window_ms);
-        let mut admitted = in_paused_time(run(Quota { requests, window }, load));
+        let admitted = in_paused_time(run(move || limiter(Quota { requests, window }, 30), load));
         let limit = (requests * (100 - DEFAULT_MARGIN_PERCENT) / 100).max(1);
-        let worst = worst_window(&mut admitted, window);
+        let worst = worst_window(&mut instants(&admitted), window);
         prop_assert!(worst <= limit as usize, "{worst} in a window of {window:?}, allowed {limit}");
     }
 
     #[test]
-    fn nobody_who_stays_is_forgotten(load in loads()) {
-        let staying = load.requests.iter().filter(|(_, _, gives_up)| gives_up.is_none()).count();
-        let admitted = in_paused_time(run(TRUV, load));
+    fn nobody_who_stays_is_forgotten(load in loads(Just(Claims::none()))) {
+        let staying = load.requests.iter().filter(|request| request.gives_up_ms.is_none()).count();
+        let admitted = in_paused_time(run(|| limiter(TRUV, 30), load));
         prop_assert!(admitted.len() >= staying, "{} admitted of {staying} who stayed", admitted.len());
     }
 }
@@ -138,7 +162,7 @@ async fn steady_use_reaches_most_of_the_quota_and_never_more_than_the_limit() {
         let began = Instant::now();
         let mut admitted = Vec::new();
         while began.elapsed() < quota.window * 4 {
-            limiter.admit(Lane::Scheduled).await;
+            limiter.admit(Lane::Scheduled, &Claims::none()).await;
             admitted.push(Instant::now());
         }
         let per_window = admitted.len() / 4;
@@ -152,14 +176,14 @@ async fn a_fresh_limiter_has_no_burst_and_an_idle_one_has_its_burst() {
     let limiter = limiter(TRUV, 30);
     assert_eq!(limiter.state().available_now, 0);
     let began = Instant::now();
-    limiter.admit(Lane::Person).await;
+    limiter.admit(Lane::Person, &Claims::none()).await;
     assert!(began.elapsed() >= limiter.0.pace.period);
     tokio::time::sleep(MINUTE).await;
     let state = limiter.state();
     assert_eq!((state.limit, state.available_now, state.admitted_in_window), (285, 14, 1));
     let idle_until = Instant::now();
     for _ in 0..14 {
-        limiter.admit(Lane::Scheduled).await;
+        limiter.admit(Lane::Scheduled, &Claims::none()).await;
     }
     assert_eq!(idle_until.elapsed(), Duration::ZERO);
     assert_eq!(limiter.state().available_now, 0);
@@ -172,7 +196,7 @@ async fn order_of(limiter: &RequestLimiter, lanes: &[Lane]) -> Vec<(usize, Lane)
     for (index, lane) in lanes.iter().copied().enumerate() {
         let (limiter, order) = (limiter.clone(), Arc::clone(&order));
         tasks.spawn(async move {
-            limiter.admit(lane).await;
+            limiter.admit(lane, &Claims::none()).await;
             order.lock().expect("not poisoned").push((index, lane));
         });
     }
@@ -211,10 +235,11 @@ async fn a_dropped_wait_costs_no_token_and_blocks_nobody() {
     let limiter = limiter(Quota { requests: 10, window: MINUTE }, 30);
     let began = Instant::now();
     for _ in 0..50 {
-        let given_up = tokio::time::timeout(Duration::from_millis(100), limiter.admit(Lane::Person)).await;
+        let given_up =
+            tokio::time::timeout(Duration::from_millis(100), limiter.admit(Lane::Person, &Claims::none())).await;
         assert!(given_up.is_err());
     }
-    limiter.admit(Lane::Backfill).await;
+    limiter.admit(Lane::Backfill, &Claims::none()).await;
     assert!(began.elapsed() <= limiter.0.pace.period + Duration::from_millis(1));
     assert_eq!((limiter.state().waiting, limiter.state().admitted_in_window), (0, 1));
 }
@@ -223,31 +248,31 @@ async fn a_dropped_wait_costs_no_token_and_blocks_nobody() {
 async fn a_throttle_holds_everyone_and_halves_the_pace_for_a_while() {
     let limiter = limiter(TRUV, 30);
     tokio::time::sleep(MINUTE).await;
-    limiter.throttled(limiter.0.clock.now() + SignedDuration::from_secs(20));
-    limiter.throttled(limiter.0.clock.now() + SignedDuration::from_secs(1));
+    limiter.throttled(limiter.0.clock.now() + SignedDuration::from_secs(20), &Claims::none());
+    limiter.throttled(limiter.0.clock.now() + SignedDuration::from_secs(1), &Claims::none());
     let held_at = Instant::now();
     let state = limiter.state();
     assert_eq!(
         (state.available_now, state.held_until),
         (0, Some(limiter.0.clock.now() + SignedDuration::from_secs(20)))
     );
-    limiter.admit(Lane::Person).await;
+    limiter.admit(Lane::Person, &Claims::none()).await;
     assert!(held_at.elapsed() >= Duration::from_secs(20));
 
     let slowed_at = Instant::now();
     let mut slowed = 0;
     while slowed_at.elapsed() < MINUTE {
-        limiter.admit(Lane::Scheduled).await;
+        limiter.admit(Lane::Scheduled, &Claims::none()).await;
         slowed += 1;
     }
     assert!((120..=143).contains(&slowed), "{slowed} in the first minute after a throttle");
 
     tokio::time::sleep(SLOWED_FOR).await;
-    limiter.admit(Lane::Scheduled).await;
+    limiter.admit(Lane::Scheduled, &Claims::none()).await;
     let recovered_at = Instant::now();
     let mut recovered = 0;
     while recovered_at.elapsed() < MINUTE {
-        limiter.admit(Lane::Scheduled).await;
+        limiter.admit(Lane::Scheduled, &Claims::none()).await;
         recovered += 1;
     }
     assert!((255..=285).contains(&recovered), "{recovered} in a minute at full pace");
@@ -257,22 +282,22 @@ async fn a_throttle_holds_everyone_and_halves_the_pace_for_a_while() {
 async fn an_absurd_hold_is_capped_and_a_clock_set_back_does_not_hang() {
     let limiter = limiter(TRUV, 30);
     let began = Instant::now();
-    limiter.throttled(Timestamp::MAX);
+    limiter.throttled(Timestamp::MAX, &Claims::none());
     limiter.0.clock.shift(SignedDuration::from_hours(-24 * 365));
-    limiter.admit(Lane::Scheduled).await;
+    limiter.admit(Lane::Scheduled, &Claims::none()).await;
     assert!(began.elapsed() >= MAX_HOLD && began.elapsed() < MAX_HOLD + MINUTE);
-    limiter.throttled(Timestamp::MIN);
-    limiter.admit(Lane::Scheduled).await;
+    limiter.throttled(Timestamp::MIN, &Claims::none());
+    limiter.admit(Lane::Scheduled, &Claims::none()).await;
     assert!(began.elapsed() < MAX_HOLD + MINUTE);
 }
 
 #[tokio::test(start_paused = true)]
 async fn usage_is_counted_by_the_minute_and_can_be_put_back() {
     let limiter = limiter(TRUV, 30);
-    limiter.admit(Lane::Scheduled).await;
+    limiter.admit(Lane::Scheduled, &Claims::none()).await;
     limiter.record_rate_limited();
     tokio::time::sleep(MINUTE).await;
-    limiter.admit(Lane::Scheduled).await;
+    limiter.admit(Lane::Scheduled, &Claims::none()).await;
     limiter.record_failed();
     let usage = limiter.drain_usage();
     assert_eq!(
@@ -281,7 +306,7 @@ async fn usage_is_counted_by_the_minute_and_can_be_put_back() {
     );
     assert_eq!(usage[1].minute_at.duration_since(usage[0].minute_at), SignedDuration::from_mins(1));
     assert_eq!(limiter.drain_usage(), []);
-    limiter.admit(Lane::Scheduled).await;
+    limiter.admit(Lane::Scheduled, &Claims::none()).await;
     limiter.restore_usage(usage);
     assert_eq!(limiter.drain_usage()[1].requests, 2);
 }

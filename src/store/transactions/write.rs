@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{CachedStatement, OptionalExtension as _, named_params, params};
 
-use super::{AliasRule, KnownRow, RowWrite};
+use super::{AliasRule, FeedPosition, KnownRow, RowWrite};
 use crate::model::{RejectedRow, Status, TransactionRecord};
 use crate::money::Currency;
 use crate::store::{StoreError, WriteTxn, ms};
@@ -229,23 +229,27 @@ impl PageWriter<'_> {
 impl WriteTxn<'_> {
     /// Moves the cursor, back too after the clock was ahead. Only the commit that completes a walk may call this.
     ///
-    /// Shape: `updated_to` never moves back; `None` leaves it where it is.
+    /// Shape: the feed's instants move back only when everything was read; otherwise `None` leaves them where they are.
     pub fn move_cursor(
         &self,
         link_id: i64,
         covered_to: Timestamp,
-        updated_to: Option<Timestamp>,
+        feed: FeedPosition,
         is_full: bool,
     ) -> Result<(), StoreError> {
         let mut upsert = self.txn.prepare_cached(
-            "INSERT INTO cursors (link_id, covered_to_at, updated_to_at, full_walked_at)
-             VALUES (:link_id, :covered_to, :updated_to, iif(:is_full, :covered_to, NULL))
+            "INSERT INTO cursors (link_id, covered_to_at, updated_to_at, settled_to_at, full_walked_at)
+             VALUES (:link_id, :covered_to, :updated_to, :settled_to, iif(:is_full, :covered_to, NULL))
              ON CONFLICT (link_id) DO UPDATE SET covered_to_at = excluded.covered_to_at,
-                 updated_to_at = max(coalesce(excluded.updated_to_at, updated_to_at), coalesce(updated_to_at, excluded.updated_to_at)),
+                 updated_to_at = CASE WHEN :is_full THEN coalesce(excluded.updated_to_at, updated_to_at)
+                     ELSE max(coalesce(excluded.updated_to_at, updated_to_at), coalesce(updated_to_at, excluded.updated_to_at)) END,
+                 settled_to_at = CASE WHEN :is_full THEN excluded.settled_to_at
+                     ELSE max(coalesce(excluded.settled_to_at, settled_to_at), coalesce(settled_to_at, excluded.settled_to_at)) END,
                  full_walked_at = coalesce(excluded.full_walked_at, full_walked_at)",
         )?;
         upsert.execute(named_params! {
-            ":link_id": link_id, ":covered_to": ms(covered_to), ":updated_to": updated_to.map(ms), ":is_full": is_full,
+            ":link_id": link_id, ":covered_to": ms(covered_to), ":updated_to": feed.updated_to.map(ms),
+            ":settled_to": feed.settled_to.map(ms), ":is_full": is_full,
         })?;
         Ok(())
     }

@@ -36,7 +36,7 @@ impl UserSync<'_> {
             .collect();
         for account in &mut accounts {
             let link = account.upstream_link_id.as_deref().and_then(|id| tried_at.get(id).copied().flatten());
-            // Source: upstream/bridge.md section 9.1, which ties the word to these two instants.
+            // The aggregator's word for it is tied to these two instants; its word may lag behind them.
             if let (Some(read), Some(tried)) = (account.refreshed_at, link) {
                 account.is_refreshed = Some(read >= tried);
             }

@@ -9,7 +9,7 @@ use super::accounts::{Places, put_balances};
 use super::{Findings, Member, UserSync};
 use crate::aggregator::{CallError, Changes, PageToken, Stretch};
 use crate::model::{AccountRecord, HoldingRecord};
-use crate::store::SyncEnd;
+use crate::store::{FeedPosition, SyncEnd};
 use crate::sync::pull::{MAX_PAGES, MAX_WALKS};
 use crate::sync::{Place, Reading, Step, Stop, Walk};
 
@@ -30,16 +30,45 @@ impl UserSync<'_> {
         let since = if is_full { None } else { self.since() };
         let walk = self.walk_until_whole(feed, since.map_or(Stretch::Whole, Stretch::Since), &places).await?;
         // A row may have been written while the walk went on, before the latest one that it saw.
-        let lasted = SignedDuration::try_from(began.elapsed()).unwrap_or_default();
-        let updated_to = walk.latest_update().and_then(|at| at.checked_sub(lasted).ok());
-        self.complete(walk, Read { listed, holdings, places, hidden, updated_to, is_full }).await
+        let walking_for = SignedDuration::try_from(began.elapsed()).unwrap_or_default();
+        let seen_to = walk.latest_update().and_then(|at| at.checked_sub(walking_for).ok());
+        let seen_to = if self.has_gone_back() { seen_to.min(self.tried_to()) } else { seen_to };
+        // Nothing tells when a row that was set aside was written: the feed goes on where it began, until the next whole walk.
+        let is_passed = is_full || walk.rejected_rows() == 0;
+        let updated_to = if is_passed { seen_to } else { self.oldest_cursor() };
+        let is_settling = is_passed && !self.has_gone_back();
+        self.complete(walk, Read { listed, holdings, places, hidden, updated_to, is_settling, is_full }).await
     }
 
-    /// Where the feed of changes goes on: the oldest cursor of the links, and a little before.
+    /// Where the feed of changes goes on: at the oldest cursor of the links, and the overlap before what is not settled.
     fn since(&self) -> Option<Timestamp> {
+        let overlap = self.lead().source.overlap;
+        let goes_on = |feed: FeedPosition| {
+            let unsettled = feed.updated_to?.saturating_sub(overlap).unwrap_or(Timestamp::MIN);
+            Some(feed.settled_to.map_or(unsettled, |settled| settled.max(unsettled)))
+        };
+        self.links.iter().filter_map(|link| goes_on(link.trip.cursor?.feed)).min()
+    }
+
+    /// Up to where everything has now been seen twice: the former end of a link's feed, if that was long enough ago.
+    ///
+    /// A row may appear in the feed a little after the instant it is stamped with; the overlap is how long that is believed
+    /// to take at most. Only spans of our clock are compared with it, never our clock with theirs.
+    fn settled_to(&self, link: &Member<'_>, now: Timestamp) -> Option<Timestamp> {
+        let cursor = link.trip.cursor?;
+        let overlap = SignedDuration::try_from(self.lead().source.overlap).unwrap_or(SignedDuration::MAX);
+        let has_passed = now.duration_since(cursor.covered_to_at) >= overlap;
+        cursor.feed.updated_to.filter(|_| has_passed)
+    }
+
+    /// Where the aggregator's clock stood when it last tried to read a bank.
+    fn tried_to(&self) -> Option<Timestamp> {
+        self.links.iter().filter_map(|link| link.listed.as_ref()?.tried_at).max()
+    }
+
+    fn oldest_cursor(&self) -> Option<Timestamp> {
         let cursors = self.links.iter().filter_map(|link| link.trip.cursor);
-        let oldest = cursors.filter_map(|cursor| cursor.updated_to_at).min()?;
-        Some(oldest.saturating_sub(self.lead().source.overlap).unwrap_or(Timestamp::MIN))
+        cursors.filter_map(|cursor| cursor.feed.updated_to).min()
     }
 
     /// The securities, if any account that was just read can hold some.
@@ -96,7 +125,8 @@ impl UserSync<'_> {
         let lead = self.lead();
         let reading = match stretch {
             Stretch::Since(_) => Reading::Changes,
-            Stretch::Whole | Stretch::Account(_) => Reading::Whole,
+            Stretch::Whole => Reading::Whole,
+            Stretch::Account(_) => Reading::Account,
         };
         let sync_id = lead.sync_id;
         let whose = Place { link_id: lead.link.link_id, account_id: 0, sync_id, has_history: lead.cursor.is_some() };
@@ -109,6 +139,7 @@ impl UserSync<'_> {
             let user = &lead.link.upstream_user_id;
             let mut page = feed.transactions(&lead.context, user, stretch, token.as_ref()).await?;
             token = page.next.take();
+            page.written_until(self.engine.clock.now());
             let requests = lead.requests();
             walk = self
                 .engine
@@ -132,7 +163,15 @@ impl UserSync<'_> {
         let seen_at = self.lead().began;
         let decided = self.decided(read.listed.as_deref().unwrap_or_default(), &read.places);
         let ends = self.ends(&walk, &read, now);
-        let ids: Vec<i64> = self.links.iter().map(|link| link.trip.link.link_id).collect();
+        let feeds: Vec<(i64, FeedPosition)> = self
+            .links
+            .iter()
+            .map(|link| {
+                let settled_to = self.settled_to(link, seen_at).filter(|_| read.is_settling);
+                let feed = FeedPosition { updated_to: read.updated_to, settled_to };
+                (link.trip.link.link_id, feed)
+            })
+            .collect();
         // What was hidden or not brought stays news until it can be read.
         let readable = self.links.iter().filter(|link| link.is_readable());
         let tried_at = |link: &Member<'_>| link.listed.as_ref().and_then(|listed| listed.tried_at);
@@ -156,8 +195,8 @@ impl UserSync<'_> {
                     let ids = can_hold.filter_map(|a| Some((a.upstream_id.clone(), walk.account_id(&a.upstream_id)?)));
                     txn.put_holdings(&ids.collect(), holdings, seen_at)?;
                 }
-                for link_id in ids {
-                    txn.move_cursor(link_id, seen_at, read.updated_to, read.is_full)?;
+                for (link_id, feed) in feeds {
+                    txn.move_cursor(link_id, seen_at, feed, read.is_full)?;
                 }
                 for (link_id, tried_at) in marks.into_iter().filter(|_| read.listed.is_some()) {
                     txn.set_read_tried_at(link_id, tried_at)?;
@@ -204,5 +243,7 @@ struct Read {
     hidden: HashSet<i64>,
     /// Where the feed of changes goes on next time.
     updated_to: Option<Timestamp>,
+    /// Nothing speaks against believing that the feed before its former end is complete.
+    is_settling: bool,
     is_full: bool,
 }

@@ -10,9 +10,9 @@ use crate::model::{Attention, Condition, LinkHealth, LinkRecord, UserRecord};
 use crate::store::{LinkState, NewLink, RemovedBy, StoreError};
 use crate::sync::{Engine, Source, Stop};
 
-/// How many days before a customer's consent ends it is warned about. Source: upstream/bridge.md section 15.1.
+/// How many days before a customer's consent ends it is warned about.
 const CONSENT_WARNINGS: [i64; 3] = [14, 7, 1];
-/// When it is looked whether a user who is said to be unknown is in the list of users. Source: upstream/bridge.md section 15.1.
+/// When it is looked whether a user who is said to be unknown is in the list of users.
 const CONFIRM_GONE_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 impl Engine {
@@ -55,8 +55,10 @@ impl Engine {
                 link.health = patient(state, std::mem::take(&mut link.health), source.refresh_timeout, now);
             }
         }
-        self.store_links(source, (user_id, upstream_user_id), links.values().cloned().collect(), gone).await?;
-        self.name_new_banks(source, context).await?;
+        // In one order, so that the same answers always give the same ids.
+        let mut in_order: Vec<LinkRecord> = links.values().cloned().collect();
+        in_order.sort_by(|a, b| a.upstream_id.cmp(&b.upstream_id));
+        self.store_links(source, (user_id, upstream_user_id), in_order, gone).await?;
         Ok(links)
     }
 

@@ -80,7 +80,7 @@ impl Engine {
         let message = stop.to_string();
         let retry_at = now.saturating_add(self.retry_delay(1)).unwrap_or(now);
         let (next, hold) = match stop.verdict()? {
-            Verdict::Deferred { until } => (until, Some((until, REQUEST_LIMIT))),
+            Verdict::Deferred { until, is_shared } => (until, is_shared.then_some((until, REQUEST_LIMIT))),
             Verdict::Unauthorized => {
                 let until = now.saturating_add(CREDENTIALS_REST).unwrap_or(now);
                 (until, Some((until, CREDENTIALS_REFUSED)))

@@ -44,7 +44,12 @@ impl Walk {
         writer.finish()?;
         match self.reading {
             Reading::Window(window) => txn.resolve_rejected(self.lead.link_id, window.from, self.seen_at)?,
-            Reading::Whole | Reading::Changes => {
+            Reading::Whole => {
+                for link_id in self.link_ids() {
+                    txn.resolve_rejected(link_id, None, self.seen_at)?;
+                }
+            }
+            Reading::Account | Reading::Changes => {
                 for link_id in self.link_ids() {
                     let seen = self.seen_upstream_ids.iter().chain(self.taken_back.keys());
                     txn.resolve_rejected_ids(link_id, seen, self.seen_at)?;
@@ -98,7 +103,7 @@ impl Walk {
             let rows = match self.reading {
                 Reading::Window(window) => txn.live_rows_from(account_id, window.from)?,
                 // A connection made anew reaches less far back: what lies before its first row is history, not absence.
-                Reading::Whole | Reading::Changes => match self.oldest_seen.get(&account_id) {
+                Reading::Whole | Reading::Account | Reading::Changes => match self.oldest_seen.get(&account_id) {
                     Some(oldest) => txn.live_rows_since(account_id, *oldest)?,
                     None => Vec::new(),
                 },

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use passbook::sandbox::{Plan, PostStyle, Reissue};
+use passbook::sandbox::{Plan, PostStyle, Reissue, Served};
 
 use crate::harness::{Bench, START, assert_same, at};
 
+at_every_aggregator!(any_split_into_pages_and_any_order_of_rows_gives_the_same_store);
+
 /// The store after a first sync and one with news, with pages of some size.
-async fn stored(page_size: u32, shuffled: bool) -> String {
-    let bench = Bench::with(&format!("page_size = {page_size}"));
-    bench.bank.seed_world(&Plan { links: 2, transactions_per_link: 83, ..Plan::default() });
+async fn stored(serves: Served, page_size: u32, shuffled: bool) -> String {
+    let bench = Bench::at(serves, &format!("page_size = {page_size}"));
+    bench.bank.seed_world(&Plan { links: 2, links_per_user: 2, transactions_per_link: 83, ..Plan::default() });
     bench.bank.settings(|s| s.shuffled = shuffled);
     bench.run_once().await;
     // The news comes at one instant, however long the first sync took.
@@ -27,6 +29,7 @@ async fn stored(page_size: u32, shuffled: bool) -> String {
         bench.bank.remove_transaction(link.transactions[11].id);
     }
     bench.bank.reissue_ids(Reissue::Link(links[1].id), true);
+    bench.aggregator_reads_banks();
     for _ in 0..2 {
         bench.pass(Duration::from_hours(9)).await;
         bench.run_once().await;
@@ -38,11 +41,10 @@ async fn stored(page_size: u32, shuffled: bool) -> String {
     bench.dump()
 }
 
-#[tokio::test(start_paused = true)]
-async fn any_split_into_pages_and_any_order_of_rows_gives_the_same_store() {
-    let expected = stored(500, false).await;
+async fn any_split_into_pages_and_any_order_of_rows_gives_the_same_store(serves: Served) {
+    let expected = stored(serves, 500, false).await;
     for (page_size, shuffled) in [(10, false), (10, true), (17, true), (83, false), (83, true), (500, true)] {
-        let other = stored(page_size, shuffled).await;
+        let other = stored(serves, page_size, shuffled).await;
         assert_same(&other, &expected, &format!("pages of {page_size}, shuffled: {shuffled}"));
     }
 }
