@@ -250,6 +250,17 @@ impl Bench {
         self.run_once().await
     }
 
+    /// Our id of a link, which depends on who was discovered first.
+    pub(crate) fn link_id(&self, link: LinkId) -> i64 {
+        self.value(&format!("SELECT link_id FROM links WHERE upstream_id = '{link}'")).parse().expect("a number")
+    }
+
+    /// The states of links, in the order of `links`.
+    pub(crate) fn states(&self, links: &[LinkId]) -> Vec<String> {
+        let state = |link: &LinkId| format!("SELECT state FROM v_link_health WHERE upstream_link_id = '{link}'");
+        links.iter().map(|link| self.value(&state(link))).collect()
+    }
+
     /// Closes the store as a killed process would and opens it again.
     pub(crate) fn reopen(&mut self) {
         self.store = open(&self.path(), &self.key, &self.clock).expect("the store opens again");

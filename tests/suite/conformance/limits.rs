@@ -12,6 +12,7 @@ use crate::home::Home;
 at_every_aggregator!(
     a_backlog_stays_within_the_limit_and_uses_most_of_it,
     a_backlog_stays_within_the_limit_across_restarts_at_any_instant,
+    a_long_history_stays_within_the_limit_of_one_customer_run_after_run,
     a_person_may_ask_as_often_as_he_likes,
     a_throttle_is_no_failure_and_is_waited_out,
 );
@@ -106,4 +107,18 @@ async fn a_throttle_is_no_failure_and_is_waited_out(serves: Served) {
     assert_eq!(failed, "0");
     assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state <> 'active'"), "0");
     bench.assert_store_is_truth();
+}
+
+async fn a_long_history_stays_within_the_limit_of_one_customer_run_after_run(serves: Served) {
+    let mut bench = Bench::at(serves, "page_size = 10");
+    bench.bank.seed_world(&Plan { links: 2, links_per_user: 2, transactions_per_link: 450, ..Plan::default() });
+    for _ in 0..2 {
+        bench.run_once().await;
+        bench.reopen();
+        bench.sync_all(true).await;
+        bench.reopen();
+    }
+    assert_within_limits(&bench, "a long history");
+    bench.assert_store_is_truth();
+    bench.assert_verifies().await;
 }

@@ -62,8 +62,8 @@ async fn every_link_is_synced_once_a_slot_and_not_all_in_one_second(serves: Serv
     let (bench, links) = town(serves, "[schedule]\nspread = \"30m\"", 40).await;
     bench.run_for(hours(13)).await;
     let all = began(&bench);
-    for (index, _) in links.iter().enumerate() {
-        let link_id = i64::try_from(index).expect("small") + 1;
+    for link in &links {
+        let link_id = bench.link_id(*link);
         let of_link: Vec<Timestamp> = all.iter().filter(|(id, _)| *id == link_id).map(|(_, at)| *at).collect();
         let firsts = if serves == Served::Truv { 1 } else { 2 };
         assert_eq!(of_link.len(), firsts + 2, "the first, 16:00 and 00:00: {of_link:?}");
@@ -139,11 +139,11 @@ async fn a_hold_from_a_clock_that_was_ahead_ends_when_it_is_set_back(serves: Ser
 
 async fn paused_links_rest_and_go_on_where_they_stood(serves: Served) {
     let (bench, links) = town(serves, "", 3).await;
-    let now = bench.clock.now();
-    let pause = |paused: bool| bench.store.write(move |txn| txn.set_paused(2, paused, now));
+    let (now, link_id) = (bench.clock.now(), bench.link_id(links[1]));
+    let pause = |paused: bool| bench.store.write(move |txn| txn.set_paused(link_id, paused, now));
     pause(true).await.expect("the store works");
     bench.run_for(hours(13)).await;
-    let of_paused = began(&bench).iter().filter(|(id, began)| *id == 2 && *began > now).count();
+    let of_paused = began(&bench).iter().filter(|(id, began)| *id == link_id && *began > now).count();
     assert_eq!(of_paused, 0);
     bench.ask(&links[1..2], Cause::Person, false).await;
     assert!(bench.run_once().await.is_empty(), "asked for, and still paused");
@@ -195,12 +195,10 @@ async fn a_link_that_hangs_meets_its_deadline_and_delays_nobody(serves: Served) 
     }
     let started = bench.clock.now();
     bench.run_for(Duration::from_mins(10)).await;
-    let late: Vec<Vec<String>> = bench.rows(&format!(
-        "SELECT link_id, state FROM v_link_health WHERE last_success_at < {}",
-        started.as_millisecond()
-    ));
-    assert_eq!(late, [["1", "failing"], ["2", "failing"]].map(|row| row.map(str::to_owned)));
-    let error = bench.value("SELECT last_error FROM links WHERE link_id = 1");
+    assert_eq!(bench.states(&links[..2]), ["failing"; 2]);
+    let late = format!("SELECT count(*) FROM v_link_health WHERE last_success_at < {}", started.as_millisecond());
+    assert_eq!(bench.value(&late), "2");
+    let error = bench.value(&format!("SELECT last_error FROM links WHERE link_id = {}", bench.link_id(links[0])));
     assert!(error.contains("deadline"), "{error}");
     let last = bench.value("SELECT max(last_success_at) FROM links");
     let took = last.parse::<i64>().expect("a number") - started.as_millisecond();
@@ -212,10 +210,11 @@ async fn a_link_that_keeps_failing_is_asked_less_and_less(serves: Served) {
     let started = bench.clock.now();
     bench.bank.fault(Fault::Status(500), Scope::link(links[0]).with_path("/transactions"));
     bench.run_for(hours(11)).await;
-    let tries = began(&bench).iter().filter(|(id, began)| *id == 1 && *began > started).count();
+    let link_id = bench.link_id(links[0]);
+    let tries = began(&bench).iter().filter(|(id, began)| *id == link_id && *began > started).count();
     assert!((6..=12).contains(&tries), "{tries} tries in seven hours");
     let failures: i64 =
-        bench.value("SELECT consecutive_failures FROM links WHERE link_id = 1").parse().expect("a number");
+        bench.value(&format!("SELECT consecutive_failures FROM links WHERE link_id = {link_id}")).parse().expect("one");
     assert_eq!(i64::try_from(tries).expect("small"), failures);
     bench.bank.clear_faults();
     bench.run_for(hours(9)).await;
@@ -247,8 +246,8 @@ async fn links_of_one_customer_that_hang_are_asked_less_and_less(serves: Served)
 async fn links_of_one_customer_rest_alone(serves: Served) {
     let plan = Plan { links: 2, links_per_user: 2, transactions_per_link: 12, ..Plan::default() };
     let (bench, links) = town_of(serves, "reconcile_schedule = \"0 4 1 1 *\"", &plan).await;
-    let now = bench.clock.now();
-    let pause = |paused: bool| bench.store.write(move |txn| txn.set_paused(2, paused, now));
+    let (now, ids) = (bench.clock.now(), [bench.link_id(links[0]), bench.link_id(links[1])]);
+    let pause = |paused: bool| bench.store.write(move |txn| txn.set_paused(ids[1], paused, now));
     pause(true).await.expect("the store works");
     for n in 0..2 {
         for link in &links {
@@ -258,15 +257,15 @@ async fn links_of_one_customer_rest_alone(serves: Served) {
         bench.aggregator_reads_banks();
         bench.run_for(hours(17)).await;
     }
-    let news = |link_id: u8| {
+    let news = |link_id: i64| {
         bench.value(&format!(
             "SELECT count(*) FROM v_transactions WHERE link_id = {link_id} AND description LIKE 'NEWS%'"
         ))
     };
-    assert_eq!((news(1), news(2)), ("2".to_owned(), "0".to_owned()));
+    assert_eq!((news(ids[0]), news(ids[1])), ("2".to_owned(), "0".to_owned()));
     pause(false).await.expect("the store works");
     bench.run_for(hours(9)).await;
-    assert_eq!(news(2), "2", "written while it rested");
+    assert_eq!(news(ids[1]), "2", "written while it rested");
     bench.assert_store_is_truth();
     bench.assert_verifies().await;
 }
