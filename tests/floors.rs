@@ -31,7 +31,8 @@ fn no_room_above_the_aggregators_names_one() {
 fn is_above(src: &Path, file: &Path) -> bool {
     let path = file.strip_prefix(src).expect("below src").to_string_lossy().into_owned();
     let room = path.split(['/', '.']).next().unwrap_or_default();
-    ROOMS.contains(&room) && !path.ends_with("tests.rs") && !STAGES.iter().any(|stage| path.starts_with(stage))
+    let is_test = path.ends_with("tests.rs") || path.contains("/tests/");
+    ROOMS.contains(&room) && !is_test && !STAGES.iter().any(|stage| path.starts_with(stage))
 }
 
 fn files_below(directory: &Path) -> Vec<PathBuf> {

@@ -88,7 +88,7 @@ pub struct HoldingRecord {
     pub upstream_id: String,
     /// The aggregator's id of the account; `None` on a stub that only says it is gone.
     pub upstream_account_id: Option<String>,
-    /// What it is called.
+    /// What it is called; `None`: not said, or hidden.
     pub label: Option<String>,
     /// International securities number.
     pub isin: Option<String>,
@@ -112,8 +112,8 @@ pub struct HoldingRecord {
     pub upstream_updated_at: Option<Timestamp>,
     /// No longer held.
     pub is_removed: bool,
-    /// Upstream's JSON.
-    pub raw: String,
+    /// Upstream's JSON; `None`: what it says is hidden.
+    pub raw: Option<String>,
 }
 
 /// Where an account can be paid.

@@ -15,6 +15,13 @@ pub struct LinkHealth {
     pub condition: Condition,
 }
 
+impl LinkHealth {
+    /// The aggregator's word without the detail behind it.
+    pub fn code(&self) -> Option<&str> {
+        self.upstream_status.as_deref().and_then(|status| status.split(' ').next())
+    }
+}
+
 /// What the state of a connection means for us.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Condition {

@@ -11,7 +11,7 @@ impl ReadTxn<'_> {
     pub fn institutions_to_check(&self, source_id: i64, since: Timestamp) -> Result<Vec<String>, StoreError> {
         let mut select = self.txn.prepare_cached(
             "SELECT DISTINCT i.upstream_id FROM institutions i JOIN links l ON l.institution_id = i.institution_id
-             WHERE l.source_id = :source_id AND l.removed_at IS NULL AND coalesce(i.checked_at, 0) < :since
+             WHERE l.source_id = :source_id AND l.removed_at IS NULL AND (i.checked_at IS NULL OR i.checked_at < :since)
              ORDER BY i.upstream_id",
         )?;
         let rows =

@@ -84,12 +84,12 @@ impl WriteTxn<'_> {
                  average_purchase_price, value_minor, currency, valued_on, first_seen_at, changed_at, raw)
              VALUES (:account_id, :upstream_id, :label, :isin, :ticker, :marketplace, :quantity, :price, :average, :value,
                  :currency, :valued_on, :now, :now, jsonb(:raw))
-             ON CONFLICT (account_id, upstream_id) DO UPDATE SET label = excluded.label, isin = excluded.isin,
+             ON CONFLICT (account_id, upstream_id) DO UPDATE SET label = coalesce(excluded.label, label), isin = excluded.isin,
                  ticker = excluded.ticker, marketplace = excluded.marketplace, quantity = excluded.quantity,
                  price = excluded.price, average_purchase_price = excluded.average_purchase_price,
                  value_minor = excluded.value_minor, currency = excluded.currency, valued_on = excluded.valued_on,
-                 changed_at = excluded.changed_at, removed_at = NULL, raw = excluded.raw
-             WHERE label IS NOT excluded.label OR isin IS NOT excluded.isin OR ticker IS NOT excluded.ticker
+                 changed_at = excluded.changed_at, removed_at = NULL, raw = coalesce(excluded.raw, raw)
+             WHERE label IS NOT coalesce(excluded.label, label) OR isin IS NOT excluded.isin OR ticker IS NOT excluded.ticker
                 OR marketplace IS NOT excluded.marketplace OR quantity IS NOT excluded.quantity
                 OR price IS NOT excluded.price OR average_purchase_price IS NOT excluded.average_purchase_price
                 OR value_minor IS NOT excluded.value_minor OR currency IS NOT excluded.currency
@@ -101,7 +101,7 @@ impl WriteTxn<'_> {
             ":quantity": holding.quantity, ":price": holding.price, ":average": holding.average_purchase_price,
             ":value": holding.value_minor, ":currency": holding.currency.map(|c| c.as_str().to_owned()),
             ":valued_on": holding.valued_on.map(|day| day.to_string()), ":now": ms(now),
-            ":raw": Some(&holding.raw).filter(|_| self.keep_raw),
+            ":raw": holding.raw.as_ref().filter(|_| self.keep_raw),
         })?;
         Ok(())
     }

@@ -25,7 +25,7 @@ pub struct UserAccount {
     pub upstream_id: String,
     /// Its link.
     pub link_id: i64,
-    /// Its whole history is to be read.
+    /// Its whole history is to be read, and can be.
     pub needs_history: bool,
     /// Rows of it were stored under a former upstream id.
     pub is_continued: bool,
@@ -98,7 +98,8 @@ impl ReadTxn<'_> {
     /// Every account of a customer, whatever its link's state.
     pub fn accounts_of_user(&self, user_id: i64) -> Result<Vec<UserAccount>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT a.account_id, a.upstream_id, a.link_id, a.needs_history,
+            "SELECT a.account_id, a.upstream_id, a.link_id,
+                    a.needs_history AND a.is_shared IS NOT 0 AND a.missing_at IS NULL AS needs_history,
                     a.is_refreshed IS 0 AND a.is_shared IS NOT 0 AND a.missing_at IS NULL AS is_unreached,
                     EXISTS (SELECT 1 FROM account_aliases x WHERE x.account_id = a.account_id) AS is_continued
              FROM accounts a JOIN links l ON l.link_id = a.link_id WHERE l.user_id = :user_id",

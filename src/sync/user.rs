@@ -19,7 +19,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{Engine, Step, Stop, SyncReport, Trip};
-use crate::aggregator::{CallError, Changes};
+use crate::aggregator::{CallContext, CallError, Changes};
+use crate::limits::requests::Lane;
 use crate::model::{Attention, Cause, Condition, LinkRecord};
 use crate::store::{EndedSync, Outcome, Phase, StoreError, SyncEnd};
 
@@ -79,8 +80,14 @@ impl<'a> UserSync<'a> {
         }
         let lead = Member { trip, condition: Condition::Well, listed: None };
         let mut sync = Self { engine, links: vec![lead], leaves_links_out: false, _turn: turn };
+        let source = sync.lead().source;
         match sync.step(feed).await {
-            Ok(step) => Ok(step),
+            Ok(step) => {
+                if matches!(step, Step::Ended(_)) {
+                    engine.name_new_banks(source, &CallContext::new(Lane::Scheduled)).await?;
+                }
+                Ok(step)
+            }
             Err(Stop::Store(error)) => Err(error),
             Err(stop) => sync.stopped(stop).await,
         }

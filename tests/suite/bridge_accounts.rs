@@ -134,6 +134,42 @@ async fn an_account_that_is_no_longer_shared_keeps_what_it_had_and_gets_its_whol
     }
 }
 
+/// Nothing says how Bridge answers who asks for rows that are not shared, or of an account that is gone.
+#[tokio::test(start_paused = true)]
+async fn rows_of_an_account_that_is_not_shared_or_not_listed_are_not_asked_for() {
+    let bench = quiet("");
+    let (link, [checking, savings]) = two_accounts(&bench);
+    bench.bank.set_data_access(savings, false);
+    bench.run_once().await;
+    refresh_and_sync(&bench, link).await;
+    let third = bench.bank.add_account(link, NewAccount::savings("PEL", 5_000).currency("EUR"));
+    bench.bank.set_data_access(third, false);
+    // A row that was missed once has its account looked at again, unless that has gone meanwhile.
+    bench.bank.settings(|settings| settings.bridge.deleted_rows = passbook::sandbox::DeletedRows::Never);
+    let truth = bench.bank.truth();
+    let row = truth
+        .link(link)
+        .expect("a link")
+        .transactions
+        .iter()
+        .find(|row| row.amount_minor == -1_003 && row.account_upstream_id == checking.to_string());
+    bench.bank.remove_transaction(row.expect("a row of three months ago").id);
+    bench.bank.refresh_item(link);
+    bench.pass(2 * HOUR).await;
+    bench.sync_all(true).await;
+    assert_eq!(bench.value("SELECT count(*) FROM transaction_absences"), "1");
+    bench.bank.close_account(checking);
+    for _ in 0..2 {
+        refresh_and_sync(&bench, link).await;
+    }
+    let log = bench.bank.request_log();
+    let asked: Vec<_> = log.iter().filter(|logged| logged.path.contains("account_id=")).collect();
+    assert!(asked.is_empty(), "{asked:#?}");
+    bench.bank.set_data_access(savings, true);
+    refresh_and_sync(&bench, link).await;
+    assert_eq!(live(&bench, savings), "6");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_new_account_of_an_old_link_comes_with_its_whole_history() {
     let bench = quiet("");

@@ -299,3 +299,60 @@ async fn an_account_goes_back_to_the_former_item_if_the_new_one_is_deleted() {
     assert_eq!(bench.value("SELECT count(*) FROM accounts"), "1");
     bench.assert_verifies().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_bank_connected_anew_is_one_account_wherever_the_process_is_killed() {
+    let bench = quiet("page_size = 10");
+    let (old, _) = one_account(&bench);
+    bench.run_once().await;
+    bench.pass(7 * HOUR).await;
+    let new = readd(&bench, old, Former::Deleted);
+    spend(&bench, account_of(&bench, new), -7_777, "NOUVEAU");
+    bench.bank.settings(|settings| settings.latency = Duration::from_secs(1));
+    let mut kills = 0;
+    for seconds in 1..30 {
+        if !bench.run_and_kill(true, Duration::from_secs(seconds)).await {
+            break;
+        }
+        kills += 1;
+        assert_eq!(bench.value("SELECT count(*) FROM accounts"), "1");
+        let doubled = bench.value(
+            "SELECT count(*) - count(DISTINCT amount_minor || transacted_on || description) FROM v_transactions",
+        );
+        assert_eq!(doubled, "1", "but for the two that nothing tells apart");
+    }
+    assert!(kills > 3, "{kills} kills");
+    bench.bank.settings(|settings| settings.latency = Duration::ZERO);
+    hours(&bench, 7).await;
+    assert_eq!(totals(&bench), true_totals(&bench, new));
+    assert_eq!(bench.value("SELECT count(*) FROM transaction_aliases"), "14");
+    bench.assert_verifies().await;
+}
+
+/// Under status 1100, and for an account that is not shared, there is no number to tell by at first.
+#[tokio::test(start_paused = true)]
+async fn an_account_whose_number_shows_later_still_goes_on() {
+    for is_hidden in [true, false] {
+        let bench = quiet("");
+        let (old, _) = one_account(&bench);
+        bench.run_once().await;
+        hours(&bench, 7).await;
+        let new = readd(&bench, old, Former::Deleted);
+        let account = account_of(&bench, new);
+        spend(&bench, account, -7_777, "NOUVEAU");
+        if is_hidden {
+            bench.bank.set_item_status(new, 1100);
+        } else {
+            bench.bank.set_data_access(account, false);
+        }
+        hours(&bench, 7).await;
+        assert_eq!(bench.value("SELECT count(*) FROM v_transactions"), "14");
+        bench.bank.set_data_access(account, true);
+        bench.bank.refresh_item(new);
+        hours(&bench, 7).await;
+        assert_eq!(totals(&bench), true_totals(&bench, new), "hidden: {is_hidden}");
+        assert_eq!(bench.value("SELECT count(*) FROM accounts"), "1", "hidden: {is_hidden}");
+        assert_eq!(bench.value("SELECT count(*) FROM account_aliases"), "1");
+        bench.assert_verifies().await;
+    }
+}

@@ -193,6 +193,30 @@ async fn a_technical_failure_is_the_supports_after_a_day_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failure_after_a_connector_was_switched_off_has_a_day_of_its_own() {
+    let bench = quiet("");
+    let link = one_link(&bench);
+    bench.run_once().await;
+    ends_in(&bench, link, "1007");
+    for _ in 0..3 {
+        bench.pass(24 * HOUR).await;
+        bench.run_once().await;
+    }
+    // Another word for the same failure is still the same one.
+    for (word, hours) in [("1003", 12), ("1003_BANK_IS_DOWN", 10)] {
+        ends_in(&bench, link, word);
+        for _ in 0..hours / 2 {
+            bench.pass(2 * HOUR).await;
+            bench.run_once().await;
+            assert_eq!(health(&bench, link)[..3], ["failing", "NULL", "passing"], "{word}");
+        }
+    }
+    bench.pass(4 * HOUR).await;
+    bench.run_once().await;
+    assert_eq!(health(&bench, link)[1], "support");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connector_that_is_switched_off_never_asks_for_a_person() {
     for status in ["1007", "1009"] {
         let bench = quiet("");

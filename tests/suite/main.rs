@@ -2,10 +2,13 @@
 
 mod accounts;
 mod bridge_accounts;
+mod bridge_catalog;
+mod bridge_cursor;
 mod bridge_faults;
 mod bridge_readd;
 mod bridge_states;
 mod bridge_together;
+mod bridge_views;
 mod conformance;
 mod faults;
 mod harness;

@@ -101,6 +101,17 @@ impl ReadTxn<'_> {
         Ok(if found.len() == 1 { found.pop() } else { None })
     }
 
+    /// Whether no row and no number of an account was ever seen, as where it was hidden or not shared from the beginning.
+    fn is_bare(&self, account_id: i64) -> Result<bool, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT NOT EXISTS (SELECT 1 FROM transactions WHERE account_id = :account_id)
+                AND NOT EXISTS (SELECT 1 FROM account_numbers WHERE account_id = :account_id)
+                AND NOT EXISTS (SELECT 1 FROM holdings WHERE account_id = :account_id)
+                AND NOT EXISTS (SELECT 1 FROM account_aliases WHERE account_id = :account_id)",
+        )?;
+        Ok(select.query_row(named_params! { ":account_id": account_id }, |row| row.get(0))?)
+    }
+
     /// Whether an account can no longer be read under its present id.
     fn is_orphaned(&self, account_id: i64) -> Result<bool, StoreError> {
         let mut select = self.txn.prepare_cached(
@@ -117,7 +128,8 @@ fn is_same_number(stored: &AccountNumber, number: &AccountNumber) -> bool {
 }
 
 impl WriteTxn<'_> {
-    /// Moves a stored account to `link_id` if `account`, which is new there, is the same one.
+    /// Moves a stored account to `link_id` if `account`, which is new there or showed no number and no rows yet, is the same
+    /// one.
     ///
     /// Shape: what was found; `None`: it is another account, or goes on under another id and is to be left out.
     pub fn continue_account(
@@ -127,7 +139,10 @@ impl WriteTxn<'_> {
         sync_id: i64,
         now: Timestamp,
     ) -> Result<Option<Continued>, StoreError> {
-        if self.account_ids(link_id)?.contains_key(&account.upstream_id) {
+        let stored = self.account_ids(link_id)?.get(&account.upstream_id).copied();
+        if let Some(stored) = stored
+            && !self.is_bare(stored)?
+        {
             return Ok(None);
         }
         let Some(found) = self.same_account(link_id, account)? else {
@@ -150,8 +165,23 @@ impl WriteTxn<'_> {
                 ":evidence": format!("IBAN ending in {digits}"), ":now": ms(now), ":sync_id": sync_id,
             },
         )?;
+        if let Some(stored) = stored {
+            self.drop_bare_account(stored)?;
+        }
         self.move_account(found.account_id, link_id, &account.upstream_id, now)?;
         Ok(Some(found))
+    }
+
+    /// Forgets an account of which nothing but balances was seen: it is another one under a new id.
+    fn drop_bare_account(&self, account_id: i64) -> Result<(), StoreError> {
+        for sql in [
+            "DELETE FROM balances WHERE account_id = :account_id",
+            "DELETE FROM loans WHERE account_id = :account_id",
+            "DELETE FROM accounts WHERE account_id = :account_id",
+        ] {
+            self.txn.execute(sql, named_params! { ":account_id": account_id })?;
+        }
+        Ok(())
     }
 
     /// Whether an account goes on under another id.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{named_params, params};
 
 use super::{NewLink, Phase, RemovedBy, Upserted};
-use crate::model::{Attention, Cause, InstitutionRecord, LinkHealth, LinkRecord, UserRecord};
+use crate::model::{Attention, Cause, Condition, InstitutionRecord, LinkHealth, LinkRecord, UserRecord};
 use crate::secret::{Place, Secret};
 use crate::store::{StoreError, WriteTxn, ms};
 
@@ -172,7 +172,8 @@ impl WriteTxn<'_> {
                                      WHEN attention IS :attention THEN attention_at ELSE :now END,
                  attention_detail = iif(:attention IS NULL, NULL, coalesce(:detail, :status, attention_detail)),
                  attention = :attention,
-                 condition_at = iif(condition = :condition, condition_at, :now),
+                 condition_at = iif(condition = :condition AND (NOT :is_timed OR upstream_status || ' ' GLOB :code || ' *'),
+                                    condition_at, :now),
                  condition = :condition,
                  status_detail = :detail
              WHERE link_id = :link_id
@@ -182,6 +183,8 @@ impl WriteTxn<'_> {
         update.execute(named_params! {
             ":attention": health.condition.attention().map(Attention::as_str), ":status": health.upstream_status,
             ":condition": health.condition.as_str(), ":detail": health.detail, ":now": ms(now), ":link_id": link_id,
+            // What is only borne for a while is timed by itself, whatever else passes by itself came before it.
+            ":is_timed": matches!(health.condition, Condition::Passing { patience: Some(_) }), ":code": health.code(),
         })?;
         Ok(())
     }

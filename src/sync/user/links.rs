@@ -12,6 +12,8 @@ use crate::sync::{Engine, Source, Stop};
 
 /// How many days before a customer's consent ends it is warned about.
 const CONSENT_WARNINGS: [i64; 3] = [14, 7, 1];
+/// When it is looked whether a user who is said to be unknown is in the list of users.
+const CONFIRM_GONE_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 impl Engine {
     /// Stores what a complete list of a user's links says: new ones, their states, and which are gone.
@@ -93,12 +95,15 @@ impl Engine {
     }
 
     /// Removes every link of a user that the aggregator does not know any more.
+    ///
+    /// Shape: how many. A list of all users soon after brings back one that is there all the same.
     pub(in crate::sync) async fn forget_user(
         &self,
         source: &Source,
         (user_id, upstream_user_id): (i64, &str),
     ) -> Result<u32, StoreError> {
-        let now = self.clock.now();
+        let (now, source_id) = (self.clock.now(), source.source_id);
+        let confirm_at = now.saturating_add(CONFIRM_GONE_AFTER).unwrap_or(now);
         let removed = self
             .store
             .write(move |txn| {
@@ -107,6 +112,7 @@ impl Engine {
                     removed += u32::from(txn.remove_link(link_id, RemovedBy::Aggregator, now)?);
                 }
                 txn.remove_user(user_id, now)?;
+                txn.bring_discovery_forward(source_id, confirm_at)?;
                 Ok(removed)
             })
             .await?;
@@ -133,7 +139,8 @@ fn patient(state: &LinkState, mut health: LinkHealth, connecting: Duration, now:
             }
         }
         Condition::Passing { patience: Some(patience) } => {
-            if lasts("passing", patience) || state.attention == Some(Attention::Support) {
+            let is_same = state.upstream_status.as_deref().and_then(|status| status.split(' ').next()) == health.code();
+            if (is_same && lasts("passing", patience)) || state.attention == Some(Attention::Support) {
                 health.condition = Condition::NeedsPerson(Attention::Support);
             }
         }

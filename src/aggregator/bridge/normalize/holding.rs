@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{day_of, flag, id, instant_of, wire};
+use super::{day_of, flag, id, instant_of, is_hidden, wire};
 use crate::model::HoldingRecord;
 use crate::money::Currency;
 
@@ -17,10 +17,12 @@ pub(in crate::aggregator::bridge) fn holding(raw: &RawValue) -> Option<HoldingRe
     if upstream_account_id.is_none() && !is_removed {
         return None;
     }
+    let label = stock.label.text();
+    let is_obfuscated = label.as_deref().is_some_and(is_hidden);
     Some(HoldingRecord {
         upstream_id: id(&stock.id)?,
         upstream_account_id,
-        label: stock.label.text(),
+        label: label.filter(|_| !is_obfuscated),
         isin: stock.isin.text(),
         ticker: stock.ticker.text(),
         marketplace: stock.marketplace.text(),
@@ -32,6 +34,6 @@ pub(in crate::aggregator::bridge) fn holding(raw: &RawValue) -> Option<HoldingRe
         valued_on: day_of(&stock.value_date),
         upstream_updated_at: instant_of(&stock.updated_at),
         is_removed,
-        raw: raw.get().to_owned(),
+        raw: (!is_obfuscated).then(|| raw.get().to_owned()),
     })
 }
