@@ -155,16 +155,16 @@ async fn without_news() {
         ],
     );
     // The sync after the first reads the overlap once more; from then on a sync is like any other.
-    bench.run_for(Duration::from_mins(7 * 60)).await;
+    bench.run_for(Duration::from_hours(7)).await;
     for (what, reads_banks) in [("the banks were not read since", false), ("the banks were read since", true)] {
         // Syncs come every six hours and looks every hour: at a quarter to, a sync comes alone.
-        bench.run_for(Duration::from_mins(7 * 60)).await;
+        bench.run_for(Duration::from_hours(7)).await;
         if reads_banks {
             for link in &bench.bank.truth().links {
                 bench.bank.refresh_item(link.id);
             }
         }
-        bench.store.write(|txn| make_due(txn)).await.expect("the store works");
+        bench.store.write(make_due).await.expect("the store works");
         bench.requests();
         bench.run_once().await;
         let requests = bench.requests();
@@ -342,6 +342,11 @@ fn without_limits(bank: &Sandbox) {
     });
 }
 
+#[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general over the lifetime")]
+async fn transaction_count(store: &Store) -> u64 {
+    store.read(|txn| txn.transaction_count()).await.expect("the store works")
+}
+
 /// A first run of users with long histories, in real time.
 async fn backfill() {
     let bank = Sandbox::new(Clock::system(), 7);
@@ -358,7 +363,7 @@ async fn backfill() {
         let began = Instant::now();
         bench.run_once().await;
         took.push(began.elapsed());
-        let rows = bench.store.read(|txn| txn.transaction_count()).await.expect("the store works");
+        let rows = transaction_count(&bench.store).await;
         assert_eq!(rows, BACKFILL_ROWS, "everything is stored");
     }
     took.sort();

@@ -140,8 +140,8 @@ async fn a_sync_of_a_new_link_beside_an_old_one_killed_at_any_instant_is_finishe
     unbroken.run_once().await;
     unbroken.assert_store_is_truth();
     let expected = unbroken.dump();
-    for step in 0..80 {
-        let after = LATENCY / 3 * step + Duration::from_millis(3);
+    for step in 0..40 {
+        let after = LATENCY * 2 / 3 * step + Duration::from_millis(3);
         let mut bench = town_with_a_new_link(serves).await;
         let was_running = bench.run_and_kill(true, after).await;
         bench.reopen();

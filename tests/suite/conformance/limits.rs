@@ -49,7 +49,12 @@ fn assert_within_limits(bench: &Bench, case: &str) {
 }
 
 async fn a_backlog_stays_within_the_limit_and_uses_most_of_it(serves: Served) {
-    let (bench, _) = town(serves, 250 * limit(serves).0 / 300);
+    // Work for more than one window of the limit.
+    let customers = match serves {
+        Served::Truv => 250,
+        Served::Bridge => 900,
+    };
+    let (bench, _) = town(serves, customers);
     let started = bench.clock.now();
     bench.run_once().await;
     assert_within_limits(&bench, "a backlog");
