@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::accounts::{Places, put_balances};
-use super::{Findings, Member, UserSync};
+use super::ending::Findings;
+use super::{Member, UserSync};
 use crate::aggregator::{CallError, Changes, PageToken, Stretch};
 use crate::model::{AccountRecord, HoldingRecord};
 use crate::store::{FeedPosition, SyncEnd};
