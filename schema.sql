@@ -183,8 +183,11 @@ CREATE TABLE account_aliases (
     link_id          INTEGER NOT NULL,             -- the former link
     upstream_id      TEXT NOT NULL,                -- the former id there
     new_upstream_id  TEXT NOT NULL,                -- the id that took its place
-    rule             TEXT NOT NULL CHECK (rule IN ('iban')), -- iban: same customer, bank, currency and full account number
-    evidence         TEXT NOT NULL,                -- what was compared, for people: the number's last digits
+    rule             TEXT NOT NULL CHECK (rule IN ('iban', 'sibling')), -- iban: same customer, currency and full account
+                                                   -- number; sibling: an account without a number, of a link one of whose
+                                                   -- accounts was joined by its number, and the only one of its kind, name
+                                                   -- and currency on either side
+    evidence         TEXT NOT NULL,                -- what was compared, for people: the number's last digits, or kind and name
     matched_at       INTEGER NOT NULL,
     sync_id          INTEGER NOT NULL,
     split_at         INTEGER,                      -- a person undid it: the two are never joined again

@@ -356,3 +356,40 @@ async fn an_account_whose_number_shows_later_still_goes_on() {
         bench.assert_verifies().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn cards_without_a_number_go_on_with_the_account_that_has_one_if_nothing_resembles_them() {
+    for former in [Former::Deleted, Former::Broken, Former::Healthy] {
+        let bench = quiet("");
+        let (old, _) = one_account(&bench);
+        for (name, rows) in [("Carte Premier", 3), ("Carte double", 2), ("Carte double", 2)] {
+            let card = bench.bank.add_account(old, NewAccount::credit_card(name, 500_000).currency("EUR"));
+            for nth in 0..rows {
+                spend(&bench, card, -2_500 - nth, "BOULANGERIE");
+            }
+        }
+        bench.run_once().await;
+        let cards = "SELECT a.account_id, count(*) FROM accounts a JOIN v_transactions v USING (account_id)
+                     WHERE a.name = 'Carte Premier' GROUP BY a.account_id";
+        let before = bench.rows(cards);
+        hours(&bench, 7).await;
+        let new = readd(&bench, old, former);
+        hours(&bench, 7).await;
+        assert_eq!(bench.rows(cards), before, "{former:?}: the card is the same account with the same rows");
+        let joined = bench.rows("SELECT rule, evidence FROM account_aliases ORDER BY rule");
+        assert_eq!(joined.len(), 2, "{former:?}: {joined:?}");
+        assert_eq!(joined[1][0], "sibling", "{joined:?}");
+        assert!(joined[1][1].contains("Carte Premier"), "{joined:?}");
+        let doubles = bench.value("SELECT count(*) FROM accounts WHERE name = 'Carte double'");
+        assert_eq!(doubles, "4", "{former:?}: two cards of one name are never guessed at");
+        // Undone like any other, for good.
+        let account_id: i64 = before[0][0].parse().expect("an id");
+        let now = bench.clock.now();
+        let split = bench.store.write(move |txn| txn.split_account(account_id, now)).await.expect("the store works");
+        assert!(split.is_some());
+        bench.bank.refresh_item(new);
+        hours(&bench, 7).await;
+        assert_eq!(bench.value("SELECT count(*) FROM accounts WHERE name = 'Carte Premier'"), "2", "{former:?}");
+        bench.assert_verifies().await;
+    }
+}

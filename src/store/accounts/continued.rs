@@ -1,6 +1,7 @@
 //! Accounts that go on under another upstream id, because the customer connected the bank anew.
 //!
-//! The full account number proves that two accounts are one. The stored account then moves to the new link with all its rows;
+//! The full account number proves that two accounts are one, and by that, that two links are the same connection: accounts of
+//! theirs that have no number, such as cards, are then told by kind, name and currency. The stored account moves to the new link with all its rows;
 //! the former id stays in `account_aliases`, and what still comes under it is left out. [`WriteTxn::split_account`] undoes it.
 
 use std::collections::HashSet;
@@ -75,7 +76,7 @@ impl ReadTxn<'_> {
     /// The stored account of the same customer that has the number of `account`, if there is exactly one elsewhere.
     fn same_account(&self, link_id: i64, account: &AccountRecord) -> Result<Option<Continued>, StoreError> {
         let Some(number) = account.numbers.iter().flatten().find(|number| number.network == IBAN) else {
-            return Ok(None);
+            return self.sibling(link_id, account);
         };
         let mut select = self.txn.prepare_cached(
             "SELECT a.account_id, a.link_id, a.upstream_id FROM accounts a JOIN links l ON l.link_id = a.link_id
@@ -98,6 +99,37 @@ impl ReadTxn<'_> {
                 found.push(Continued { account_id, former_link_id, former_upstream_id });
             }
         }
+        Ok(if found.len() == 1 { found.pop() } else { None })
+    }
+
+    /// The stored account without a number that `account` is, if a number joined other accounts of their links and it is the
+    /// only one of its kind, name and currency there.
+    fn sibling(&self, link_id: i64, account: &AccountRecord) -> Result<Option<Continued>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT a.account_id, a.link_id, a.upstream_id FROM accounts a
+             WHERE a.link_id <> :link_id AND a.kind = :kind AND a.name = :name AND a.currency = :currency
+               AND a.link_id IN (SELECT x.link_id FROM account_aliases x JOIN accounts s ON s.account_id = x.account_id
+                                 WHERE s.link_id = :link_id AND x.rule = 'iban' AND x.split_at IS NULL)
+               AND NOT EXISTS (SELECT 1 FROM account_numbers n WHERE n.account_id = a.account_id AND n.network = 'IBAN')
+               AND NOT EXISTS (SELECT 1 FROM account_aliases x WHERE x.split_at IS NOT NULL
+                               AND a.upstream_id IN (x.upstream_id, x.new_upstream_id)
+                               AND :upstream_id IN (x.upstream_id, x.new_upstream_id))",
+        )?;
+        let currency = account.currency.map(|currency| currency.as_str().to_owned());
+        let rows = select.query_map(
+            named_params! {
+                ":link_id": link_id, ":kind": account.kind, ":name": account.name, ":currency": currency,
+                ":upstream_id": account.upstream_id,
+            },
+            |row| {
+                Ok(Continued {
+                    account_id: row.get("account_id")?,
+                    former_link_id: row.get("link_id")?,
+                    former_upstream_id: row.get("upstream_id")?,
+                })
+            },
+        )?;
+        let mut found = rows.collect::<Result<Vec<_>, _>>()?;
         Ok(if found.len() == 1 { found.pop() } else { None })
     }
 
@@ -153,16 +185,22 @@ impl WriteTxn<'_> {
             return Ok(None);
         }
         let number = account.numbers.iter().flatten().find(|number| number.network == IBAN);
-        let digits = number.and_then(|n| n.account_number.as_ref()).map(|n| last_four(n.expose())).unwrap_or_default();
+        let (rule, evidence) = match number.and_then(|number| number.account_number.as_ref()) {
+            Some(number) => ("iban", format!("IBAN ending in {}", last_four(number.expose()))),
+            None => {
+                let (kind, name) = (account.kind.as_deref(), account.name.as_deref());
+                ("sibling", format!("{} {:?}", kind.unwrap_or_default(), name.unwrap_or_default()))
+            }
+        };
         self.txn.execute(
             "INSERT INTO account_aliases (account_id, link_id, upstream_id, new_upstream_id, rule, evidence, matched_at, sync_id)
-             VALUES (:account_id, :link_id, :upstream_id, :new_upstream_id, 'iban', :evidence, :now, :sync_id)
+             VALUES (:account_id, :link_id, :upstream_id, :new_upstream_id, :rule, :evidence, :now, :sync_id)
              ON CONFLICT (link_id, upstream_id, new_upstream_id) DO UPDATE SET matched_at = excluded.matched_at,
                  sync_id = excluded.sync_id",
             named_params! {
                 ":account_id": found.account_id, ":link_id": found.former_link_id,
                 ":upstream_id": found.former_upstream_id, ":new_upstream_id": account.upstream_id,
-                ":evidence": format!("IBAN ending in {digits}"), ":now": ms(now), ":sync_id": sync_id,
+                ":rule": rule, ":evidence": evidence, ":now": ms(now), ":sync_id": sync_id,
             },
         )?;
         if let Some(stored) = stored {

@@ -60,12 +60,12 @@ impl UserSync<'_> {
                 for (upstream_link_id, link_id, sync_id) in &links {
                     let of_link =
                         |account: &&AccountRecord| account.upstream_link_id.as_ref() == Some(upstream_link_id);
-                    for account in accounts.iter().filter(of_link) {
+                    for account in continuable(accounts.iter().filter(of_link).collect()) {
                         if let Some(former) = txn.continue_account(*link_id, account, *sync_id, now)? {
                             tracing::info!(
                                 source = %source, link.id = link_id, account.id = former.account_id,
                                 former_link.id = former.former_link_id,
-                                "an account goes on under a new link: the same number at the same customer"
+                                "an account goes on under a new link of the same customer"
                             );
                         }
                     }
@@ -126,6 +126,20 @@ impl UserSync<'_> {
             .map(|place| place.account_id)
             .collect()
     }
+}
+
+/// The accounts of a link that may be stored ones under another id: those with numbers first, because they prove whose
+/// connection it is; of those without, the ones that nothing else in the link resembles.
+fn continuable(accounts: Vec<&AccountRecord>) -> Vec<&AccountRecord> {
+    let has_number = |account: &AccountRecord| account.numbers.as_ref().is_some_and(|numbers| !numbers.is_empty());
+    let resembles = |a: &AccountRecord, b: &AccountRecord| {
+        !has_number(b) && a.kind == b.kind && a.name == b.name && a.currency == b.currency
+    };
+    let (mut first, mut then): (Vec<_>, Vec<_>) = accounts.into_iter().partition(|account| has_number(account));
+    let all = then.clone();
+    then.retain(|account| all.iter().filter(|other| resembles(account, other)).count() == 1);
+    first.append(&mut then);
+    first
 }
 
 /// Stores the balances and loan terms that a list of accounts shows.
