@@ -185,12 +185,11 @@ impl WriteTxn<'_> {
             return Ok(None);
         }
         let number = account.numbers.iter().flatten().find(|number| number.network == IBAN);
-        let (rule, evidence) = match number.and_then(|number| number.account_number.as_ref()) {
-            Some(number) => ("iban", format!("IBAN ending in {}", last_four(number.expose()))),
-            None => {
-                let (kind, name) = (account.kind.as_deref(), account.name.as_deref());
-                ("sibling", format!("{} {:?}", kind.unwrap_or_default(), name.unwrap_or_default()))
-            }
+        let (rule, evidence) = if let Some(number) = number.and_then(|number| number.account_number.as_ref()) {
+            ("iban", format!("IBAN ending in {}", last_four(number.expose())))
+        } else {
+            let (kind, name) = (account.kind.as_deref(), account.name.as_deref());
+            ("sibling", format!("{} {:?}", kind.unwrap_or_default(), name.unwrap_or_default()))
         };
         self.txn.execute(
             "INSERT INTO account_aliases (account_id, link_id, upstream_id, new_upstream_id, rule, evidence, matched_at, sync_id)
