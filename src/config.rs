@@ -20,6 +20,7 @@ mod reference;
 pub mod refresh;
 mod secrets;
 mod section;
+pub mod server;
 pub mod source;
 mod suggest;
 pub mod truv;
@@ -32,6 +33,7 @@ pub use problem::{ConfigErrors, Problem};
 pub use refresh::RefreshConfig;
 use secrets::StandIns;
 pub use secrets::{SecretReadError, SecretStore, SystemSecrets};
+pub use server::{AdminConfig, PublicConfig, ServerConfig};
 pub use source::{AggregatorConfig, SourceConfig};
 pub use truv::TruvConfig;
 
@@ -57,6 +59,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[schedule]`.
     pub schedule: ScheduleConfig,
+    /// `[server]`.
+    pub server: ServerConfig,
     /// Every `[[source]]`.
     pub sources: Vec<SourceConfig>,
     /// What is legal but doubtful.
@@ -126,7 +130,7 @@ fn read(path: &Path) -> Result<String, ConfigErrors> {
     })
 }
 
-const ROOT_KEYS: &[&str] = &["store", "log", "schedule", "source"];
+const ROOT_KEYS: &[&str] = &["store", "server", "log", "schedule", "source"];
 
 /// Settings that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +146,7 @@ pub struct KeyGroup {
 /// Every setting there is. A name may come again under another aggregator.
 pub const SECTION_KEYS: &[KeyGroup] = &[
     KeyGroup { section: "store", aggregator: None, keys: common::STORE_KEYS },
+    KeyGroup { section: "server", aggregator: None, keys: server::SERVER_KEYS },
     KeyGroup { section: "log", aggregator: None, keys: common::LOG_KEYS },
     KeyGroup { section: "schedule", aggregator: None, keys: common::SCHEDULE_KEYS },
     KeyGroup { section: "source", aggregator: None, keys: source::SOURCE_KEYS },
@@ -150,18 +155,19 @@ pub const SECTION_KEYS: &[KeyGroup] = &[
     KeyGroup { section: "source", aggregator: Some("bridge"), keys: bridge::BRIDGE_KEYS },
 ];
 
-/// Sections that a later version will know, so that the error does not call them a typing mistake.
-const FUTURE_SECTIONS: &[&str] = &["server"];
-
 fn walk(root: &Section<'_, '_>, around: &Surroundings<'_>) -> Option<Config> {
-    root.refuse_unknown(|key| {
-        FUTURE_SECTIONS
-            .contains(&key)
-            .then(|| Wrong::new(format!("[{key}] is not supported by this version"), "remove the section"))
-    });
+    root.refuse_unknown(|_| None);
     let store = common::read_store(&root.table("store", &[common::STORE_KEYS]), around);
+    let server = server::read_server(&root.table("server", &[server::SERVER_KEYS]), around);
     let log = common::read_log(&root.table("log", &[common::LOG_KEYS]));
     let schedule = common::read_schedule(&root.table("schedule", &[common::SCHEDULE_KEYS]));
     let sources = source::read_sources(root, schedule.as_ref(), around);
-    Some(Config { store: store?, log: log?, schedule: schedule?, sources: sources?, warnings: Vec::new() })
+    Some(Config {
+        store: store?,
+        server: server?,
+        log: log?,
+        schedule: schedule?,
+        sources: sources?,
+        warnings: Vec::new(),
+    })
 }

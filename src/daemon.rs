@@ -15,13 +15,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::StoreError;
 use crate::sync::{Discovered, Engine, Step};
 
+pub use crate::sync::Waker;
 pub use build::{BuildError, BuildOptions, build, refresh_policy};
 pub use heartbeat::beat;
 pub use lane::{flush_usage, step};
@@ -69,19 +70,6 @@ pub enum Event {
     },
 }
 
-/// Wakes the daemon: something may be due.
-#[derive(Clone, Default)]
-pub struct Waker(Arc<Vec<Arc<Notify>>>);
-
-impl Waker {
-    /// Makes every lane look now.
-    pub fn wake(&self) {
-        for notify in self.0.iter() {
-            notify.notify_one();
-        }
-    }
-}
-
 /// Brings every configured source's links up to date until it is stopped.
 pub struct Daemon {
     engine: Arc<Engine>,
@@ -95,8 +83,8 @@ pub struct Daemon {
 impl Daemon {
     /// A daemon that has not started.
     pub fn new(engine: Arc<Engine>, options: DaemonOptions) -> Self {
-        let notifies = engine.sources().map(|_| Arc::new(Notify::new())).collect();
-        Self { engine, options, waker: Waker(Arc::new(notifies)), events: None, busy: Arc::new(AtomicUsize::new(0)) }
+        let waker = Waker::new(engine.sources().count());
+        Self { engine, options, waker, events: None, busy: Arc::new(AtomicUsize::new(0)) }
     }
 
     /// Sends every [`Event`] to `events`.
@@ -117,7 +105,7 @@ impl Daemon {
     pub async fn run(self, stop: CancellationToken) -> Result<(), StoreError> {
         let lanes_done = CancellationToken::new();
         let mut lanes = JoinSet::new();
-        for (source, notify) in self.engine.sources().zip(self.waker.0.iter()) {
+        for (source, notify) in self.engine.sources().zip(self.waker.sleepers()) {
             let lane = lane::Lane::new(
                 Arc::clone(&self.engine),
                 Arc::clone(source),

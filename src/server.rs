@@ -1,3 +1,56 @@
-//! What listens: for now the control socket, by which commands reach the running daemon.
+//! What listens: the public side, the admin side, and the control socket through which commands reach the running daemon.
+//!
+//! - **Public**: webhooks of the aggregators and the pages on which customers connect a bank. Everything that comes in is
+//!   hostile until a signature or an invite says otherwise.
+//! - **Admin**: the dashboard, metrics, health, and control with a token.
+//! - **Control socket**: orders of commands on this machine; the file's permissions say who may.
+//!
+//! Both TCP sides speak plain HTTP/1.1 and belong behind a proxy that speaks TLS. What must stay true: whatever a peer sends,
+//! or does not send, costs a bounded amount of memory and time; nothing of it is logged but what it was refused for.
 
+pub mod admin;
 pub mod control;
+pub mod listen;
+mod page;
+mod peer;
+pub mod public;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::config::{AdminConfig, Config, PublicConfig};
+use crate::sync::{Engine, Waker};
+
+pub use peer::Peer;
+
+/// What every request is answered from. Cheap to clone.
+#[derive(Clone)]
+pub struct Served {
+    /// The store, the clock and the sources.
+    pub engine: Arc<Engine>,
+    /// Wakes whoever does what was asked for.
+    pub waker: Waker,
+    /// What the operator configured.
+    pub config: Arc<Config>,
+    /// When the process began to serve.
+    pub started_at: Timestamp,
+}
+
+impl Served {
+    /// Serves `engine` as `config` says.
+    pub fn new(engine: Arc<Engine>, waker: Waker, config: Arc<Config>) -> Self {
+        let started_at = engine.clock().now();
+        Self { engine, waker, config, started_at }
+    }
+
+    /// The public side's settings; `None`: there is no public side.
+    pub fn public(&self) -> Option<&PublicConfig> {
+        self.config.server.public.as_ref()
+    }
+
+    /// The admin side's settings; `None`: there is no admin side.
+    pub fn admin(&self) -> Option<&AdminConfig> {
+        self.config.server.admin.as_ref()
+    }
+}

@@ -13,6 +13,7 @@ mod plan;
 mod pull;
 mod refresh;
 mod user;
+mod waker;
 mod walk;
 
 use std::collections::HashMap;
@@ -35,6 +36,7 @@ pub use discover::Discovered;
 pub use outcome::{CREDENTIALS_REFUSED, CREDENTIALS_REST};
 pub use user::Looked;
 use user::UserSync;
+pub use waker::Waker;
 pub use walk::{Place, Reading, Walk};
 
 /// One configured source as the engine works with it.

@@ -13,7 +13,7 @@ use super::context::{Context, Local, is_under_journald};
 use super::progress::{self, Tally};
 use super::{Exit, output};
 use crate::daemon::{self, Daemon};
-use crate::server::control;
+use crate::server::{self, Served, control, listen};
 use crate::store::Due;
 use crate::{systemd, telemetry};
 
@@ -93,6 +93,17 @@ pub(super) async fn serve(
     }
     let waker = daemon.waker();
     let mut beside: JoinSet<()> = JoinSet::new();
+    let served = Served::new(Arc::clone(&local.engine), waker.clone(), Arc::new(context.config.clone()));
+    if let Some(public) = served.public() {
+        let listener = listen::bind(public.listen).await?;
+        tracing::info!(address = %public.listen, url = %public.url, "the public side listens");
+        beside.spawn(listen::serve(listener, server::public::router(&served), stop.clone()));
+    }
+    if let Some(admin) = served.admin() {
+        let listener = listen::bind(admin.listen).await?;
+        tracing::info!(address = %admin.listen, "the admin side listens");
+        beside.spawn(listen::serve(listener, server::admin::router(&served), stop.clone()));
+    }
     beside.spawn(daemon::beat(waker.clone(), stop.clone()));
     let (engine, asked) = (Arc::clone(&local.engine), stop.clone());
     beside.spawn(async move {

@@ -6,6 +6,7 @@ mod value;
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use url::Url;
 
@@ -14,13 +15,14 @@ use super::bridge::{self, BridgeConfig};
 use super::common::ScheduleConfig;
 use super::refresh::RefreshConfig;
 use super::section::Section;
+use super::server::read_networks;
 use super::truv::{self, TruvConfig};
 use crate::schedule::Schedule;
 use aggregator::{ALL_KEYS, Aggregator};
 pub(super) use combination::{MANY_FIRES_PER_DAY, fires_on_busiest_day};
 use combination::{refuse_same_credentials, refuse_same_names, warn_of_many_syncs};
-pub(super) use value::read_cron;
-use value::{read_aggregator, read_base_url, read_name};
+use value::{read_aggregator, read_name};
+pub(super) use value::{read_cron, read_origin, read_url};
 
 /// `discover_schedule`: every night.
 pub const DEFAULT_DISCOVER_SCHEDULE: &str = "30 2 * * *";
@@ -37,8 +39,16 @@ pub const MAX_BACKFILL_SHARE: u32 = 90;
 /// Characters of a source's name.
 pub const MAX_NAME_CHARS: usize = 63;
 
-pub(super) const SOURCE_KEYS: &[&str] =
-    &["name", "aggregator", "base_url", "sync_schedule", "discover_schedule", "reconcile_schedule", "backfill_share"];
+pub(super) const SOURCE_KEYS: &[&str] = &[
+    "name",
+    "aggregator",
+    "base_url",
+    "sync_schedule",
+    "discover_schedule",
+    "reconcile_schedule",
+    "backfill_share",
+    "webhook_addresses",
+];
 
 /// One configured credential at one aggregator. Limits belong to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +67,8 @@ pub struct SourceConfig {
     pub reconcile_schedule: Schedule,
     /// Percent of the request budget that first-time backfills may use, 1 to 90.
     pub backfill_share: u8,
+    /// From where webhooks may come; empty: from anywhere, the signature decides.
+    pub webhook_addresses: Vec<IpNet>,
 }
 
 /// What only one aggregator has. Only what speaks to the aggregator looks inside; everything else asks the [`SourceConfig`].
@@ -151,13 +163,14 @@ fn read_source(section: &Section<'_, '_>, zone: &TimeZone, around: &Surroundings
     let example = format!("{}-prod", usual.word());
     let name = section.required("name", &format!("name = {example:?}"), |value| read_name(value, &example));
     let default_url = Url::parse(usual.default_base_url()).ok()?;
-    let base_url = section.or_default("base_url", default_url, |value| read_base_url(value, usual.default_base_url()));
+    let base_url = section.or_default("base_url", default_url, |value| read_origin(value, usual.default_base_url()));
     let sync_schedule = read_cron(section, "sync_schedule", usual.default_sync_schedule(), zone);
     let discover_schedule = read_cron(section, "discover_schedule", DEFAULT_DISCOVER_SCHEDULE, zone);
     let reconcile_schedule = read_cron(section, "reconcile_schedule", DEFAULT_RECONCILE_SCHEDULE, zone);
     let shares = MIN_BACKFILL_SHARE..=MAX_BACKFILL_SHARE;
     let backfill_share =
         section.number("backfill_share", DEFAULT_BACKFILL_SHARE, shares, "percent of the request budget");
+    let webhook_addresses = read_networks(section, "webhook_addresses");
     let aggregator = match aggregator? {
         Aggregator::Truv => truv::read_truv(section, around).map(AggregatorConfig::Truv),
         Aggregator::Bridge => bridge::read_bridge(section, zone, around).map(Box::new).map(AggregatorConfig::Bridge),
@@ -170,6 +183,7 @@ fn read_source(section: &Section<'_, '_>, zone: &TimeZone, around: &Surroundings
         discover_schedule: discover_schedule?,
         reconcile_schedule: reconcile_schedule?,
         backfill_share: u8::try_from(backfill_share?).ok()?,
+        webhook_addresses: webhook_addresses?,
     };
     warn_of_many_syncs(section, &source);
     Some(source)

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use super::Surroundings;
 use super::problem::Wrong;
-use super::reference::{read_secret, read_text_or_reference};
+use super::reference::{read_secret, read_secrets, read_text_or_reference};
 use super::refresh::{DEFAULT_REFRESHES_PER_DAY, RefreshConfig, read_refresh};
 use super::section::Section;
+use super::source::read_url;
 use crate::secret::Secret;
 
 /// `base_url` of a Truv source.
@@ -38,7 +41,14 @@ pub const MIN_PAGE_SIZE: u32 = 10;
 /// Truv documents no maximum here; its sister API's is this.
 pub const MAX_PAGE_SIZE: u32 = 500;
 
-pub(super) const TRUV_KEYS: &[&str] = &["client_id", "access_secret", "requests_per_minute", "overlap", "page_size"];
+/// `widget_url`: the script that opens Truv's widget.
+pub const DEFAULT_WIDGET_URL: &str = "https://cdn.truv.com/bridge.js";
+
+/// Truv has at most two active keys; the other one beside `access_secret` (upstream/truv.md section 1).
+pub const MAX_WEBHOOK_SECRETS: usize = 1;
+
+pub(super) const TRUV_KEYS: &[&str] =
+    &["client_id", "access_secret", "webhook_secrets", "widget_url", "requests_per_minute", "overlap", "page_size"];
 
 /// A Truv source.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +57,10 @@ pub struct TruvConfig {
     pub client_id: String,
     /// Sent as `X-Access-Secret`.
     pub access_secret: Secret,
+    /// What webhooks may be signed with beside the access secret: another key that is still in use.
+    pub webhook_secrets: Vec<Secret>,
+    /// The script of the widget in which customers connect a bank.
+    pub widget_url: Url,
     /// Truv's limit for this credential; the daemon stays under it.
     pub requests_per_minute: u32,
     /// How its links are refreshed.
@@ -60,6 +74,9 @@ pub struct TruvConfig {
 pub(super) fn read_truv(section: &Section<'_, '_>, around: &Surroundings<'_>) -> Option<TruvConfig> {
     let client_id = read_text_or_reference(section, "client_id", "dd21ca23c12142b6a0970b1e0afedf16", around);
     let access_secret = read_secret(section, "access_secret", around);
+    let webhook_secrets = read_secrets(section, "webhook_secrets", MAX_WEBHOOK_SECRETS, around);
+    let usual_widget = Url::parse(DEFAULT_WIDGET_URL).ok()?;
+    let widget_url = section.or_default("widget_url", usual_widget, |value| read_url(value, DEFAULT_WIDGET_URL));
     let requests_per_minute = section.number(
         "requests_per_minute",
         DEFAULT_REQUESTS_PER_MINUTE,
@@ -83,6 +100,8 @@ pub(super) fn read_truv(section: &Section<'_, '_>, around: &Surroundings<'_>) ->
     Some(TruvConfig {
         client_id: client_id?,
         access_secret: access_secret?,
+        webhook_secrets: webhook_secrets?,
+        widget_url: widget_url?,
         requests_per_minute: requests_per_minute?,
         refresh: refresh?,
         overlap: overlap?,

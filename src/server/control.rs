@@ -17,11 +17,10 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::aggregator::{CallContext, CallError};
-use crate::daemon::Waker;
 use crate::limits::requests::Lane;
 use crate::model::{Cause, LinkRecord, UserRecord};
 use crate::store::{NewLink, RemovedBy, StoreError};
-use crate::sync::Engine;
+use crate::sync::{Engine, Waker};
 
 /// What a command asks for. Links are named by our id or by the aggregator's.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -59,7 +59,6 @@ fn keys_at_truv() -> Vec<Mistake> {
     let foreign = "a key of bridge sources; Truv ";
     vec![
         (in_source("client_secret = { env = \"X\" }"), 10, 1, "source.client_secret", foreign, "did you mean access_secret?"),
-        (in_source("webhook_secrets = []"), 10, 1, "source.webhook_secrets", "Truv signs webhooks with", "remove it"),
         (in_source("requests_per_5_minutes = 2000"), 10, 1, "source.requests_per_5_minutes", foreign, "requests_per_minute?"),
         (in_source("user_requests_per_minute = 60"), 10, 1, "source.user_requests_per_minute", "no limit per user", "remove it"),
         (in_source("accept_language = \"fr\""), 10, 1, "source.accept_language", "Truv has no accept_language", "remove it"),

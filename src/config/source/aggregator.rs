@@ -63,7 +63,6 @@ impl Aggregator {
 fn not_at_truv(key: &str) -> (String, &'static str) {
     let (why, hint) = match key {
         "client_secret" => ("Truv has no client secret", "did you mean access_secret?"),
-        "webhook_secrets" => ("Truv signs webhooks with the access secret", "remove it"),
         "requests_per_5_minutes" => ("Truv counts requests by the minute", "did you mean requests_per_minute?"),
         "user_requests_per_minute" => ("Truv has no limit per user", "remove it"),
         _ => return (format!("Truv has no {key}"), "remove it"),

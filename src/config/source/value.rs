@@ -33,11 +33,24 @@ pub(super) fn read_aggregator(value: &DeValue<'_>) -> Result<Aggregator, Wrong> 
     choice(value, &Aggregator::ALL.map(|aggregator| (aggregator.word(), aggregator)))
 }
 
-/// Reads an origin; `usual` is the aggregator's own.
-pub(super) fn read_base_url(value: &DeValue<'_>, usual: &str) -> Result<Url, Wrong> {
+/// Reads an origin, such as `usual`.
+pub(in crate::config) fn read_origin(value: &DeValue<'_>, usual: &str) -> Result<Url, Wrong> {
     let example = format!("write an origin such as {usual:?}");
-    let url = Url::parse(text(value, usual)?)
-        .map_err(|error| Wrong::new(format!("not an address: {error}"), example.as_str()))?;
+    let url = read_address(value, usual, &example)?;
+    if url.path() == "/" {
+        return Ok(url);
+    }
+    Err(Wrong::new("an address holds no path here: the paths are fixed", example))
+}
+
+/// Reads the address of something that may lie at any path, such as `usual`.
+pub(in crate::config) fn read_url(value: &DeValue<'_>, usual: &str) -> Result<Url, Wrong> {
+    read_address(value, usual, &format!("write an address such as {usual:?}"))
+}
+
+fn read_address(value: &DeValue<'_>, usual: &str, example: &str) -> Result<Url, Wrong> {
+    let url =
+        Url::parse(text(value, usual)?).map_err(|error| Wrong::new(format!("not an address: {error}"), example))?;
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -52,8 +65,6 @@ pub(super) fn read_base_url(value: &DeValue<'_>, usual: &str) -> Result<Url, Wro
         "https is required; plain http only to this machine (127.0.0.0/8, ::1, localhost)"
     } else if url.query().is_some() || url.fragment().is_some() {
         "an address holds no query or fragment here"
-    } else if url.path() != "/" {
-        "an address holds no path here: the paths are the aggregator's own"
     } else {
         return Ok(url);
     };
