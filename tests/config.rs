@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use passbook::config::{
     AggregatorConfig, Config, ConfigErrors, KeyGroup, LogFormat, Problem, SECTION_KEYS, SecretReadError, SecretStore,
-    SourceConfig, SystemSecrets, TruvConfig, bridge, common, refresh, source, truv,
+    SourceConfig, SystemSecrets, TruvConfig, bridge, common, refresh, server, source, truv,
 };
 use passbook::secret::StoreKey;
 use zeroize::Zeroizing;
@@ -129,6 +129,25 @@ fn structure() -> Vec<Mistake> {
         (format!("log = 5\n{}", with("", "")), 1, 7, "log", "a whole number, and a table", "[log]"),
         (swap("[[source]]", "[source]"), 5, 1, "source", "a list of tables", "[[source]]"),
         ("source = []\n[store]\nkey = { credential = \"store-key\" }".to_owned(), 1, 1, "source", "missing", "[[source]]"),
+    ]
+}
+
+#[rustfmt::skip]
+fn server_settings() -> Vec<Mistake> {
+    let token = "admin_token = { credential = \"store-key\" }";
+    let section = |lines: &str| and_then(&format!("[server]\n{lines}"));
+    vec![
+        (section("public_listen = \"8780\"\npublic_url = \"https://a.example\""), 12, 17, "server.public_listen", "not an address with a port", "127.0.0.1:8780"),
+        (section("public_listen = \"127.0.0.1:8780\""), 11, 1, "server.public_url", "missing", "https://bank.example.com"),
+        (section("public_url = \"http://bank.example.com\""), 12, 14, "server.public_url", "https is required", "https://bank"),
+        (section("admin_listen = \"127.0.0.1:8781\""), 11, 1, "server.admin_token", "missing", "credential"),
+        (section("admin_token = { credential = \"truv-secret\" }"), 12, 15, "server.admin_token", "shorter than 20", "openssl"),
+        (section(&format!("public_listen = \"[::1]:1\"\npublic_url = \"https://a.example\"\nadmin_listen = \"[::1]:1\"\n{token}")), 14, 16, "server.admin_listen", "the public side listens there", "a port of its own"),
+        (section("trusted_proxies = \"10.0.0.1\""), 12, 19, "server.trusted_proxies", "a list is needed", "10.0.0.0/8"),
+        (section("trusted_proxies = [\"10.0.0.0/40\"]"), 12, 19, "server.trusted_proxies", "neither an address nor a network", "10.0.0.0/8"),
+        (section("invite_lifetime = \"1m\""), 12, 19, "server.invite_lifetime", "outside 10m to 30d", "10m"),
+        (in_source("webhook_addresses = [\"bank.example\"]"), 10, 21, "source.webhook_addresses", "neither an address nor a network", "203.0.113.7"),
+        (in_source("widget_url = \"http://cdn.truv.com/bridge.js\""), 10, 14, "source.widget_url", "https is required", "https://cdn"),
     ]
 }
 
@@ -250,8 +269,18 @@ fn no_toml() -> Vec<Mistake> {
 #[test]
 fn every_kind_of_mistake_is_placed_and_explained() {
     are_explained(
-        [structure(), keys(), types_and_bounds(), durations(), words(), combinations(), references(), no_toml()]
-            .concat(),
+        [
+            structure(),
+            server_settings(),
+            keys(),
+            types_and_bounds(),
+            durations(),
+            words(),
+            combinations(),
+            references(),
+            no_toml(),
+        ]
+        .concat(),
     );
 }
 
@@ -553,7 +582,10 @@ fn the_example_shows_every_option_at_its_default() {
     let full = example_in_full();
     assert_eq!(load(&full), load(EXAMPLE), "defaults stated are those of the code");
 
-    let document: toml::Table = full.replace("# refreshes_per_month", "refreshes_per_month").parse().expect("valid");
+    let without_defaults = ["refreshes_per_month", "public_listen", "public_url", "admin_listen", "admin_token"];
+    let shown =
+        without_defaults.iter().fold(full, |text, key| text.replace(&format!("# {key} = "), &format!("{key} = ")));
+    let document: toml::Table = shown.parse().expect("valid");
     for KeyGroup { section, aggregator, keys } in SECTION_KEYS {
         let sources = document[*section].as_array().map_or(&[] as &[_], Vec::as_slice);
         let is_meant =
@@ -591,6 +623,13 @@ fn the_example_states_the_bounds_of_the_code() {
             "sync_deadline",
             spans(seconds("m", 60, common::MIN_SYNC_DEADLINE), seconds("h", 3600, common::MAX_SYNC_DEADLINE)),
         ),
+        (
+            in_truv,
+            "invite_lifetime",
+            spans(seconds("m", 60, server::MIN_INVITE_LIFETIME), seconds("d", 86_400, server::MAX_INVITE_LIFETIME)),
+        ),
+        (in_truv, " admin_token", format!("at least {} characters", server::MIN_ADMIN_TOKEN_CHARS)),
+        (in_truv, "webhook_secrets", format!("at most {}", truv::MAX_WEBHOOK_SECRETS)),
         (in_truv, "spread", spans(seconds("s", 1, common::MIN_SPREAD), seconds("h", 3600, common::MAX_SPREAD))),
         (in_truv, "backfill_share", numbers(source::MIN_BACKFILL_SHARE, source::MAX_BACKFILL_SHARE)),
         (in_truv, "requests_per_minute", numbers(truv::MIN_REQUESTS_PER_MINUTE, truv::MAX_REQUESTS_PER_MINUTE)),

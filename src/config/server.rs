@@ -91,12 +91,12 @@ pub(super) fn read_server(section: &Section<'_, '_>, around: &Surroundings<'_>) 
         }
         _ => Err(Reported),
     };
-    let admin = match admin_listen {
-        Ok(None) => Ok(None),
-        Ok(Some(listen)) => {
-            read_admin_token(section, around).map(|token| Some(AdminConfig { listen, token })).ok_or(Reported)
-        }
-        Err(Reported) => Err(Reported),
+    // Also without an address: a token that stands in the file itself must not go unnoticed.
+    let needs_token = matches!(admin_listen, Ok(Some(_))) || section.value("admin_token").is_some();
+    let token = if needs_token { read_admin_token(section, around).map(Some).ok_or(Reported) } else { Ok(None) };
+    let admin = match (admin_listen, token) {
+        (Ok(listen), Ok(token)) => Ok(listen.zip(token).map(|(listen, token)| AdminConfig { listen, token })),
+        _ => Err(Reported),
     };
     Some(ServerConfig { public: public.ok()?, admin: admin.ok()?, trusted_proxies: trusted_proxies? })
 }
