@@ -40,6 +40,9 @@ CREATE TABLE sources (
     discover_error      TEXT,                      -- the last failure; NULL after a success
     hold_until          INTEGER,                   -- the aggregator throttled us: no request before this instant
     hold_reason         TEXT,
+    webhook_endpoint    TEXT CHECK (webhook_endpoint IN ('enabled', 'disabled', 'missing')), -- how the aggregator lists our address for
+                                                   -- webhooks; NULL: never asked, or it has no such list
+    webhook_checked_at  INTEGER,                   -- when it was last asked
     first_seen_at       INTEGER NOT NULL,
     retired_at          INTEGER                    -- no longer in the configuration since; its data stays
 ) STRICT;
@@ -414,6 +417,69 @@ CREATE TABLE rejected_rows (
     resolved_at     INTEGER,
     UNIQUE (link_id, fingerprint)
 ) STRICT;
+
+CREATE TABLE webhook_events (
+    -- One row per event that an aggregator announced, stored before it was acknowledged. The same event delivered again is only
+    -- counted. Handled ones are kept for a while, so that repeats are recognised.
+    webhook_event_id INTEGER PRIMARY KEY,
+    source_id        INTEGER NOT NULL REFERENCES sources (source_id),
+    digest           BLOB NOT NULL,                -- SHA-256 of the body's JSON with its keys in order: the same event has the same
+    event_type       TEXT NOT NULL,                -- upstream's word, verbatim
+    announced_at     INTEGER,                      -- when it happened, as upstream says; NULL: it does not say
+    received_at      INTEGER NOT NULL,             -- the first time
+    deliveries       INTEGER NOT NULL DEFAULT 1,   -- how often it came
+    body             BLOB NOT NULL,                -- as JSONB
+    handled_at       INTEGER,                      -- NULL: not yet
+    outcome          TEXT CHECK (outcome IN ('applied', 'stale', 'ignored')), -- applied: something was made due, or a refresh is over;
+                                                   -- stale: it tells what is known already; ignored: of no concern here
+    link_id          INTEGER,                      -- the link it concerned; NULL: none that is known
+    UNIQUE (source_id, digest)
+) STRICT;
+
+CREATE INDEX webhook_events_waiting ON webhook_events (webhook_event_id) WHERE handled_at IS NULL;
+CREATE INDEX webhook_events_by_time ON webhook_events (source_id, received_at);
+
+CREATE TABLE invites (
+    -- One row per invitation of a customer to connect a bank or to repair a link. The address that the customer is given is good for
+    -- one connection, until it expires.
+    invite_id      INTEGER PRIMARY KEY,
+    token_hash     BLOB NOT NULL UNIQUE,           -- SHA-256 of the token in the address; the token itself is kept nowhere
+    source_id      INTEGER NOT NULL REFERENCES sources (source_id),
+    user_id        INTEGER NOT NULL REFERENCES users (user_id),
+    link_id        INTEGER REFERENCES links (link_id), -- the link to repair; NULL: a bank is connected
+    email_sealed   BLOB,                           -- the customer's address, for aggregators that ask for one
+    context_hash   BLOB,                           -- SHA-256 of what the way back must carry; NULL: not begun, or no such way
+    created_at     INTEGER NOT NULL,
+    expires_at     INTEGER NOT NULL,
+    begun_at       INTEGER,                        -- when the customer last began; NULL: never
+    beginnings     INTEGER NOT NULL DEFAULT 0,     -- how often
+    used_at        INTEGER,                        -- when it led to a connection: it is used up
+    connected_link_id INTEGER,                     -- to which link; NULL: not used, or found by the next look at the customer
+    last_error     TEXT                            -- what the customer last ran into; NULL: nothing
+) STRICT;
+
+CREATE INDEX invites_by_user ON invites (user_id);
+
+CREATE TABLE alerts (
+    -- One row per condition that somebody is told about, from its beginning to its end. Open while resolved_at is NULL.
+    alert_id       INTEGER PRIMARY KEY,
+    kind           TEXT NOT NULL CHECK (kind IN ('link_attention', 'source_stale', 'source_refused', 'webhooks_disabled')),
+                                                   -- link_attention: a link needs a person; source_stale: nothing of a source was
+                                                   -- read for too long; source_refused: its credentials are refused;
+                                                   -- webhooks_disabled: the aggregator stopped sending webhooks
+    source_id      INTEGER NOT NULL REFERENCES sources (source_id),
+    link_id        INTEGER REFERENCES links (link_id), -- NULL: the whole source
+    reason         TEXT NOT NULL,
+    raised_at      INTEGER NOT NULL,
+    resolved_at    INTEGER,
+    raised_told_at INTEGER,                        -- when its beginning was told; NULL: not yet, or nobody is told
+    resolved_told_at INTEGER,                      -- when its end was told
+    tries          INTEGER NOT NULL DEFAULT 0,     -- failed attempts to tell since the last that worked
+    next_try_at    INTEGER,
+    last_error     TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX alerts_open ON alerts (kind, source_id, coalesce(link_id, 0)) WHERE resolved_at IS NULL;
 
 CREATE VIEW v_transactions AS
 -- Live transactions, one row each. Sum amount_minor for exact totals; status 'posted' leaves out what may still change.
