@@ -44,7 +44,7 @@
 //!
 //! - [`cli`]: the commands, one file per verb.
 //! - [`daemon`]: the life of the process: lanes, workers, the heartbeat, the way it ends.
-//! - [`server`]: the control socket through which commands reach a running daemon.
+//! - [`server`]: what listens: webhooks and connect pages, dashboard and metrics, and the socket of commands.
 //! - [`sync`]: one sync of one link or of a user's, looks between them, and the discovery of links.
 //! - [`schedule`]: when a link is due; cron in a time zone; delays after failures. Pure.
 //! - [`aggregator`]: what an aggregator can do for us: the contract, its abilities, Truv and Bridge. Nothing above names either.
