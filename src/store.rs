@@ -11,6 +11,7 @@
 mod accounts;
 mod catalog;
 mod holdings;
+mod invites;
 mod links;
 mod lock;
 mod migrate;
@@ -35,6 +36,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::secret::{SealError, Sealer};
 
 pub use accounts::Continued;
+pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
 pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};
 pub use open::{Access, OpenError, OpenOptions};
