@@ -7,4 +7,5 @@ mod data;
 mod faults;
 mod items;
 mod resources;
+mod webhooks;
 mod world;

@@ -4,4 +4,5 @@ mod access;
 mod bench;
 mod data;
 mod faults;
+mod webhooks;
 mod world;

@@ -18,7 +18,7 @@ use super::sessions::{self, Session};
 use super::{items, words};
 use crate::sandbox::state::{Event, State};
 use crate::sandbox::wire::{Wire, send};
-use crate::sandbox::world::{Bank, CONSENT_MS, DEMO_BANK, NewAccount, NewStock, Plan};
+use crate::sandbox::world::{Bank, CONSENT_MS, DEMO_BANK, Happened, NewAccount, NewStock, Plan};
 use crate::sandbox::{Sandbox, id};
 
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
@@ -65,12 +65,13 @@ fn log_in(state: &mut State, body: &Value) -> Answer {
     let provider = body.get("provider_id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
     let provider = session.provider.or(provider).unwrap_or(DEMO_BANK);
     let (results, stuck) = outcome(login, text("code"));
-    let (link, status) = match session.link {
-        Some(link) => {
-            state.bank.first_look(link);
-            (link, "-3")
-        }
-        None => (link_for(&mut state.bank, &session, login, provider), "-2"),
+    let (link, status) = if let Some(link) = session.link {
+        state.bank.first_look(link);
+        (link, "-3")
+    } else {
+        let link = link_for(&mut state.bank, &session, login, provider);
+        state.bank.tell_of(link, Happened::Connected { link });
+        (link, "-2")
     };
     let bank = &mut state.bank;
     bank.set_status(link, status);

@@ -13,7 +13,7 @@ use super::reply::{Answer, Reply};
 use super::tasks::{self, Task};
 use super::tokens::{BridgeToken, PublicToken, TOKEN_LIFE_MS};
 use crate::sandbox::state::State;
-use crate::sandbox::world::Plan;
+use crate::sandbox::world::{Happened, Plan};
 use crate::sandbox::{Sandbox, id};
 
 const MFA_CODE: &str = "12345";
@@ -94,6 +94,8 @@ fn log_in(state: &mut State, body: &Value) -> Answer {
     };
     let (task_id, status) = (id::hex(task.id), task.status.clone());
     let task = state.truv.add_task(task);
+    let owner = state.bank.users[bridge.user].owner;
+    state.bank.tell(owner, Happened::TaskMoved { task, status: status.clone() });
     if let Some(link) = link {
         status.clone_into(&mut state.bank.links[link].status);
     }
