@@ -9,7 +9,9 @@
 //! foreign, sealed with another key or newer than this program is refused and left as it was.
 
 mod accounts;
+mod alerts;
 mod catalog;
+mod figures;
 mod holdings;
 mod invites;
 mod links;
@@ -36,6 +38,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::secret::{SealError, Sealer};
 
 pub use accounts::Continued;
+pub use alerts::{AlertKind, AlertPolicy, Burst, DueAlert, Settled, Way};
+pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, SyncTotals};
 pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
 pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};

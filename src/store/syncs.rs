@@ -1,7 +1,7 @@
 //! Syncs: one row per attempt, and what its end means for the link.
 
 use jiff::Timestamp;
-use rusqlite::{Row, named_params};
+use rusqlite::{OptionalExtension as _, Row, named_params};
 
 use super::{Phase, StoreError, WriteTxn, instant, ms};
 use crate::model::Cause;
@@ -110,11 +110,15 @@ pub struct EndedSync {
 impl WriteTxn<'_> {
     /// Opens a sync of a link and returns its id. A sync that a crash left open is closed as failed.
     pub fn begin_sync(&self, link_id: i64, cause: Cause, is_full: bool, now: Timestamp) -> Result<i64, StoreError> {
-        self.txn.execute(
+        let mut close = self.txn.prepare_cached(
             "UPDATE syncs SET outcome = 'failed', finished_at = :now, error = 'the process ended during this sync'
-             WHERE sync_id = (SELECT sync_id FROM links WHERE link_id = :link_id) AND outcome IS NULL",
-            named_params! { ":now": ms(now), ":link_id": link_id },
+             WHERE sync_id = (SELECT sync_id FROM links WHERE link_id = :link_id) AND outcome IS NULL
+             RETURNING sync_id",
         )?;
+        let of_link = named_params! { ":now": ms(now), ":link_id": link_id };
+        if let Some(left_open) = close.query_row(of_link, |row| row.get("sync_id")).optional()? {
+            self.add_to_totals(left_open)?;
+        }
         self.txn.execute(
             "INSERT INTO syncs (link_id, cause, is_full, started_at) VALUES (:link_id, :cause, :is_full, :now)",
             named_params! { ":link_id": link_id, ":cause": cause.as_str(), ":is_full": is_full, ":now": ms(now) },
@@ -173,6 +177,7 @@ impl WriteTxn<'_> {
             },
             ended_sync,
         )?;
+        self.add_to_totals(sync_id)?;
         let mut update = self.txn.prepare_cached(
             "UPDATE links SET
                  sync_id = NULL, phase = :phase, due_at = iif(asked_cause IS NULL, :due_at, :now),
@@ -193,6 +198,25 @@ impl WriteTxn<'_> {
             ":link_id": link_id,
         })?;
         Ok(ended)
+    }
+
+    /// Adds a sync that has just been closed to the totals of its kind; once for each sync.
+    pub(super) fn add_to_totals(&self, sync_id: i64) -> Result<(), StoreError> {
+        let mut upsert = self.txn.prepare_cached(
+            "INSERT INTO sync_totals (source_id, cause, outcome, syncs, rows_seen, rows_added, rows_updated, rows_posted,
+                                      rows_removed, rows_restored, rows_rejected)
+             SELECT l.source_id, y.cause, y.outcome, 1, y.rows_seen, y.rows_added, y.rows_updated, y.rows_posted,
+                    y.rows_removed, y.rows_restored, y.rows_rejected
+             FROM syncs y JOIN links l ON l.link_id = y.link_id WHERE y.sync_id = :sync_id
+             ON CONFLICT (source_id, cause, outcome) DO UPDATE SET
+                 syncs = syncs + 1, rows_seen = rows_seen + excluded.rows_seen,
+                 rows_added = rows_added + excluded.rows_added, rows_updated = rows_updated + excluded.rows_updated,
+                 rows_posted = rows_posted + excluded.rows_posted, rows_removed = rows_removed + excluded.rows_removed,
+                 rows_restored = rows_restored + excluded.rows_restored,
+                 rows_rejected = rows_rejected + excluded.rows_rejected",
+        )?;
+        upsert.execute(named_params! { ":sync_id": sync_id })?;
+        Ok(())
     }
 }
 
