@@ -14,6 +14,7 @@ mod holdings;
 mod links;
 mod lock;
 mod migrate;
+mod news;
 mod open;
 mod query;
 mod refreshes;
@@ -24,6 +25,7 @@ mod transactions;
 mod usage;
 mod users;
 mod verify;
+mod webhooks;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,7 @@ use crate::secret::{SealError, Sealer};
 pub use accounts::Continued;
 pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};
+pub use news::{NewsLink, NewsRefresh, NewsUser};
 pub use open::{Access, OpenError, OpenOptions};
 pub use query::QueryAnswer;
 pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};
@@ -49,6 +52,7 @@ pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, Ro
 pub use usage::UsageRow;
 pub use users::{DueUser, UserAccount};
 pub use verify::{Finding, VerifyReport};
+pub use webhooks::{EventHour, EventSummary, NewEvent, WaitingEvent};
 
 /// Why an operation on an open store failed.
 #[derive(Debug, thiserror::Error)]

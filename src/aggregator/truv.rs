@@ -3,7 +3,9 @@
 //! Paths end in a slash, the page size is always sent, parameters are only those that official code or pages show.
 //! Source: upstream/truv.md sections 1 to 10.
 
+mod endpoints;
 mod normalize;
+mod webhook;
 mod wire;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use super::{ListedUser, PageToken, RefreshProgress, RefreshTerms, TransactionPag
 use crate::http::{Answer, Dialect, Door, ErrorDocument, HttpError};
 use crate::model::{AccountRecord, LinkRecord};
 use crate::secret::Secret;
+pub(super) use webhook::{SIGNATURE_HEADER, Signing, WEBHOOK_INSTRUCTIONS, read_webhook};
 
 /// The product whose data we store; sent with every refresh.
 const PRODUCT: &str = "transactions";
@@ -44,6 +47,7 @@ struct Inner {
     door: Door,
     page_size: String,
     is_development: bool,
+    signing: Signing,
 }
 
 /// Whether a secret is one of the development environment, whose successful tasks are capped.
@@ -74,8 +78,8 @@ fn is_quota(_status: u16, document: &ErrorDocument) -> bool {
 
 impl Truv {
     /// A credential that speaks through `door`.
-    pub(super) fn new(door: Door, page_size: u32, is_development: bool) -> Self {
-        Self(Arc::new(Inner { door, page_size: page_size.to_string(), is_development }))
+    pub(super) fn new(door: Door, page_size: u32, is_development: bool, signing: Signing) -> Self {
+        Self(Arc::new(Inner { door, page_size: page_size.to_string(), is_development, signing }))
     }
 
     pub(super) fn refresh_terms(&self) -> RefreshTerms {
@@ -255,6 +259,21 @@ impl Truv {
             }
         }
         Ok(page)
+    }
+}
+
+/// How far a task has come, as far as words that follow each other tell: 0 is an unknown word.
+///
+/// Source: section 8.1; `base_parse` is the old word for `parse`, and switches of a deposit come in its place.
+pub(super) fn stage(status: &str) -> u8 {
+    match status {
+        "new" => 1,
+        "login" => 2,
+        "mfa" => 3,
+        "parse" | "base_parse" | "switch_deposit" => 4,
+        "full_parse" => 5,
+        word if normalize::is_terminal(word) => 6,
+        _ => 0,
     }
 }
 
