@@ -370,6 +370,9 @@ CREATE TABLE refreshes (
 CREATE INDEX refreshes_by_link ON refreshes (link_id, counts_from_at);
 CREATE INDEX refreshes_by_source ON refreshes (source_id, counts_from_at);
 
+-- Which refresh an announcement is about.
+CREATE INDEX refreshes_by_task ON refreshes (source_id, upstream_task_id) WHERE upstream_task_id IS NOT NULL;
+
 CREATE TABLE syncs (
     -- One row per attempt to bring one link up to date. Open while outcome is NULL.
     sync_id        INTEGER PRIMARY KEY,
@@ -460,8 +463,8 @@ CREATE TABLE webhook_events (
     deliveries       INTEGER NOT NULL DEFAULT 1,   -- how often it came
     body             BLOB NOT NULL,                -- as JSONB
     handled_at       INTEGER,                      -- NULL: not yet
-    outcome          TEXT CHECK (outcome IN ('applied', 'stale', 'ignored')), -- applied: something was made due, or a refresh is over;
-                                                   -- stale: it tells what is known already; ignored: of no concern here
+    outcome          TEXT CHECK (outcome IN ('applied', 'stale', 'ignored')), -- applied: something was made due, or a refresh went
+                                                   -- on or is over; stale: it tells what is known already; ignored: of no concern here
     link_id          INTEGER,                      -- the link it concerned; NULL: none that is known
     UNIQUE (source_id, digest)
 ) STRICT;

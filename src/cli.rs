@@ -19,6 +19,7 @@ mod sandbox;
 mod status;
 mod sync;
 mod verify;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,6 +59,9 @@ enum Verb {
     Explain(explain::Arguments),
     /// Does the store keep its promises? Exits with 1 and a list where it does not.
     Verify(verify::Arguments),
+    /// Where the aggregators send their news: list it, or register this machine's address.
+    #[command(subcommand)]
+    Webhooks(webhooks::Verb),
     /// Print a new key for the store.
     Keygen,
     /// Serve the made-up bank alone, for trying out a configuration.
@@ -115,6 +119,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Links(verb) => links::links(config, verb).await,
         Verb::Explain(arguments) => explain::explain(config, arguments).await,
         Verb::Verify(arguments) => verify::verify(config, arguments).await,
+        Verb::Webhooks(verb) => webhooks::webhooks(config, verb).await,
         Verb::Keygen => keygen::keygen(),
         Verb::Sandbox(arguments) => sandbox::sandbox(arguments).await,
     }

@@ -2,7 +2,8 @@
 //!
 //! Each source has a lane of its own: a loop that takes the source's due links, most urgent first, and gives them to a bounded
 //! number of workers. So a source that hangs or is throttled holds up nobody else. What is due is data in the store; ticks,
-//! people and webhooks only wake the loop, and a loop that nobody wakes looks by itself every [`MAX_SLEEP`].
+//! people and webhooks only wake the loop, and a loop that nobody wakes looks by itself every [`MAX_SLEEP`]. Beside the lanes
+//! one loop turns stored webhook events into what is due.
 //!
 //! Stopping: nothing new is started, running steps get [`STOP_GRACE`] to finish, then they are dropped where they wait. The
 //! store shows the next process what is left.
@@ -10,6 +11,7 @@
 mod build;
 mod heartbeat;
 mod lane;
+mod news;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -103,6 +105,9 @@ impl Daemon {
     ///
     /// Errors: the store's, where it cannot be read or written at the start; later ones are logged and waited out.
     pub async fn run(self, stop: CancellationToken) -> Result<(), StoreError> {
+        if self.options.once {
+            news::take_what_waits(&self.engine).await?;
+        }
         let lanes_done = CancellationToken::new();
         let mut lanes = JoinSet::new();
         for (source, notify) in self.engine.sources().zip(self.waker.sleepers()) {
@@ -117,6 +122,12 @@ impl Daemon {
             lanes.spawn(lane.run(stop.clone()));
         }
         let housekeeping = self.housekeeping(lanes_done.clone());
+        let news = async {
+            if !self.options.once {
+                let taken = news::take(&self.engine, &self.waker, lanes_done.clone());
+                tokio::join!(taken, news::watch_endpoints(&self.engine, lanes_done.clone()));
+            }
+        };
         let all_lanes = async {
             let mut result = Ok(());
             while let Some(joined) = lanes.join_next().await {
@@ -127,7 +138,7 @@ impl Daemon {
             lanes_done.cancel();
             result
         };
-        let (result, ()) = tokio::join!(all_lanes, housekeeping);
+        let (result, (), ()) = tokio::join!(all_lanes, housekeeping, news);
         self.flush_usage().await;
         if let Err(error) = self.engine.store().checkpoint().await {
             tracing::warn!(%error, "checkpoint at the end failed; the WAL keeps what it has");
@@ -144,6 +155,9 @@ impl Daemon {
             }
             self.flush_usage().await;
             flushes += 1;
+            if flushes.is_multiple_of(FLUSHES_PER_CHECKPOINT) {
+                news::forget(&self.engine).await;
+            }
             if flushes < FLUSHES_PER_CHECKPOINT || self.busy.load(Ordering::Relaxed) > 0 {
                 continue;
             }

@@ -17,6 +17,7 @@ mod invites;
 mod links;
 mod lock;
 mod migrate;
+mod news;
 mod open;
 mod query;
 mod refreshes;
@@ -27,6 +28,7 @@ mod transactions;
 mod usage;
 mod users;
 mod verify;
+mod webhooks;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -43,6 +45,7 @@ pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, Syn
 pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
 pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};
+pub use news::{NewsLink, NewsRefresh, NewsUser};
 pub use open::{Access, OpenError, OpenOptions};
 pub use query::QueryAnswer;
 pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};
@@ -55,6 +58,7 @@ pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, Ro
 pub use usage::UsageRow;
 pub use users::{DueUser, UserAccount};
 pub use verify::{Finding, VerifyReport};
+pub use webhooks::{EventHour, EventSummary, NewEvent, WaitingEvent};
 
 /// Why an operation on an open store failed.
 #[derive(Debug, thiserror::Error)]

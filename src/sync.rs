@@ -8,6 +8,8 @@
 
 mod catalog;
 mod discover;
+mod endpoints;
+mod news;
 mod outcome;
 mod plan;
 mod pull;
@@ -23,6 +25,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use url::Url;
 
 use crate::aggregator::{Aggregator, CallContext, CallError, Feed};
 use crate::clock::Clock;
@@ -34,6 +37,7 @@ use crate::schedule::{self, Schedule};
 use crate::store::{Cursor, LinkState, Outcome, Phase, Store, StoreError, SyncCounts};
 
 pub use discover::Discovered;
+pub use news::TakenNews;
 pub use outcome::{CREDENTIALS_REFUSED, CREDENTIALS_REST};
 pub use user::Looked;
 use user::UserSync;
@@ -72,6 +76,8 @@ pub struct Source {
     pub refresh_timeout: Duration,
     /// The latest that a step may still be sending: bounds when a refresh whose answer is lost was counted.
     pub step_deadline: Duration,
+    /// Where its webhooks are to be sent; `None`: there is no public side.
+    pub webhook_address: Option<Url>,
 }
 
 impl Source {

@@ -97,7 +97,9 @@ pub(super) async fn serve(
     if let Some(public) = served.public() {
         let listener = listen::bind(public.listen).await?;
         tracing::info!(address = %public.listen, url = %public.url, "the public side listens");
-        beside.spawn(listen::serve(listener, server::public::router(&served), stop.clone()));
+        let (intake, storing) = server::public::intake(&served);
+        beside.spawn(storing);
+        beside.spawn(listen::serve(listener, server::public::router(&served, intake), stop.clone()));
     }
     if let Some(admin) = served.admin() {
         let listener = listen::bind(admin.listen).await?;

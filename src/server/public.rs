@@ -1,10 +1,16 @@
 //! The public side: webhooks and connect pages.
 
+mod intake;
+mod refusals;
+mod webhooks;
+
 use axum::Router;
 
 use super::Served;
 
-/// Everything the world may ask for.
-pub fn router(_served: &Served) -> Router {
-    Router::new()
+pub use intake::{Intake, intake};
+
+/// Everything the world may ask for; `intake` stores the webhooks.
+pub fn router(served: &Served, intake: Intake) -> Router {
+    Router::new().merge(webhooks::router(served, intake))
 }

@@ -1,7 +1,7 @@
 //! The refresh ledger: what was asked for, when it may have counted, and what came of it.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, named_params};
+use rusqlite::named_params;
 
 use super::{ReadTxn, StoreError, WriteTxn, instant, ms};
 use crate::model::{Cause, LinkHealth};
@@ -179,14 +179,6 @@ impl ReadTxn<'_> {
             self.txn.prepare_cached("SELECT 1 FROM refreshes WHERE link_id = :link_id AND upstream_task_id = :task")?;
         Ok(select.exists(named_params! { ":link_id": link_id, ":task": upstream_task_id })?)
     }
-
-    /// The link whose refresh has this upstream task id.
-    pub fn link_of_task(&self, upstream_task_id: &str) -> Result<Option<i64>, StoreError> {
-        let mut select = self.txn.prepare_cached(
-            "SELECT link_id FROM refreshes WHERE upstream_task_id = :task AND finished_at IS NULL LIMIT 1",
-        )?;
-        Ok(select.query_row(named_params! { ":task": upstream_task_id }, |row| row.get(0)).optional()?)
-    }
 }
 
 impl WriteTxn<'_> {
@@ -221,7 +213,7 @@ impl WriteTxn<'_> {
     pub fn refresh_polled(&self, refresh_id: i64, upstream_status: Option<&str>) -> Result<(), StoreError> {
         self.txn.execute(
             "UPDATE refreshes SET polls = polls + 1, upstream_status = coalesce(:status, upstream_status)
-             WHERE refresh_id = :refresh_id",
+             WHERE refresh_id = :refresh_id AND finished_at IS NULL",
             named_params! { ":status": upstream_status, ":refresh_id": refresh_id },
         )?;
         Ok(())
@@ -236,7 +228,7 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
-    /// Closes a refresh. A successful one proves that its link needs no person.
+    /// Closes a refresh, unless it is closed already. A successful one proves that its link needs no person.
     pub fn refresh_finished(
         &self,
         refresh_id: i64,
@@ -245,15 +237,18 @@ impl WriteTxn<'_> {
         price_unit: Option<&str>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.txn.execute(
+        let changed = self.txn.execute(
             "UPDATE refreshes SET outcome = :outcome, upstream_status = coalesce(:status, upstream_status),
                     price_unit = :price_unit, finished_at = :now
-             WHERE refresh_id = :refresh_id",
+             WHERE refresh_id = :refresh_id AND finished_at IS NULL",
             named_params! {
                 ":outcome": outcome.as_str(), ":status": upstream_status, ":price_unit": price_unit,
                 ":now": ms(now), ":refresh_id": refresh_id,
             },
         )?;
+        if changed == 0 {
+            return Ok(());
+        }
         if outcome == RefreshOutcome::Done {
             let mut select = self.txn.prepare_cached("SELECT link_id FROM refreshes WHERE refresh_id = :refresh_id")?;
             let link_id = select.query_row(named_params! { ":refresh_id": refresh_id }, |row| row.get(0))?;
