@@ -33,7 +33,12 @@
 //! | a second user with the same `external_user_id`: 400, or the first one again | inferred, 20.9 |
 //! | user list carries links unless `list_links=false`, retrieve does with `list_links=true` | observed; defaults invented, 4 |
 //! | bridge tokens, 6 h; update mode with `access_token`; 201 | documented, 5; status inferred, 20.11 |
-//! | `POST /sandbox/connect` in place of the widget | invented |
+//! | `/sandbox/widget/bridge.js`: `TruvBridge.init`, its options and callbacks, `open`, `close` | documented and observed, 15 |
+//! | events LOAD, OPEN, SCREEN_VIEW, LINK_CREATED, LOGIN_COMPLETE, SUCCESS, ERROR, CLOSE and their payloads | documented; which screens, and the order, invented, 15 |
+//! | ERROR holds its members in `error` and beside it | the documents and the apps differ, 15 |
+//! | `onSuccess` at once, `onClose` also after `close()` | invented, 15 |
+//! | the widget is a frame of the sandbox's own origin; its pages and words | invented |
+//! | `POST /sandbox/connect` in place of the widget, for those without a browser | invented |
 //! | test logins: `goodlogin` and its passwords, `error.user`, any other fails | documented, 16 |
 //! | `error.user` with another status as its password ends in that status | inferred, 16 |
 //! | the same user, provider and user name connect to the same link | documented, 6 |
@@ -76,6 +81,7 @@ mod bridge;
 mod fault;
 mod id;
 mod outbox;
+mod pages;
 mod reply;
 mod script;
 mod settings;
@@ -126,10 +132,12 @@ impl Sandbox {
         Self { inner: Arc::new(Inner { clock, state }) }
     }
 
-    /// The HTTP side: Truv under `/v1/`, and `/sandbox/connect` in place of the widget; Bridge under `/v3/`, and
-    /// `/sandbox/bridge/connect` in place of the hosted page.
+    /// The HTTP side: Truv under `/v1/`, Bridge under `/v3/`, and what customers use in their browsers under `/sandbox/`.
+    ///
+    /// In place of Truv's widget there is `/sandbox/widget/bridge.js`, and `/sandbox/connect` for those without a browser; in
+    /// place of Bridge's hosted pages `/sandbox/bridge/session/`, and `/sandbox/bridge/connect`.
     pub fn router(&self) -> axum::Router {
-        bridge::router(self).merge(truv::router(self))
+        bridge::router(self).merge(pages::router()).merge(truv::router(self))
     }
 
     /// The client id of the default client.

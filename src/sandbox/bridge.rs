@@ -29,7 +29,9 @@
 //! | `user_email` needed unless the session names an item | documented and observed, 7.1 |
 //! | `connect_session.callback_url_not_whitelisted`; domains below a listed one pass | observed; the latter invented, 3.2 |
 //! | a session lives 30 minutes and may be used again | invented, 7.1 and 16.45 |
-//! | `POST /sandbox/bridge/connect` in place of the hosted page; the parameters of the callback | invented; documented, 7.2 |
+//! | `/sandbox/bridge/session/` in place of the hosted pages, if `connect_url` says so; 303 to the callback | invented |
+//! | `POST /sandbox/bridge/connect` for those without a browser | invented |
+//! | the parameters of the callback, also of a customer who leaves; a status page without a callback | documented, 7.1 and 7.2 |
 //! | Demo Bank 574: its accounts and logins, dot-joined results of refreshes | documented, 13 |
 //! | `otp` without a `code`: 1010, `step=otp_form` | invented, 13 |
 //! | fewer accounts with `account_types` `payment` | inferred, 13 |
@@ -81,6 +83,7 @@ mod refresh;
 mod reply;
 mod rows;
 mod sessions;
+mod site;
 mod stocks;
 mod transactions;
 mod truth;

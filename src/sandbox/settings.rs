@@ -92,6 +92,9 @@ pub struct BridgeSettings {
     pub first_refresh: Duration,
     /// A new item shows a week of history at first, and the rest this much later; `None` shows all at once.
     pub rest_of_history_after: Option<Duration>,
+    /// What stands before a session's id in the address of its page; this sandbox has the pages at
+    /// `/sandbox/bridge/session/`.
+    pub connect_url: String,
 }
 
 impl Default for BridgeSettings {
@@ -110,6 +113,7 @@ impl Default for BridgeSettings {
             refresh_every: Some(Duration::from_hours(12)),
             first_refresh: Duration::from_secs(10),
             rest_of_history_after: Some(Duration::from_mins(1)),
+            connect_url: "https://connect.bridgeapi.io/session/".to_owned(),
         }
     }
 }

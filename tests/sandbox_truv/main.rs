@@ -5,4 +5,5 @@ mod bench;
 mod data;
 mod faults;
 mod webhooks;
+mod widget;
 mod world;
