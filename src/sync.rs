@@ -8,6 +8,7 @@
 
 mod catalog;
 mod discover;
+pub mod explain;
 mod outcome;
 mod plan;
 mod pull;
