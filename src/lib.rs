@@ -55,7 +55,7 @@
 //! - [`secret`]: secrets that do not print, the store key, sealing of columns.
 //! - [`model`], [`money`]: the normalized records; exact amounts.
 //! - [`clock`]: the time as an argument.
-//! - [`telemetry`], [`systemd`]: logs; what the service manager is told.
+//! - [`telemetry`], [`systemd`]: logs; what the service manager is told. [`words`]: how times and numbers are said.
 //! - [`sandbox`]: a bank that answers as Truv and Bridge would, for tests, demos and benchmarks. It uses the clock and nothing
 //!   else.
 
@@ -76,3 +76,4 @@ pub mod store;
 pub mod sync;
 pub mod systemd;
 pub mod telemetry;
+pub mod words;

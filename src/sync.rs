@@ -9,6 +9,7 @@
 mod catalog;
 mod discover;
 mod endpoints;
+pub mod explain;
 mod news;
 mod outcome;
 mod plan;
