@@ -11,8 +11,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use passbook::config::{
-    AggregatorConfig, AlertConfig, Config, ConfigErrors, KeyGroup, LogFormat, Problem, SECTION_KEYS, SecretReadError, SecretStore,
-    SourceConfig, SystemSecrets, TruvConfig, alert, bridge, common, refresh, server, source, truv,
+    AggregatorConfig, AlertConfig, Config, ConfigErrors, KeyGroup, LogFormat, Problem, SECTION_KEYS, SecretReadError,
+    SecretStore, SourceConfig, SystemSecrets, TruvConfig, alert, bridge, common, refresh, server, source, truv,
 };
 use passbook::secret::StoreKey;
 use zeroize::Zeroizing;
@@ -454,7 +454,8 @@ fn defaults_are_those_of_the_code() {
 #[test]
 fn alerts_go_where_the_section_says_and_nowhere_without_it() {
     assert_eq!(parse(&with("", "")).expect("valid").alert, AlertConfig::default());
-    let section = "[alert]\nwebhook_url = { credential = \"alert-url\" }\ncommand = [\"/bin/page\", \"-u\"]\nlink_grace = \"0s\"";
+    let section =
+        "[alert]\nwebhook_url = { credential = \"alert-url\" }\ncommand = [\"/bin/page\", \"-u\"]\nlink_grace = \"0s\"";
     let config = parse(&and_then(section)).expect("valid");
     let url = config.alert.webhook_url.as_ref().expect("an address");
     assert_eq!(url.expose(), format!("https://hooks.example.com/{CANARY}"));

@@ -7,9 +7,10 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::health::{self, LinkJson};
+use super::health;
 use super::{Exit, output};
 use crate::server::control::Order;
+use crate::server::status::LinkJson;
 use crate::store::{Access, HealthRow};
 
 pub(super) use show::syncs_table;

@@ -1,18 +1,15 @@
 //! `passbook status`: sources at a glance, then what needs a person.
 
-mod json;
-
 use std::path::Path;
 
 use jiff::Timestamp;
 
-use self::json::{Report, SourceJson};
 use super::context::Context;
-use super::health::{self, LinkJson};
+use super::health;
 use super::{Exit, output};
-use crate::limits::refreshes::month_began;
 use crate::model::Attention;
-use crate::store::{Access, HealthRow, ReadTxn, SourceReport, StoreError};
+use crate::server::status::{Seen, StatusReport};
+use crate::store::{Access, HealthRow, SourceReport};
 
 /// At most so many links are listed; `passbook links list --state attention` shows all.
 const LISTED: usize = 20;
@@ -24,27 +21,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// What is read of the store.
-struct Seen {
-    sources: Vec<SourceReport>,
-    attention: Vec<HealthRow>,
-    failing: Vec<HealthRow>,
-    incomplete: Vec<HealthRow>,
-    consents: Vec<HealthRow>,
-}
-
-impl Seen {
-    fn read(txn: &ReadTxn<'_>, limit: usize, now: Timestamp) -> Result<Self, StoreError> {
-        Ok(Self {
-            sources: txn.source_reports(now, month_began(now))?,
-            attention: txn.link_health(Some("attention"), limit)?,
-            failing: txn.link_health(Some("failing"), limit)?,
-            incomplete: txn.incomplete_links(limit)?,
-            consents: txn.links_losing_consent(now, limit)?,
-        })
-    }
-}
-
 pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Result<Exit> {
     let context = Context::load_to_read(config)?;
     let store = context.open(Access::ReadOnly)?;
@@ -54,16 +30,8 @@ pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Resul
     let exit = if seen.attention.is_empty() { Exit::Done } else { Exit::Attention };
     let daemon = context.daemon();
     if arguments.json {
-        let links = |rows: Vec<HealthRow>| rows.into_iter().map(LinkJson::from).collect();
-        output::print_json(&Report {
-            store: context.config.store.path.display().to_string(),
-            daemon,
-            sources: seen.sources.into_iter().map(SourceJson::from).collect(),
-            needs_a_person: links(seen.attention),
-            failing: links(seen.failing),
-            incomplete: links(seen.incomplete),
-            consent_ends: links(seen.consents),
-        })?;
+        let store = context.config.store.path.display().to_string();
+        output::print_json(&StatusReport::new(store, daemon, seen))?;
         return Ok(exit);
     }
     let mut text = match &daemon {

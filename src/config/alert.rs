@@ -60,21 +60,12 @@ pub struct Command {
 
 impl Default for AlertConfig {
     fn default() -> Self {
-        Self {
-            webhook_url: None,
-            command: None,
-            stale_after: DEFAULT_STALE_AFTER,
-            link_grace: DEFAULT_LINK_GRACE,
-        }
+        Self { webhook_url: None, command: None, stale_after: DEFAULT_STALE_AFTER, link_grace: DEFAULT_LINK_GRACE }
     }
 }
 
 /// Reads the section. `is_there`: it stands in the file.
-pub(super) fn read_alert(
-    section: &Section<'_, '_>,
-    is_there: bool,
-    around: &Surroundings<'_>,
-) -> Option<AlertConfig> {
+pub(super) fn read_alert(section: &Section<'_, '_>, is_there: bool, around: &Surroundings<'_>) -> Option<AlertConfig> {
     if !is_there {
         return Some(AlertConfig::default());
     }
@@ -87,7 +78,10 @@ pub(super) fn read_alert(
         section.span("stale_after", DEFAULT_STALE_AFTER, MIN_STALE_AFTER..=MAX_STALE_AFTER, "a schedule may be slow");
     let link_grace = section.span("link_grace", DEFAULT_LINK_GRACE, MIN_LINK_GRACE..=MAX_LINK_GRACE, "");
     if matches!((&webhook_url, &command), (Some(None), Some(None))) {
-        section.missing("webhook_url", "webhook_url = \"https://hooks.example.com/…\", or command = [\"/path/to/program\"]");
+        section.missing(
+            "webhook_url",
+            "webhook_url = \"https://hooks.example.com/…\", or command = [\"/path/to/program\"]",
+        );
         return None;
     }
     Some(AlertConfig {

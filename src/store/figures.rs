@@ -196,8 +196,7 @@ impl ReadTxn<'_> {
         )?;
         let near = now.saturating_add(CONSENT_NEAR).unwrap_or(Timestamp::MAX);
         let overdue = now.saturating_sub(OVERDUE).unwrap_or(now);
-        let mut rows =
-            select.query(named_params! { ":now": ms(now), ":overdue": ms(overdue), ":near": ms(near) })?;
+        let mut rows = select.query(named_params! { ":now": ms(now), ":overdue": ms(overdue), ":near": ms(near) })?;
         while let Some(row) = rows.next()? {
             let Some(source) = of_source(sources, row.get("source_id")?) else { continue };
             let state: String = row.get("state")?;

@@ -5,9 +5,10 @@ use jiff::tz::TimeZone;
 
 use super::list_text;
 use crate::cli::context::Context;
-use crate::cli::health::{self, LinkJson};
+use crate::cli::health;
 use crate::cli::{Exit, output};
 use crate::money::Currency;
+use crate::server::status::LinkJson;
 use crate::store::{Access, AccountSummary, ContinuedAccount, HealthRow, LoanSummary, SyncRow};
 
 /// How many of the latest syncs are shown.
