@@ -9,7 +9,6 @@ mod check;
 mod context;
 mod demo;
 mod explain;
-mod health;
 mod keygen;
 mod links;
 mod output;

@@ -157,7 +157,8 @@ fn text(listed: &Listed, now: Timestamp) -> String {
     }
     lines.push(("last event", listed.last_event_at.map_or_else(|| "none".to_owned(), |at| output::relative(at, now))));
     if let Some(since) = listed.waiting_since {
-        let waiting = format!("{} wait, the oldest since {}", output::count(listed.waiting), output::age(since, now));
+        let waiting =
+            format!("{} wait, the oldest since {}", output::count(listed.waiting), crate::words::age(since, now));
         lines.push(("waiting", waiting));
     }
     let mut text = format!("{}  {}\n", output::bold(&listed.source), output::dim(listed.aggregator));

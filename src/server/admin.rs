@@ -8,6 +8,10 @@ mod assets;
 mod change;
 mod door;
 mod frame;
+mod health;
+mod metrics;
+mod orders;
+mod script;
 mod session;
 mod token;
 mod visitor;
@@ -59,6 +63,9 @@ pub fn router(served: &Served) -> Router {
     Router::new()
         .merge(assets::router())
         .merge(door::router())
+        .merge(health::routes())
+        .merge(metrics::routes())
+        .merge(orders::routes())
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .with_state(admin)
 }
