@@ -19,3 +19,4 @@ mod schedule;
 mod store_trouble;
 mod street;
 mod transactions;
+mod webhooks;
