@@ -70,7 +70,8 @@ impl Post {
     pub(crate) fn signature(&self, secret: &str, body: &[u8]) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key");
         mac.update(body);
-        let digits: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let bytes: [u8; 32] = mac.finalize().into_bytes().into();
+        let digits = bytes.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"));
         match self.serves {
             Served::Truv => format!("v1={digits}"),
             Served::Bridge => format!("v1={}", digits.to_uppercase()),
