@@ -45,7 +45,7 @@ pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, Syn
 pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
 pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};
-pub use news::{NewsLink, NewsRefresh, NewsUser};
+pub use news::{NewsLink, NewsRefresh, NewsUser, SETTLE};
 pub use open::{Access, OpenError, OpenOptions};
 pub use query::QueryAnswer;
 pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};

@@ -51,13 +51,12 @@ pub(super) async fn take(engine: &Engine, waker: &Waker, done: CancellationToken
             }
         };
         let wait = async {
-            match rest {
-                Some(rest) => tokio::time::sleep(rest).await,
-                None => {
-                    let _ = tokio::time::timeout(MAX_SLEEP, waker.news()).await;
-                    tokio::time::sleep(BREATH).await;
-                }
+            if let Some(rest) = rest {
+                return tokio::time::sleep(rest).await;
             }
+            // Nobody waking us is no reason not to look.
+            let _ = tokio::time::timeout(MAX_SLEEP, waker.news()).await;
+            tokio::time::sleep(BREATH).await;
         };
         tokio::select! {
             () = done.cancelled() => {}

@@ -5,6 +5,9 @@ use rusqlite::{OptionalExtension as _, Row, named_params};
 
 use super::{Phase, ReadTxn, StoreError, WriteTxn, ms};
 
+/// How long after its first event a link is read: events come in bursts, one for each account.
+pub const SETTLE: SignedDuration = SignedDuration::from_secs(5);
+
 /// A link that news is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewsLink {
@@ -116,11 +119,12 @@ impl ReadTxn<'_> {
 }
 
 impl WriteTxn<'_> {
-    /// Makes a link due at `at`, because the aggregator has read its bank.
+    /// Makes a link due [`SETTLE`] after it was announced that the aggregator has read its bank.
     ///
     /// Shape: whether that changed anything. Due sooner it stays so; a limit that holds it is waited out; a first sync stays
     /// one. While a refresh runs it is looked at; while a pull runs, which may have been too early, another follows it.
-    pub fn announce_read(&self, link_id: i64, at: Timestamp) -> Result<bool, StoreError> {
+    pub fn announce_read(&self, link_id: i64, announced_at: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+        let at = announced_at.saturating_add(SETTLE).unwrap_or(now).max(now);
         let mut update = self.txn.prepare_cached(
             "WITH this AS (
                  SELECT sync_id IS NULL OR phase = 'refreshing' AS waits,

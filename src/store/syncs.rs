@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, named_params};
 
-use super::{Phase, StoreError, WriteTxn, instant, ms};
+use super::{Phase, SETTLE, StoreError, WriteTxn, instant, ms};
 use crate::model::Cause;
 
 /// How a sync ended. Only `attention` and `failed` ask for a person.
@@ -160,7 +160,7 @@ impl WriteTxn<'_> {
 
     /// Closes a sync, says what comes next for its link, and returns what all its steps did together.
     ///
-    /// A success clears every trace of failure; a deferral leaves the failures as they are; a failure or an attention
+    /// What was asked for meanwhile comes next: for a person at once, for news when they have settled. A success clears every trace of failure; a deferral leaves the failures as they are; a failure or an attention
     /// leaves the last success as it is.
     pub fn end_sync(&self, link_id: i64, sync_id: i64, end: &SyncEnd, now: Timestamp) -> Result<EndedSync, StoreError> {
         let mut close = self.txn.prepare_cached(
@@ -180,7 +180,8 @@ impl WriteTxn<'_> {
         self.add_to_totals(sync_id)?;
         let mut update = self.txn.prepare_cached(
             "UPDATE links SET
-                 sync_id = NULL, phase = :phase, due_at = iif(asked_cause IS NULL, :due_at, :now),
+                 sync_id = NULL, phase = :phase,
+                 due_at = CASE asked_cause WHEN 'person' THEN :now WHEN 'webhook' THEN :settled_at ELSE :due_at END,
                  due_cause = coalesce(asked_cause, :cause), asked_cause = NULL,
                  hold_until = :until, hold_reason = :reason,
                  wants_full = iif(:is_fresh AND asked_cause IS NULL, 0, wants_full),
@@ -195,7 +196,7 @@ impl WriteTxn<'_> {
             ":phase": end.next_phase.as_str(), ":due_at": ms(end.next_due_at), ":cause": end.next_cause.as_str(),
             ":until": until.map(ms), ":reason": reason, ":outcome": end.outcome.as_str(),
             ":is_fresh": end.is_fresh, ":reconcile_due_at": end.reconcile_due_at.map(ms), ":now": ms(now), ":error": end.error,
-            ":link_id": link_id,
+            ":settled_at": ms(now.saturating_add(SETTLE).unwrap_or(now)), ":link_id": link_id,
         })?;
         Ok(ended)
     }

@@ -11,8 +11,6 @@ use crate::aggregator::{Announcement, News, RefreshProgress};
 use crate::model::{EventOutcome, UserRecord};
 use crate::store::{NewsLink, NewsRefresh, NewsUser, Phase, RefreshOutcome, StoreError, WaitingEvent, WriteTxn};
 
-/// How long after its first event a link is read: events come in bursts, one for each account.
-pub const SETTLE: SignedDuration = SignedDuration::from_secs(5);
 /// How often news of unknown customers may bring the listing of all of them forward.
 pub(super) const DISCOVERY_REST: SignedDuration = SignedDuration::from_mins(5);
 /// Events taken in one commit.
@@ -147,8 +145,7 @@ impl Desk<'_, '_> {
         match link {
             Some(link) if link.rests => Ok(Effect::ignored(link)),
             Some(link) if !link.is_gone => {
-                let at = self.received_at.saturating_add(SETTLE).unwrap_or(self.now).max(self.now);
-                Ok(Effect::of(self.txn.announce_read(link.link_id, at)?, Some(link)))
+                Ok(Effect::of(self.txn.announce_read(link.link_id, self.received_at, self.now)?, Some(link)))
             }
             Some(_) | None => self.look(link, user),
         }

@@ -20,3 +20,4 @@ mod schedule;
 mod store_trouble;
 mod street;
 mod transactions;
+mod webhooks;

@@ -34,7 +34,6 @@ struct Event<'a> {
     content: Loose<'a>,
 }
 
-#[expect(clippy::struct_field_names, reason = "Bridge's names")]
 #[derive(Debug, Deserialize, Default)]
 struct Content<'a> {
     #[serde(borrow, default)]

@@ -51,6 +51,7 @@ impl Truv {
 }
 
 /// An event of any generation.
+#[expect(clippy::struct_field_names, reason = "Truv's names")]
 #[derive(Debug, Deserialize)]
 struct Event<'a> {
     #[serde(borrow, default)]
