@@ -23,7 +23,7 @@ use crate::http::{Answer, Dialect, Door, ErrorDocument, HttpError};
 use crate::model::{AccountRecord, LinkRecord};
 use crate::secret::Secret;
 
-pub(super) use connect::Widget;
+pub(super) use connect::{GLUE, Widget};
 
 /// The product whose data we store; sent with every refresh.
 const PRODUCT: &str = "transactions";

@@ -1,10 +1,12 @@
 //! The public side: webhooks and connect pages.
 
+mod connect;
+
 use axum::Router;
 
 use super::Served;
 
 /// Everything the world may ask for.
-pub fn router(_served: &Served) -> Router {
-    Router::new()
+pub fn router(served: &Served) -> Router {
+    Router::new().nest("/connect", connect::router(served))
 }
