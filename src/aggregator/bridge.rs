@@ -29,6 +29,7 @@ use crate::limits::requests::{Quota, ScopedQuota};
 use crate::model::{AccountRecord, CategoryRecord, HoldingRecord, InstitutionRecord, LinkRecord};
 use crate::secret::Secret;
 use ask::Ask;
+pub(super) use connect::read_return;
 use paging::{Walk, next_page};
 use token::Tokens;
 pub(super) use webhook::{SIGNATURE_HEADER, WEBHOOK_INSTRUCTIONS, read_webhook};

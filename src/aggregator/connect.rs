@@ -10,7 +10,7 @@
 use url::Url;
 
 use super::call::{CallContext, CallError};
-use super::{Aggregator, Kind};
+use super::{Aggregator, Kind, bridge, truv};
 use crate::http::TransientCause;
 use crate::model::{Attention, UserRecord};
 use crate::secret::Secret;
@@ -169,11 +169,12 @@ impl Connect<'_> {
 
     /// The script that runs the aggregator's widget on our page; `None`: there is no widget.
     ///
-    /// Shape: it defines `connectWidget.open(token, on)`, with `on.opened`, `on.connected(publicToken)`, `on.failed(code)` and
-    /// `on.closed`.
+    /// Shape: it defines `connectWidget.isReady()` and `connectWidget.open(token, on)`, which calls `on.opened()`,
+    /// `on.connected(publicToken)` once, `on.failed(kind)` and `on.closed()`. The kinds are `login`, `second_factor`, `no_data`,
+    /// `unavailable`, `exists`, `browser` and `other`.
     pub fn glue(&self) -> Option<&'static str> {
         match self.0 {
-            Kind::Truv(truv) => Some(truv.glue()),
+            Kind::Truv(_) => Some(truv::GLUE),
             Kind::Bridge(_) => None,
         }
     }
@@ -212,7 +213,7 @@ impl Connect<'_> {
     pub fn read_return(&self, query: &str) -> Option<Returned> {
         match self.0 {
             Kind::Truv(_) => None,
-            Kind::Bridge(bridge) => Some(bridge.read_return(query)),
+            Kind::Bridge(_) => Some(bridge::read_return(query)),
         }
     }
 }

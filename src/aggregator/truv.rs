@@ -26,7 +26,7 @@ use crate::model::{AccountRecord, LinkRecord};
 use crate::secret::Secret;
 pub(super) use webhook::{SIGNATURE_HEADER, Signing, WEBHOOK_INSTRUCTIONS, read_webhook};
 
-pub(super) use connect::Widget;
+pub(super) use connect::{GLUE, Widget};
 
 /// The product whose data we store; sent with every refresh.
 const PRODUCT: &str = "transactions";

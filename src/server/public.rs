@@ -1,5 +1,6 @@
 //! The public side: webhooks and connect pages.
 
+mod connect;
 mod intake;
 mod refusals;
 mod webhooks;
@@ -12,5 +13,5 @@ pub use intake::{Intake, intake};
 
 /// Everything the world may ask for; `intake` stores the webhooks.
 pub fn router(served: &Served, intake: Intake) -> Router {
-    Router::new().merge(webhooks::router(served, intake))
+    Router::new().merge(webhooks::router(served, intake)).nest("/connect", connect::router(served))
 }

@@ -252,28 +252,37 @@ impl WriteTxn<'_> {
     /// Counts a beginning, before anything is sent for it.
     ///
     /// Shape: whether it may go on; not if the invite is over or was begun too often.
-    pub fn begin_invite(&self, invite_id: i64, context: Option<TokenHash>, now: Timestamp) -> Result<bool, StoreError> {
+    pub fn begin_invite(&self, invite_id: i64, context: TokenHash, now: Timestamp) -> Result<bool, StoreError> {
         let changed = self.txn.execute(
             "UPDATE invites SET begun_at = :now, beginnings = beginnings + 1, context_hash = :context
              WHERE invite_id = :invite_id AND used_at IS NULL AND revoked_at IS NULL AND expires_at > :now
                AND beginnings < :most",
             named_params! {
-                ":now": ms(now), ":context": context.map(|c| c.0), ":invite_id": invite_id, ":most": MAX_BEGINNINGS,
+                ":now": ms(now), ":context": context.0, ":invite_id": invite_id, ":most": MAX_BEGINNINGS,
             },
         )?;
         Ok(changed == 1)
     }
 
-    /// Uses an invite up for the link it led to; called in the transaction that stores that link.
+    /// Uses an invite up; called in the transaction that stores the link it led to.
     ///
     /// Shape: whether it was still there to be used; not if another connection used it up, or an operator took it back.
-    pub fn use_invite(&self, invite_id: i64, link_id: i64, now: Timestamp) -> Result<bool, StoreError> {
+    pub fn use_invite(&self, invite_id: i64, now: Timestamp) -> Result<bool, StoreError> {
         let changed = self.txn.execute(
-            "UPDATE invites SET used_at = :now, connected_link_id = :link_id, email_sealed = NULL, last_error = NULL
+            "UPDATE invites SET used_at = :now, email_sealed = NULL, last_error = NULL
              WHERE invite_id = :invite_id AND used_at IS NULL AND revoked_at IS NULL",
-            named_params! { ":now": ms(now), ":link_id": link_id, ":invite_id": invite_id },
+            named_params! { ":now": ms(now), ":invite_id": invite_id },
         )?;
         Ok(changed == 1)
+    }
+
+    /// Notes which link an invite led to.
+    pub fn invite_led_to(&self, invite_id: i64, link_id: i64) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE invites SET connected_link_id = :link_id WHERE invite_id = :invite_id",
+            named_params! { ":link_id": link_id, ":invite_id": invite_id },
+        )?;
+        Ok(())
     }
 
     /// Uses up a customer's invites that a look at the customer's links proves to have worked.
@@ -300,8 +309,9 @@ impl WriteTxn<'_> {
         let mut taken = Vec::new();
         for (invite_id, found) in open {
             if let Some(link_id) = found.filter(|link_id| !taken.contains(link_id))
-                && self.use_invite(invite_id, link_id, now)?
+                && self.use_invite(invite_id, now)?
             {
+                self.invite_led_to(invite_id, link_id)?;
                 taken.push(link_id);
             }
         }

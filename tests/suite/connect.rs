@@ -1,3 +1,7 @@
 //! Customers connect banks and repair links: invites, the pages, the aggregators' widget and hosted site, and what is stored.
 
+mod desk;
+mod hosted;
 mod invites;
+mod refused;
+mod widget;

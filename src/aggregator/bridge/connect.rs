@@ -106,27 +106,27 @@ impl Bridge {
         let is_plain_local = url.scheme() == "http" && is_loopback(url) && self.0.door.is_local();
         (url.scheme() == "https" || is_plain_local) && url.username().is_empty() && url.password().is_none()
     }
+}
 
-    /// Source: section 7.2; page 003 calls the user `uuid`.
-    pub(in crate::aggregator) fn read_return(&self, query: &str) -> Returned {
-        let mut returned = Returned::default();
-        let (mut success, mut step) = (None, None);
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let value = value.into_owned();
-            match name.as_ref() {
-                "context" => returned.context = Some(Secret::new(value)),
-                "user_uuid" | "uuid" => returned.user = Some(value.to_ascii_lowercase()),
-                "item_id" => returned.link = Some(value),
-                "success" => success = Some(value),
-                "step" => step = Some(value),
-                _ => {}
-            }
+/// Source: section 7.2; page 003 calls the user `uuid`.
+pub(in crate::aggregator) fn read_return(query: &str) -> Returned {
+    let mut returned = Returned::default();
+    let (mut success, mut step) = (None, None);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let value = value.into_owned();
+        match name.as_ref() {
+            "context" => returned.context = Some(Secret::new(value)),
+            "user_uuid" | "uuid" => returned.user = Some(value.to_ascii_lowercase()),
+            "item_id" => returned.link = Some(value),
+            "success" => success = Some(value),
+            "step" => step = Some(value),
+            _ => {}
         }
-        if success.as_deref() != Some("true") {
-            returned.stopped = Some(stopped_at(step.as_deref()));
-        }
-        returned
     }
+    if success.as_deref() != Some("true") {
+        returned.stopped = Some(stopped_at(step.as_deref()));
+    }
+    returned
 }
 
 fn stopped_at(step: Option<&str>) -> Stopped {

@@ -1,6 +1,16 @@
 // Runs Truv's widget on our page. Its events and callbacks: upstream/truv.md section 15.
 "use strict";
 
+// Our words for its error codes.
+const failures = {
+  LOGIN_ERROR: "login",
+  MFA_ERROR: "second_factor",
+  NO_DATA: "no_data",
+  UNAVAILABLE: "unavailable",
+  LINK_EXISTS: "exists",
+  UNSUPPORTED_BROWSER: "browser",
+};
+
 globalThis.connectWidget = {
   isReady: () => typeof globalThis.TruvBridge?.init === "function",
 
@@ -17,8 +27,8 @@ globalThis.connectWidget = {
       onLoad: () => on.opened(),
       onEvent: (type, payload) => {
         if (type === "SUCCESS") connected(payload?.public_token);
-        if (type === "ERROR") on.failed(payload?.error?.error_code ?? "ERROR");
-        if (type === "UNSUPPORTED_BROWSER") on.failed("UNSUPPORTED_BROWSER");
+        if (type === "ERROR") on.failed(failures[payload?.error?.error_code] ?? "other");
+        if (type === "UNSUPPORTED_BROWSER") on.failed(failures[type]);
       },
       onSuccess: (publicToken) => connected(publicToken),
       onClose: () => {

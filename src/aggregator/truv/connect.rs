@@ -12,6 +12,9 @@ use crate::http::{HttpError, TransientCause};
 use crate::model::UserRecord;
 use crate::secret::Secret;
 
+/// What runs the widget on our page.
+pub(in crate::aggregator) const GLUE: &str = include_str!("connect.js");
+
 const USERS: &str = "/v1/users/";
 /// What Truv's own pages and scripts come from. Source: section 15 names only the script's host.
 const TRUV_DOMAIN: &str = "truv.com";
@@ -36,10 +39,6 @@ impl Widget {
 }
 
 impl Truv {
-    pub(in crate::aggregator) fn glue(&self) -> &'static str {
-        include_str!("connect.js")
-    }
-
     /// Source: section 20 (9): what a second user with the same external id leads to is not documented, so it is looked for
     /// first, and again when making one was refused or not answered.
     pub(in crate::aggregator) async fn find_or_make_user(
@@ -123,13 +122,13 @@ impl Truv {
     ) -> Result<Exchanged, ExchangeError> {
         let body = json!({ "public_token": public_token.expose() });
         let sent = context.counted(self.0.door.post("/v1/link-access-tokens/", &body, context.lane).await);
-        let answer = sent.map_err(|error| match error {
-            HttpError::Refused { status, document, .. } if is_expired(status, document.code.as_deref()) => {
-                ExchangeError::Expired
+        let answer = match sent {
+            Err(HttpError::Refused { status, document, .. }) if is_expired(status, document.code.as_deref()) => {
+                return Err(ExchangeError::Expired);
             }
-            HttpError::OutcomeUnknown { cause, .. } => ExchangeError::OutcomeUnknown(cause),
-            error => ExchangeError::Call(error.into()),
-        })?;
+            Err(HttpError::OutcomeUnknown { cause, .. }) => return Err(ExchangeError::OutcomeUnknown(cause)),
+            sent => sent.map_err(|error| ExchangeError::Call(error.into()))?,
+        };
         // An answer that cannot be read was given all the same: the token is used up.
         let unreadable = |_| ExchangeError::OutcomeUnknown(TransientCause::NotJson);
         let exchanged: wire::Exchange = serde_json::from_slice(&answer.body).map_err(unreadable)?;

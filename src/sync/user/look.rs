@@ -64,6 +64,9 @@ impl Engine {
                         due += 1;
                     }
                 }
+                if txn.settle_invites(user_id, now)? > 0 {
+                    tracing::info!(user.id = user_id, "an invite has led to a connection");
+                }
                 Ok(due)
             })
             .await?;

@@ -1,0 +1,120 @@
+//! English.
+
+use super::Words;
+
+pub(super) const WORDS: Words = Words {
+    skip: "Skip to the content",
+    languages: "Language",
+    footer: "No cookies, no tracking.",
+    connect_title: "Connect your bank",
+    repair_title: "Reconnect",
+    repair_unnamed_title: "Reconnect your bank",
+    asks_to_connect: "asks you to connect a bank account, so that your transactions arrive without paper or uploads.",
+    asks_to_repair: "no longer receives anything from this bank. Logging in once more is usually all it takes.",
+    steps_title: "What happens next",
+    connect_steps: [
+        ("Choose your bank", "in the secure window of our data service."),
+        ("Log in as usual", "with your bank's own login, and confirm if it asks you to."),
+        ("That's all", "Balances and transactions arrive by themselves from then on."),
+    ],
+    repair_steps: [
+        ("Continue to your bank", "in the secure window of our data service."),
+        ("Log in as usual", "with your current login, and confirm if it asks you to."),
+        ("That's all", "Everything picks up where it left off; nothing is lost."),
+    ],
+    promises: ["We never see your password.", "Read-only: nobody can move money with this."],
+    good_until: "This link works once, until",
+    continue_button: "Continue",
+    again_button: "Try again",
+    widget_title: "Log in to your bank",
+    widget_opening: "Opening the secure window…",
+    widget_open: "Please go on in the window that has just opened.",
+    widget_saving: "Connected. One moment while we note it…",
+    widget_closed: "The window was closed before the connection was made. You can try again whenever you like.",
+    widget_missing: "The secure window could not be loaded. Check your connection, or switch off a content blocker for this page, and try again.",
+    widget_no_script: "This step needs JavaScript, which is switched off in your browser. Switch it on for this page and reload it.",
+    widget_stuck: "Nothing opens? Start this step again.",
+    failures: [
+        (
+            "login",
+            "Your bank did not accept the login. Check it and try again; too many attempts may lock your access.",
+        ),
+        ("second_factor", "The confirmation code was not accepted, or it came too late. Please try again."),
+        ("no_data", "Your bank showed no accounts for this login. Please try another login or another bank."),
+        ("unavailable", "Your bank does not answer at the moment. Please try again later; this link stays valid."),
+        ("exists", "This bank is connected already. There is nothing left to do."),
+        ("browser", "The secure window does not support this browser. Please open this link in another one."),
+        ("other", "The connection was not made. Please try again."),
+    ],
+    network: "We could not be reached. Check your connection and try again.",
+    leaving: (
+        "On to your bank",
+        "You are being taken to the secure site of our data service. You come back here at the end.",
+    ),
+    leaving_button: "Go on now",
+    done: ("Your bank is connected", "Thank you. Your transactions are on their way. You may close this page."),
+    repaired: (
+        "Your bank is connected again",
+        "Thank you. Everything picks up where it left off. You may close this page.",
+    ),
+    pending: (
+        "We have it",
+        "Your bank is still being read, which may take a few minutes. There is nothing left to do; you may close this page.",
+    ),
+    unknown: (
+        "This link leads nowhere",
+        "Perhaps it was cut short on the way. Open it again from the message you received, or ask for a new one.",
+    ),
+    used: (
+        "This link has been used",
+        "Your bank was connected with it; there is nothing left to do. For another bank, ask for a new link.",
+    ),
+    revoked: ("This link is no longer valid", "It was withdrawn. Please ask whoever sent it to you for a new one."),
+    expired: ("This link has expired", "For your safety it works for a limited time only. Please ask for a new one."),
+    too_often: ("Too many attempts", "This link was started too many times. Please ask for a new one."),
+    begin_anew: (
+        "Please start again",
+        "This step has expired, or was opened from another place. Nothing was lost; start it again.",
+    ),
+    not_ours: (
+        "This does not match",
+        "What arrived does not belong to a connection that was started here, so nothing was stored. If you have just connected your bank, it will show up by itself.",
+    ),
+    gone: ("This connection no longer exists", "It was deleted in the meantime. Please ask for a new link."),
+    busy: (
+        "One moment, please",
+        "Your bank or our data service does not answer right now. Nothing was lost; please try again in a few minutes.",
+    ),
+    stopped_choosing: ("Not connected yet", "You left before choosing a bank. You can go on whenever you like."),
+    stopped_login: (
+        "The login did not work",
+        "Your bank did not accept it, or you left before the end. Check your login and try again; too many attempts may lock your access.",
+    ),
+    stopped_second_factor: (
+        "The confirmation is missing",
+        "Your bank asked for a code or a confirmation in its app, and it did not arrive in time. Please try again.",
+    ),
+    stopped_confirmation: (
+        "A confirmation is missing",
+        "One more detail had to be confirmed. Please try again and complete that step.",
+    ),
+    stopped_failed: (
+        "Your bank could not be read",
+        "That is often over after a while. Please try again later; this link stays valid.",
+    ),
+    stopped_elsewhere: ("Not connected yet", "The connection was not completed. You can try again whenever you like."),
+    months: [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ],
+};
