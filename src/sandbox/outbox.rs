@@ -22,6 +22,8 @@ const SEED_SALT: u64 = 0x6f75_7462_6f78;
 /// Attempts the history keeps, and for how long (upstream/truv.md section 13.1).
 const MAX_ATTEMPTS: usize = 2_000;
 const HISTORY_MS: i64 = 30 * DAY_MS;
+/// Letters that wait at once: an endpoint that is down for days must not fill a demonstration's memory.
+const MAX_WAITING: usize = 50_000;
 /// Bridge's waits double up to this.
 const MAX_WAIT_MS: i64 = 6 * 60 * 60 * 1000;
 
@@ -114,6 +116,9 @@ impl Outbox {
 
     fn wait(&mut self, letter: Letter, until_ms: i64) {
         self.waiting.insert((until_ms, letter.id), letter);
+        if self.waiting.len() > MAX_WAITING {
+            self.waiting.pop_last();
+        }
     }
 
     fn record(&mut self, attempt: Attempt) {

@@ -19,9 +19,9 @@ const FRAME_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'se
 pub(crate) fn router() -> Router {
     let script = "text/javascript; charset=utf-8";
     Router::new()
-        .route("/sandbox/bank.css", get(|| file("text/css; charset=utf-8", include_str!("pages/bank.css"))))
-        .route("/sandbox/widget/bridge.js", get(move || file(script, include_str!("pages/widget.js"))))
-        .route("/sandbox/widget/frame.js", get(move || file(script, include_str!("pages/frame.js"))))
+        .route("/sandbox/bank.css", get(|| async { file("text/css; charset=utf-8", include_str!("pages/bank.css")) }))
+        .route("/sandbox/widget/bridge.js", get(move || async move { file(script, include_str!("pages/widget.js")) }))
+        .route("/sandbox/widget/frame.js", get(move || async move { file(script, include_str!("pages/frame.js")) }))
         .route("/sandbox/widget/frame", get(frame))
 }
 
@@ -29,7 +29,7 @@ async fn frame() -> Response<Body> {
     with_policy(StatusCode::OK, FRAME_POLICY, include_str!("pages/frame.html").to_owned())
 }
 
-async fn file(media_type: &'static str, text: &'static str) -> Response<Body> {
+fn file(media_type: &'static str, text: &'static str) -> Response<Body> {
     let mut headers = HeaderMap::new();
     headers.insert(names::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(names::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
