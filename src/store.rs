@@ -10,6 +10,7 @@
 
 mod accounts;
 mod catalog;
+mod days;
 mod holdings;
 mod links;
 mod lock;
@@ -35,13 +36,16 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::secret::{SealError, Sealer};
 
 pub use accounts::Continued;
+pub use days::SourceDay;
 pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};
 pub use open::{Access, OpenError, OpenOptions};
 pub use query::QueryAnswer;
 pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};
 pub use report::{
-    AccountSummary, CONSENT_NEAR, ContinuedAccount, HealthRow, LoanSummary, SourceReport, Surroundings, SyncRow,
+    AccountSummary, BalancePoint, CONSENT_NEAR, ContinuedAccount, EventRow, HealthRow, LinkFilter, LinkOrder,
+    LinkTotals, LoanSummary, MAX_WAITING_COUNTED, ReconciledPair, RefreshRow, SourceGlance, SourceReport, StalestLink,
+    Surroundings, SyncRow, WebhookGlance,
 };
 pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
