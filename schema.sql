@@ -461,14 +461,16 @@ CREATE TABLE invites (
     source_id      INTEGER NOT NULL REFERENCES sources (source_id),
     user_id        INTEGER NOT NULL REFERENCES users (user_id),
     link_id        INTEGER REFERENCES links (link_id), -- the link to repair; NULL: a bank is connected
-    email_sealed   BLOB,                           -- the customer's address, for aggregators that ask for one
-    context_hash   BLOB,                           -- SHA-256 of what the way back must carry; NULL: not begun, or no such way
+    email_sealed   BLOB,                           -- the customer's address, for aggregators that ask for one; gone when the invite is
+    context_hash   BLOB,                           -- SHA-256 of what the way back must carry since it was last begun; NULL: not
+                                                   -- begun, or no such way
     created_at     INTEGER NOT NULL,
     expires_at     INTEGER NOT NULL,
     begun_at       INTEGER,                        -- when the customer last began; NULL: never
     beginnings     INTEGER NOT NULL DEFAULT 0,     -- how often
     used_at        INTEGER,                        -- when it led to a connection: it is used up
-    connected_link_id INTEGER,                     -- to which link; NULL: not used, or found by the next look at the customer
+    connected_link_id INTEGER,                     -- to which link; NULL: not used
+    revoked_at     INTEGER,                        -- when an operator took it back; NULL: not
     last_error     TEXT                            -- what the customer last ran into; NULL: nothing
 ) STRICT;
 

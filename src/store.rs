@@ -12,6 +12,7 @@ mod accounts;
 mod catalog;
 mod days;
 mod holdings;
+mod invites;
 mod links;
 mod lock;
 mod migrate;
@@ -37,6 +38,7 @@ use crate::secret::{SealError, Sealer};
 
 pub use accounts::Continued;
 pub use days::SourceDay;
+pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
 pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};
 pub use open::{Access, OpenError, OpenOptions};

@@ -27,6 +27,7 @@ use rand::rngs::StdRng;
 
 use crate::aggregator::{Aggregator, CallContext, CallError, Feed};
 use crate::clock::Clock;
+use crate::config::PublicConfig;
 use crate::limits::refreshes::RefreshPolicy;
 use crate::limits::requests::{Lane, RequestLimiter};
 use crate::model::{Cause, LinkRecord};
@@ -159,6 +160,7 @@ pub struct Engine {
     rng: Mutex<StdRng>,
     /// Whose links are worked on, by our user id.
     turns: Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>,
+    public: Option<PublicConfig>,
 }
 
 /// One step of one link under way.
@@ -214,7 +216,19 @@ impl Engine {
     /// An engine over `store` for `sources`.
     pub fn new(store: Store, clock: Clock, sources: Vec<Arc<Source>>, seed: u64) -> Self {
         let sources = sources.into_iter().map(|source| (source.source_id, source)).collect();
-        Self { store, clock, sources, rng: Mutex::new(StdRng::seed_from_u64(seed)), turns: Mutex::default() }
+        let rng = Mutex::new(StdRng::seed_from_u64(seed));
+        Self { store, clock, sources, rng, turns: Mutex::default(), public: None }
+    }
+
+    /// The same where customers can be sent to a public side.
+    #[must_use]
+    pub fn with_public_side(self, public: Option<PublicConfig>) -> Self {
+        Self { public, ..self }
+    }
+
+    /// Where customers connect banks and repair links; `None`: nowhere.
+    pub fn public(&self) -> Option<&PublicConfig> {
+        self.public.as_ref()
     }
 
     /// The store it works on.

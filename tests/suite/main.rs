@@ -10,6 +10,7 @@ mod bridge_states;
 mod bridge_together;
 mod bridge_views;
 mod conformance;
+mod connect;
 mod faults;
 mod harness;
 mod home;
