@@ -87,6 +87,15 @@ impl Source {
         schedule::next_due_at(&self.sync_schedule, spread_key, self.max_spread, now)
     }
 
+    /// Since when a link must have been read to count as fresh: the last slot that must be over by now, its spread, a refresh
+    /// and a step included.
+    pub fn fresh_since(&self, now: Timestamp) -> Timestamp {
+        let spread = schedule::spread_span(&self.sync_schedule, now, self.max_spread);
+        let over_by = self.step_deadline.saturating_add(self.refresh_timeout).saturating_add(spread);
+        let started_by = now.checked_sub(over_by).unwrap_or(Timestamp::MIN);
+        self.sync_schedule.last_until(started_by).unwrap_or(Timestamp::MIN)
+    }
+
     fn next_reconcile_at(&self, spread_key: &str, now: Timestamp) -> Timestamp {
         schedule::next_due_at(&self.reconcile_schedule, spread_key, self.max_spread, now)
     }
