@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stderr, reason = "the commands are what speaks on the terminal")]
 
+mod alert;
 mod check;
 mod context;
 mod demo;
@@ -58,6 +59,9 @@ enum Verb {
     Explain(explain::Arguments),
     /// Does the store keep its promises? Exits with 1 and a list where it does not.
     Verify(verify::Arguments),
+    /// Try out who is told when something needs a person.
+    #[command(subcommand)]
+    Alert(alert::Verb),
     /// Print a new key for the store.
     Keygen,
     /// Serve the made-up bank alone, for trying out a configuration.
@@ -115,6 +119,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Links(verb) => links::links(config, verb).await,
         Verb::Explain(arguments) => explain::explain(config, arguments).await,
         Verb::Verify(arguments) => verify::verify(config, arguments).await,
+        Verb::Alert(verb) => alert::run(config, verb).await,
         Verb::Keygen => keygen::keygen(),
         Verb::Sandbox(arguments) => sandbox::sandbox(arguments).await,
     }

@@ -63,7 +63,7 @@ pub enum Order {
         link: String,
     },
     /// List users and links now.
-    Discover,
+    Discover {},
 }
 
 impl Order {
@@ -148,7 +148,7 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
         }
         Order::Split { account } => split(engine, account).await,
         Order::Add { source, user, link } => add(engine, source, user, link).await,
-        Order::Discover => {
+        Order::Discover {} => {
             let ids: Vec<i64> = engine.sources().map(|source| source.source_id).collect();
             engine
                 .store()
