@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stderr, reason = "the commands are what speaks on the terminal")]
 
+mod alert;
 mod check;
 mod context;
 mod demo;
@@ -61,6 +62,9 @@ enum Verb {
     /// Where the aggregators send their news: list it, or register this machine's address.
     #[command(subcommand)]
     Webhooks(webhooks::Verb),
+    /// Try out who is told when something needs a person.
+    #[command(subcommand)]
+    Alert(alert::Verb),
     /// Print a new key for the store.
     Keygen,
     /// Serve the made-up bank alone, for trying out a configuration.
@@ -119,6 +123,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Explain(arguments) => explain::explain(config, arguments).await,
         Verb::Verify(arguments) => verify::verify(config, arguments).await,
         Verb::Webhooks(verb) => webhooks::webhooks(config, verb).await,
+        Verb::Alert(verb) => alert::run(config, verb).await,
         Verb::Keygen => keygen::keygen(),
         Verb::Sandbox(arguments) => sandbox::sandbox(arguments).await,
     }

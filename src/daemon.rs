@@ -8,6 +8,7 @@
 //! Stopping: nothing new is started, running steps get [`STOP_GRACE`] to finish, then they are dropped where they wait. The
 //! store shows the next process what is left.
 
+mod alerts;
 mod build;
 mod heartbeat;
 mod lane;
@@ -25,6 +26,7 @@ use crate::store::StoreError;
 use crate::sync::{Discovered, Engine, Step};
 
 pub use crate::sync::Waker;
+pub use alerts::tell_alerts;
 pub use build::{BuildError, BuildOptions, build, refresh_policy};
 pub use heartbeat::beat;
 pub use lane::{flush_usage, step};
@@ -99,6 +101,11 @@ impl Daemon {
     /// What wakes it.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+
+    /// Counts the steps under way.
+    pub fn busy(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.busy)
     }
 
     /// Runs until `stop` is cancelled, or with `once` until nothing is due.

@@ -25,6 +25,7 @@ mod call;
 mod document;
 mod error;
 mod options;
+mod post;
 mod shown;
 mod throttle;
 mod transport;
@@ -55,6 +56,7 @@ pub use options::{
     DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, DoorError, DoorOptions, MAX_CONNECT_TIMEOUT, MAX_REQUEST_TIMEOUT,
     MIN_CONNECT_TIMEOUT, MIN_REQUEST_TIMEOUT, Timeouts,
 };
+pub use post::{PostError, Poster, PosterError};
 pub(crate) use transport::install_crypto;
 pub use transport::{MAX_BODY_BYTES, Transport};
 

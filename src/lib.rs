@@ -45,6 +45,7 @@
 //! - [`cli`]: the commands, one file per verb.
 //! - [`daemon`]: the life of the process: lanes, workers, the heartbeat, the way it ends.
 //! - [`server`]: what listens: webhooks and connect pages, dashboard and metrics, and the socket of commands.
+//! - [`alert`]: telling people what needs them, once, and when it is over.
 //! - [`sync`]: one sync of one link or of a user's, looks between them, and the discovery of links.
 //! - [`schedule`]: when a link is due; cron in a time zone; delays after failures. Pure.
 //! - [`aggregator`]: what an aggregator can do for us: the contract, its abilities, Truv and Bridge. Nothing above names either.
@@ -60,6 +61,7 @@
 //!   else.
 
 pub mod aggregator;
+pub mod alert;
 pub mod cli;
 pub mod clock;
 pub mod config;

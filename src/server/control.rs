@@ -70,7 +70,7 @@ pub enum Order {
         link: String,
     },
     /// List users and links now.
-    Discover,
+    Discover {},
     /// Make an address under which a customer connects a bank, or repairs a link.
     Invite {
         /// The source's name; may be left out where there is only one, and with a link.
@@ -196,7 +196,7 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
         }
         Order::Split { account } => split(engine, account).await,
         Order::Add { source, user, link } => add(engine, source, user, link).await,
-        Order::Discover => {
+        Order::Discover {} => {
             let ids: Vec<i64> = engine.sources().map(|source| source.source_id).collect();
             engine
                 .store()

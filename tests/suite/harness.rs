@@ -133,6 +133,11 @@ impl Bench {
         self.dir.path().join("passbook.db")
     }
 
+    /// What the operator configured.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// An engine on the present store, as a process that has just started has one.
     pub(crate) async fn engine(&self) -> Arc<Engine> {
         let options = BuildOptions {

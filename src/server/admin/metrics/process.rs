@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::sheet::{Labels, Sheet};
+use super::sheet::Sheet;
 use crate::server::Served;
 use crate::store::{AlertKind, Figures};
 
@@ -42,6 +42,5 @@ pub(super) fn put(sheet: &mut Sheet, served: &Served, figures: &Figures, now: Ti
 
 /// Puts on the sheet how long it took to write it.
 pub(super) fn put_duration(sheet: &mut Sheet, took: Duration) {
-    let duration = sheet.fractions("passbook_scrape_duration_seconds", "How long reading these figures took");
-    duration.set(Labels::new(), took.as_secs_f64());
+    sheet.fraction("passbook_scrape_duration_seconds", "How long reading these figures took", took.as_secs_f64());
 }

@@ -46,7 +46,23 @@ impl Sheet {
 
     /// One number without labels.
     pub(super) fn number(&mut self, name: &str, help: &str, value: impl TryInto<i64>) {
-        self.numbers(name, help).set(Labels::new(), value);
+        let gauge = Gauge::<i64>::default();
+        gauge.set(value.try_into().unwrap_or(i64::MAX));
+        self.0.register(name, help, gauge);
+    }
+
+    /// One number that may have a fraction, without labels.
+    pub(super) fn fraction(&mut self, name: &str, help: &str, value: f64) {
+        let gauge = Gauge::<f64, AtomicU64>::default();
+        gauge.set(value);
+        self.0.register(name, help, gauge);
+    }
+
+    /// One number that only grows, without labels.
+    pub(super) fn count(&mut self, name: &str, help: &str, value: u64) {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value);
+        self.0.register(name, help, counter);
     }
 
     pub(super) fn into_text(self) -> Result<String, fmt::Error> {

@@ -201,10 +201,6 @@ fn put_discovery(sheet: &mut Sheet, sources: &[Both<'_>]) {
 fn put_webhooks(sheet: &mut Sheet, served: &Served, sources: &[Both<'_>], now: Timestamp) {
     let received =
         sheet.counts("passbook_webhooks_received", "Webhooks by what became of them, since the process began");
-    let unknown = sheet.counts(
-        "passbook_webhooks_misdirected",
-        "Webhooks for a source that is not configured, since the process began",
-    );
     let waiting = sheet.numbers("passbook_webhook_events_waiting", "Webhook events stored and not handled");
     let lag =
         sheet.numbers("passbook_webhook_lag_seconds", "How long the oldest of them has been waiting; 0 without any");
@@ -214,7 +210,11 @@ fn put_webhooks(sheet: &mut Sheet, served: &Served, sources: &[Both<'_>], now: T
     );
     let endpoint = sheet
         .numbers("passbook_webhook_endpoint", "1 for the state in which the aggregator lists our address for webhooks");
-    unknown.set(Labels::new(), Receipt::ALL.iter().map(|receipt| served.tally.webhooks(None, *receipt)).sum());
+    sheet.count(
+        "passbook_webhooks_misdirected",
+        "Webhooks for a source that is not configured, since the process began",
+        Receipt::ALL.iter().map(|receipt| served.tally.webhooks(None, *receipt)).sum(),
+    );
     for s in sources {
         for receipt in Receipt::ALL {
             let number = served.tally.webhooks(Some(s.figures.source_id), receipt);
