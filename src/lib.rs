@@ -22,7 +22,7 @@
 //!
 //! # The life of one sync
 //!
-//! 1. *Due.* `links.due_at` passes: set by the [`schedule`], a person or the first sight of the link. A [`daemon`] lane takes
+//! 1. *Due.* `links.due_at` passes: set by the [`schedule`], a person, a webhook or the first sight of the link. A [`daemon`] lane takes
 //!    the most urgent link and gives it to a worker. What is due is data; ticks only wake the lane.
 //! 2. *Refresh.* [`sync::Engine::advance`] asks [`limits::refreshes`] whether one may be spent. If so it is written to the
 //!    ledger, then sent, and the link is due again when the aggregator may be done: nobody waits for it. If not, the sync

@@ -4,6 +4,9 @@
 //! after that is due: asking for a refresh, looking whether it is over, or pulling. So thousands of links can wait for their
 //! refreshes without holding a worker, and a process that dies leaves nothing behind but rows that say what comes next.
 //!
+//! What an aggregator announces by itself makes links due (`news`), and says nothing about what there is: the next sync or look
+//! reads that.
+//!
 //! The decisions are pure (`plan`, `limits::refreshes`, `schedule`); the edges are the aggregator and the store.
 
 mod catalog;

@@ -24,7 +24,7 @@ use super::{ListedUser, PageToken, RefreshProgress, RefreshTerms, TransactionPag
 use crate::http::{Answer, Dialect, Door, ErrorDocument, HttpError};
 use crate::model::{AccountRecord, LinkRecord};
 use crate::secret::Secret;
-pub(super) use webhook::{SIGNATURE_HEADER, Signing, WEBHOOK_INSTRUCTIONS, read_webhook};
+pub(super) use webhook::{SIGNATURE_HEADER, Signing, WEBHOOK_INSTRUCTIONS, read_webhook, stage};
 
 pub(super) use connect::{GLUE, Widget};
 
@@ -263,21 +263,6 @@ impl Truv {
             }
         }
         Ok(page)
-    }
-}
-
-/// How far a task has come, as far as words that follow each other tell: 0 is an unknown word.
-///
-/// Source: section 8.1; `base_parse` is the old word for `parse`, and switches of a deposit come in its place.
-pub(super) fn stage(status: &str) -> u8 {
-    match status {
-        "new" => 1,
-        "login" => 2,
-        "mfa" => 3,
-        "parse" | "base_parse" | "switch_deposit" => 4,
-        "full_parse" => 5,
-        word if normalize::is_terminal(word) => 6,
-        _ => 0,
     }
 }
 

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::Truv;
+use super::{Truv, normalize};
 use crate::aggregator::loose::Loose;
 use crate::aggregator::{Announcement, News};
 use crate::secret::Secret;
@@ -103,5 +103,20 @@ fn news(event: &Event<'_>) -> News {
         },
         Some("link-connected" | "link-disconnected" | "link-deleted") => News::LinkChanged { link },
         _ => News::Nothing,
+    }
+}
+
+/// How far a task has come, as far as words that follow each other tell: 0 is an unknown word.
+///
+/// Source: section 8.1; `base_parse` is the old word for `parse`, and switches of a deposit come in its place.
+pub(in crate::aggregator) fn stage(status: &str) -> u8 {
+    match status {
+        "new" => 1,
+        "login" => 2,
+        "mfa" => 3,
+        "parse" | "base_parse" | "switch_deposit" => 4,
+        "full_parse" => 5,
+        word if normalize::is_terminal(word) => 6,
+        _ => 0,
     }
 }
