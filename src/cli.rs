@@ -52,7 +52,7 @@ enum Verb {
     Status(status::Arguments),
     /// Sync links now, or all of them, and wait for the result.
     Sync(sync::Arguments),
-    /// List, show, add, pause, resume or remove links; take apart accounts that were joined.
+    /// List, show, add, pause, resume or remove links; have customers connect them; take apart accounts that were joined.
     #[command(subcommand)]
     Links(links::Verb),
     /// Why has this link not synced, what holds it, until when, and what would free it?

@@ -1,5 +1,6 @@
-//! `passbook links`: list, show, add, pause, resume, remove, split.
+//! `passbook links`: list, show, add, connect, pause, resume, remove, split.
 
+mod connect;
 mod show;
 
 use std::path::Path;
@@ -45,6 +46,8 @@ pub(super) enum Verb {
         #[arg(long)]
         source: Option<String>,
     },
+    /// Print an address under which a customer connects a bank, or with --link repairs one.
+    Connect(connect::Arguments),
     /// Stop syncing a link until it is resumed.
     Pause {
         /// Our id or the aggregator's.
@@ -72,6 +75,7 @@ pub(super) async fn links(config: &Path, verb: Verb) -> anyhow::Result<Exit> {
         Verb::List { state, json } => return list(&Context::load_to_read(config)?, state, json).await,
         Verb::Show { link, json } => return show::show(&Context::load_to_read(config)?, &link, json).await,
         Verb::Add { link, user, source } => Order::Add { source, user, link },
+        Verb::Connect(arguments) => return connect::connect(&Context::load(config)?, arguments).await,
         Verb::Pause { link } => Order::Pause { link },
         Verb::Resume { link } => Order::Resume { link },
         Verb::Remove { link } => Order::Remove { link },

@@ -1,5 +1,7 @@
 //! The client against a stand-in that answers as scripted, in virtual time. Sections are those of upstream/bridge.md.
 
+mod connect;
+
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -62,11 +64,15 @@ impl Stand {
     }
 
     fn bridge(&self) -> (Bridge, Clock) {
+        self.bridge_at("https://bridge.test")
+    }
+
+    fn bridge_at(&self, origin: &str) -> (Bridge, Clock) {
         let clock = Clock::virtual_at("2026-11-20T12:00:00Z".parse().expect("an instant"));
         let quota = Quota { requests: 60_000, window: Duration::from_mins(1) };
         let limiter = RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, DEFAULT_BACKFILL_SHARE_PERCENT, clock.clone());
         let door = Door::new(DoorOptions {
-            origin: "https://bridge.test".parse().expect("a URL"),
+            origin: origin.parse().expect("a URL"),
             headers: headers("client-1", &Secret::new("canary-secret"), "fr").expect("headers"),
             transport: Transport::in_process(Router::new().fallback(serve).with_state(self.clone())),
             limiter,

@@ -37,10 +37,7 @@ pub(super) async fn come_back(visit: Visit, RawQuery(query): RawQuery) -> Respon
         Some(_) | None => match settled(&visit, returned).await {
             Ok(Settled::Connected | Settled::UsedAlready) => pages::done(&visit).into_response(),
             Ok(Settled::Later | Settled::Nothing | Settled::NotTheirs) => pages::pending(&visit).into_response(),
-            Err(error) => {
-                tracing::error!(%error, invite.id = visit.invite.invite_id, "a connection could not be stored");
-                visit.refuse(Refusal::Busy)
-            }
+            Err(error) => visit.refuse_because(Refusal::Busy, Some(&error)),
         },
     }
 }

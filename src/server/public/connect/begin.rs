@@ -33,14 +33,11 @@ pub(super) async fn begin(visit: Visit, body: Result<Bytes, BytesRejection>) -> 
         Ok(Begun::Widget { token, script, origins }) => pages::widget(&visit, &token, &script, &origins),
         Ok(Begun::Hosted { url }) => pages::leaving(&visit, &url),
         Err(NotBegun::Refused(refusal)) => visit.refuse(refusal),
-        Err(NotBegun::Store(error)) => {
-            tracing::error!(%error, invite.id = visit.invite.invite_id, "an invite could not be begun");
-            visit.refuse(Refusal::Busy)
-        }
+        Err(NotBegun::Store(error)) => visit.refuse_because(Refusal::Busy, Some(&error)),
         Err(NotBegun::Call(error)) => {
             visit.note(&error.to_string()).await;
-            tracing::warn!(%error, invite.id = visit.invite.invite_id, "the aggregator did not begin a connection");
-            visit.refuse(if matches!(error, CallError::Gone(_)) { Refusal::Gone } else { Refusal::Busy })
+            let refusal = if matches!(error, CallError::Gone(_)) { Refusal::Gone } else { Refusal::Busy };
+            visit.refuse_because(refusal, Some(&error))
         }
     }
 }

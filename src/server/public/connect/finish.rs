@@ -2,6 +2,7 @@
 //!
 //! Our own script asks and reads the answer: `{"next": path}` where it goes on, or `{"error": word, "message": text}`.
 
+use std::fmt;
 use std::time::Duration;
 
 use axum::Json;
@@ -35,16 +36,13 @@ pub(super) struct Finish {
 
 pub(super) async fn finish(visit: Visit, body: Result<Json<Finish>, JsonRejection>) -> Response {
     match public_token(&visit, body) {
-        Err(refusal) => refuse(&visit, refusal),
+        Err(refusal) => refuse(&visit, refusal, None),
         Ok(public_token) => match finished(&visit, &public_token).await {
             Ok(Settled::Connected | Settled::Later) => answer(StatusCode::OK, &json!({ "next": visit.path("/done") })),
-            Ok(Settled::UsedAlready) => refuse(&visit, Refusal::Used),
-            Ok(Settled::NotTheirs) => refuse(&visit, Refusal::NotTheirs),
-            Ok(Settled::Nothing) => refuse(&visit, Refusal::TokenExpired),
-            Err(error) => {
-                tracing::error!(%error, invite.id = visit.invite.invite_id, "a connection could not be stored");
-                refuse(&visit, Refusal::Busy)
-            }
+            Ok(Settled::UsedAlready) => refuse(&visit, Refusal::Used, None),
+            Ok(Settled::NotTheirs) => refuse(&visit, Refusal::NotTheirs, None),
+            Ok(Settled::Nothing) => refuse(&visit, Refusal::TokenExpired, None),
+            Err(error) => refuse(&visit, Refusal::Busy, Some(&error)),
         },
     }
 }
@@ -83,7 +81,7 @@ async fn finished(visit: &Visit, public_token: &Secret) -> Result<Settled, Store
         Ok(exchanged) => Sought::Exchanged { link: exchanged.link, access_token: exchanged.access_token },
         Err(error) => {
             visit.note(&error.to_string()).await;
-            tracing::warn!(
+            tracing::info!(
                 %error, source = %source.name, invite.id = visit.invite.invite_id,
                 "a public token was not exchanged; the customer's links are looked at instead"
             );
@@ -96,8 +94,8 @@ async fn finished(visit: &Visit, public_token: &Secret) -> Result<Settled, Store
     settle::settle(visit, source, sought).await
 }
 
-fn refuse(visit: &Visit, refusal: Refusal) -> Response {
-    refusal.log(Some(visit.invite.invite_id));
+fn refuse(visit: &Visit, refusal: Refusal, error: Option<&dyn fmt::Display>) -> Response {
+    refusal.log(Some(visit.invite.invite_id), error);
     let (_, message) = refusal.text(visit.words());
     let mut body = json!({ "error": refusal.as_str(), "message": message });
     if !refusal.lets_retry() {

@@ -1,5 +1,7 @@
 //! Refusals: one friendly page and one line of log each.
 
+use std::fmt;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 
@@ -89,8 +91,10 @@ impl Refusal {
         matches!(self, Self::NotBegun | Self::NotOurs | Self::Busy | Self::TokenExpired | Self::Malformed)
     }
 
-    pub(super) fn log(self, invite_id: Option<i64>) {
-        tracing::warn!(reason = self.as_str(), invite.id = invite_id, "a connect request was refused");
+    /// The one line of log; `error` is what led to it.
+    pub(super) fn log(self, invite_id: Option<i64>, error: Option<&dyn fmt::Display>) {
+        let error = error.map(tracing::field::display);
+        tracing::warn!(reason = self.as_str(), invite.id = invite_id, error, "a connect request was refused");
     }
 
     /// Title and text of its page.
@@ -111,7 +115,7 @@ impl Refusal {
 
 /// Refuses a request that names no invite.
 pub(super) fn plain(served: &Served, refusal: Refusal, language: Language) -> Response {
-    refusal.log(None);
+    refusal.log(None, None);
     page(served, refusal, language, None, None)
 }
 

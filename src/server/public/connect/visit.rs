@@ -1,5 +1,6 @@
 //! One request under the address of an invite: which invite, in which language, how it stands.
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
@@ -102,7 +103,12 @@ impl Visit {
 
     /// Refuses the visit: one line of log, one page.
     pub(super) fn refuse(&self, refusal: Refusal) -> Response {
-        refusal.log(Some(self.invite.invite_id));
+        self.refuse_because(refusal, None)
+    }
+
+    /// The same, where an error led to it.
+    pub(super) fn refuse_because(&self, refusal: Refusal, error: Option<&dyn fmt::Display>) -> Response {
+        refusal.log(Some(self.invite.invite_id), error);
         let again = refusal.lets_retry().then(|| self.path(""));
         refusal::page(&self.served, refusal, self.language, Some(&self.base()), again.as_deref())
     }
