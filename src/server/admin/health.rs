@@ -22,7 +22,7 @@ const STORE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long an answer stands: whoever asks more often costs the store nothing.
 const STANDS_FOR: Duration = Duration::from_secs(1);
 
-pub(super) fn routes() -> Router<Admin> {
+pub(super) fn router() -> Router<Admin> {
     let pulse = Arc::new(Pulse::default());
     Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).layer(Extension(pulse))
 }

@@ -28,7 +28,7 @@ use crate::store::{Figures, StoreError};
 /// The format, as scrapers ask for it.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) fn routes() -> Router<Admin> {
+pub(super) fn router() -> Router<Admin> {
     Router::new().route("/metrics", get(scrape))
 }
 

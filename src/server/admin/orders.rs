@@ -17,7 +17,7 @@ use crate::store::StoreLock;
 /// Bytes of an order: it may name a few thousand links.
 const MAX_ORDER_BYTES: usize = 64 * 1024;
 
-pub(super) fn routes() -> Router<Admin> {
+pub(super) fn router() -> Router<Admin> {
     Router::new()
         .route("/control/order", post(order).layer(DefaultBodyLimit::max(MAX_ORDER_BYTES)))
         .route("/control/status", get(status))
