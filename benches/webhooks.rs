@@ -111,7 +111,7 @@ fn report(
     let before = answers.before(KILLED_AFTER) as u64 / KILLED_AFTER.as_secs();
     let ms = |duration: Duration| format!("{}.{} ms", duration.as_millis(), duration.subsec_micros() / 100 % 10);
     let ceiling = format!("< {} ms", CEILING.as_millis());
-    let mut row = |what: &str, figure: String, target: &str, is_met: Option<bool>| {
+    let row = |what: &str, figure: String, target: &str, is_met: Option<bool>| {
         table.row(&[what.to_owned(), figure, target.to_owned(), is_met.map_or_else(String::new, verdict)]);
     };
     row("acknowledged a second before the kill", before.to_string(), "2000", Some(before >= 1_980));

@@ -149,11 +149,6 @@ impl Bench {
         Arc::new(daemon::build(&self.config, options).await.expect("an engine"))
     }
 
-    /// What the operator configured.
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// How the daemon works in these tests.
     pub(crate) fn options(&self, once: bool) -> DaemonOptions {
         DaemonOptions { workers: 4, backfill_share: 50, step_deadline: self.config.schedule.sync_deadline, once }
