@@ -52,7 +52,11 @@ impl Columns<'_> {
         html! {
             div.plot {
                 div.scale aria-hidden="true" {
-                    span { @if self.limit.is_none() { (count(top)) } }
+                    @match self.limit {
+                        None => span { (count(top)) },
+                        // Beside its line, which lies lower once it is exceeded.
+                        Some(limit) => span.limit { @if highest <= limit { (count(limit)) } },
+                    }
                     span { "0" }
                 }
                 svg.columns role="img" viewBox=(format!("0 0 {width} {HEIGHT}")) preserveAspectRatio="none" {
@@ -119,6 +123,9 @@ mod tests {
         let text = drawn_with(&[column(&[("used", 300)])], Some(300));
         assert!(text.contains(r#"<line class="limit" x1="0" x2="10" y1="12" y2="12">"#), "{text}");
         assert!(text.contains(r#"<rect class="used" x="1" y="12" width="8" height="88">"#), "{text}");
+        assert!(text.contains(r#"<span class="limit">300</span>"#), "{text}");
+        let exceeded = drawn_with(&[column(&[("used", 900)])], Some(300));
+        assert!(exceeded.contains(r#"<span class="limit"></span>"#), "{exceeded}");
     }
 
     #[test]

@@ -14,13 +14,13 @@ pub(super) const WORDS: Words = Words {
     steps_title: "What happens next",
     connect_steps: [
         ("Choose your bank", "in the secure window of our data service."),
-        ("Log in as usual", "with your bank's own login, and confirm if it asks you to."),
-        ("That's all", "Balances and transactions arrive by themselves from then on."),
+        ("Log in as usual", "with your bank’s own login, and confirm if it asks you to."),
+        ("That’s all", "Balances and transactions arrive by themselves from then on."),
     ],
     repair_steps: [
         ("Continue to your bank", "in the secure window of our data service."),
         ("Log in as usual", "with your current login, and confirm if it asks you to."),
-        ("That's all", "Everything picks up where it left off; nothing is lost."),
+        ("That’s all", "Everything picks up where it left off; nothing is lost."),
     ],
     promises: ["We never see your password.", "Read-only: nobody can move money with this."],
     good_until: "This link works once, until",
