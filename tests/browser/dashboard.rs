@@ -41,7 +41,7 @@ fn an_operator_logs_in_looks_around_and_logs_out() {
         browser.shoot("dashboard-link").await;
         browser.forgive("404");
         browser.goto(&page("/links/999")).await;
-        assert_eq!(browser.text("h1").await, "No such link");
+        browser.reads("h1", "No such link").await;
         let session = browser.cookie(COOKIE).await.expect("a session");
         browser.click(".leave button").await;
         browser.url_below(&page("/login")).await;
@@ -67,7 +67,7 @@ fn a_link_is_paused_and_resumed_by_its_buttons() {
         browser.click("form[action='/links/1/pause'] button").await;
         assert!(browser.text(".done").await.starts_with("Paused"));
         assert_eq!(house.rows(state), [["paused"]]);
-        assert_eq!(browser.text("h1 .state").await, "paused");
+        browser.reads("h1 .state", "paused").await;
         browser.shoot("dashboard-paused").await;
         let syncs = "SELECT count(*) FROM syncs WHERE link_id = 1 AND outcome IS NOT NULL";
         let before: i64 = house.rows(syncs)[0][0].parse().expect("a number");

@@ -246,6 +246,19 @@ impl Browser {
         self.find(selector).await.text().await.expect("a text")
     }
 
+    /// Waits until an element's text is exactly this.
+    pub(crate) async fn reads(&self, selector: &str, expected: &str) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let text = self.find(selector).await.text().await.unwrap_or_default();
+            if text == expected {
+                return;
+            }
+            assert!(tokio::time::Instant::now() <= deadline, "{selector} reads {text:?} instead of {expected:?}");
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
     /// Goes on inside the only frame of the page.
     pub(crate) async fn enter_frame(&self) {
         self.find("iframe").await.enter_frame().await.expect("a frame");

@@ -26,15 +26,15 @@ fn a_customer_comes_back_from_the_aggregators_pages_with_a_bank() {
         begin(browser, &house, &invite).await;
         log_in(browser, 574, "success").await;
         browser.url_below(&format!("{invite}/return/en?")).await;
-        assert_eq!(browser.text("h1").await, "Your bank is connected");
+        browser.reads("h1", "Your bank is connected").await;
         house.until_all_are_active(1).await;
         house.assert_store_is_truth();
         // Reloaded it says the same; opened anew it says that it was used.
         browser.refresh().await;
-        assert_eq!(browser.text("h1").await, "Your bank is connected");
+        browser.reads("h1", "Your bank is connected").await;
         browser.forgive("410");
         browser.goto(&invite).await;
-        assert_eq!(browser.text("h1").await, "This link has been used");
+        browser.reads("h1", "This link has been used").await;
     });
 }
 
@@ -47,20 +47,20 @@ fn a_customer_leaves_the_aggregators_pages_and_then_connects_with_a_code() {
         begin(browser, &house, &invite).await;
         browser.click("#cancel").await;
         browser.url_below(&format!("{invite}/return/fr?")).await;
-        assert_eq!(browser.text("h1").await, "Pas encore connecté");
+        browser.reads("h1", "Pas encore connecté").await;
         browser.shoot("connect-cancelled").await;
         assert_eq!(house.rows("SELECT count(*) FROM links"), [["0"]]);
         browser.click(".primary").await;
-        assert_eq!(browser.text("h1").await, "Connectez votre banque");
+        browser.reads("h1", "Connectez votre banque").await;
         browser.click("nav a[lang=en]").await;
-        assert_eq!(browser.text("h1").await, "Connect your bank");
+        browser.reads("h1", "Connect your bank").await;
         browser.click(".primary").await;
         browser.url_below(&format!("{}/sandbox/bridge/session/", house.bank_origin)).await;
         log_in(browser, 574, "otp").await;
         browser.fill("#code", "1234").await;
         browser.click("#submit").await;
         browser.url_below(&format!("{invite}/return/en?")).await;
-        assert_eq!(browser.text("h1").await, "Your bank is connected");
+        browser.reads("h1", "Your bank is connected").await;
         house.until_all_are_active(1).await;
         house.assert_store_is_truth();
     });
@@ -74,7 +74,7 @@ fn a_way_back_that_somebody_made_up_stores_nothing() {
         // 403: it does not carry what was given along.
         browser.forgive("403");
         browser.goto(&format!("{invite}/return/en?success=true&item_id=1&context=made-up")).await;
-        assert_eq!(browser.text("h1").await, "This does not match");
+        browser.reads("h1", "This does not match").await;
         browser.shoot("connect-forged").await;
         browser.goto(&invite).await;
         browser.click(".primary").await;

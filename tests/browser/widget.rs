@@ -26,7 +26,7 @@ fn a_customer_connects_a_bank_once_and_it_is_synced() {
         let printed = house.run(&["links", "connect", "--source", US, "--user", "customer-1"]);
         let invite = printed.lines().next().expect("an address");
         browser.goto(invite).await;
-        assert_eq!(browser.text("h1").await, "Connect your bank");
+        browser.reads("h1", "Connect your bank").await;
         browser.shoot("connect-landing").await;
         begin(browser, invite).await;
         browser.click("#provider-chase").await;
@@ -34,7 +34,7 @@ fn a_customer_connects_a_bank_once_and_it_is_synced() {
         log_in(browser, "goodlogin", "goodpassword").await;
         browser.leave_frame().await;
         browser.url_below(&format!("{invite}/done")).await;
-        assert_eq!(browser.text("h1").await, "Your bank is connected");
+        browser.reads("h1", "Your bank is connected").await;
         browser.shoot("connect-done").await;
         house.until_all_are_active(1).await;
         house.assert_store_is_truth();
@@ -43,7 +43,7 @@ fn a_customer_connects_a_bank_once_and_it_is_synced() {
         // 410: the invite is used up.
         browser.forgive("410");
         browser.goto(invite).await;
-        assert_eq!(browser.text("h1").await, "This link has been used");
+        browser.reads("h1", "This link has been used").await;
         browser.shoot("connect-used").await;
     });
 }
@@ -119,12 +119,12 @@ fn a_french_customer_connects_on_a_phone_with_the_keyboard_alone() {
         browser.asks_for("fr-FR,fr;q=0.9,en;q=0.5").await;
         browser.goto(&invite).await;
         assert_eq!(browser.value("document.documentElement.lang").await, "fr");
-        assert_eq!(browser.text("h1").await, "Connectez votre banque");
+        browser.reads("h1", "Connectez votre banque").await;
         browser.fits_the_screen().await;
         browser.shoot("connect-french").await;
         browser.tab_to("button.primary").await;
         browser.press(Key::Enter).await;
-        assert_eq!(browser.text("#content h1").await, "Identifiez-vous auprès de votre banque");
+        browser.reads("#content h1", "Identifiez-vous auprès de votre banque").await;
         browser.enter_frame().await;
         browser.find("#search").await;
         browser.fits_the_screen().await;
@@ -142,7 +142,7 @@ fn a_french_customer_connects_on_a_phone_with_the_keyboard_alone() {
         browser.fill("#password", &format!("goodpassword{}", char::from(Key::Enter))).await;
         browser.leave_frame().await;
         browser.url_below(&format!("{invite}/done")).await;
-        assert_eq!(browser.text("h1").await, "Votre banque est connectée");
+        browser.reads("h1", "Votre banque est connectée").await;
         browser.fits_the_screen().await;
     });
 }
@@ -174,7 +174,7 @@ fn a_link_is_repaired_with_the_invite_of_the_dashboards_button() {
         log_in(browser, "goodlogin", "goodpassword").await;
         browser.leave_frame().await;
         browser.url_below(&format!("{invite}/done")).await;
-        assert_eq!(browser.text("h1").await, "Your bank is connected again");
+        browser.reads("h1", "Your bank is connected again").await;
         house.until_all_are_active(2).await;
         house.assert_store_is_truth();
         browser.goto(&format!("{}/attention", house.admin)).await;

@@ -88,7 +88,7 @@ impl People<'_> {
                                 th scope="row" { (link_name(link.link_id)) span.dim { (link.source) } }
                                 td { (link.user) span.dim { (link.institution.as_deref().unwrap_or("an unnamed bank")) } }
                                 td.what { (what(link)) }
-                                td.when { (when(link)) }
+                                td.when data-head=(heads[1]) { (when(link)) }
                                 td.act { @if reconnecting_helps(link) { (self.invite(link.link_id)) } }
                             }
                         }
