@@ -3,6 +3,8 @@
 //! The store is made by SQL, not by syncs: rows of the tables that monitoring and alerts look at, as many as a year leaves.
 //! The rows of a year's syncs are a tenth of what they would be, because nothing that is measured looks at them.
 
+#![expect(clippy::print_stdout, clippy::float_arithmetic, reason = "a benchmark prints its figures")]
+
 use std::sync::Arc;
 use std::time::Instant;
 
