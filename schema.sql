@@ -433,6 +433,19 @@ CREATE TABLE request_totals (
     UNIQUE (source_id, scope)
 ) STRICT;
 
+CREATE TABLE source_days (
+    -- One row per source and day on which something of it was written: sums over syncs and refreshes, kept as those are
+    -- written, because adding up a month of a large store anew takes seconds.
+    source_id        INTEGER NOT NULL REFERENCES sources (source_id),
+    day_at           INTEGER NOT NULL,             -- start of the day (UTC) on which the sync began or the refresh was asked for
+    rows_added       INTEGER NOT NULL DEFAULT 0,
+    rows_changed     INTEGER NOT NULL DEFAULT 0,   -- updated, posted and restored
+    rows_removed     INTEGER NOT NULL DEFAULT 0,
+    refreshes        INTEGER NOT NULL DEFAULT 0,   -- counted against the limits
+    refreshes_billed INTEGER NOT NULL DEFAULT 0,   -- those with a price_unit
+    UNIQUE (source_id, day_at)
+) STRICT;
+
 CREATE TABLE rejected_rows (
     -- One row per malformed upstream transaction, set aside with the reason. Resolved when it arrives well-formed or is gone.
     rejected_row_id INTEGER PRIMARY KEY,
@@ -468,6 +481,7 @@ CREATE TABLE webhook_events (
 
 CREATE INDEX webhook_events_waiting ON webhook_events (webhook_event_id) WHERE handled_at IS NULL;
 CREATE INDEX webhook_events_by_time ON webhook_events (source_id, received_at);
+CREATE INDEX webhook_events_by_link ON webhook_events (link_id, received_at) WHERE link_id IS NOT NULL;
 
 CREATE TABLE invites (
     -- One row per invitation of a customer to connect a bank or to repair a link. The address that the customer is given is good for
@@ -477,14 +491,16 @@ CREATE TABLE invites (
     source_id      INTEGER NOT NULL REFERENCES sources (source_id),
     user_id        INTEGER NOT NULL REFERENCES users (user_id),
     link_id        INTEGER REFERENCES links (link_id), -- the link to repair; NULL: a bank is connected
-    email_sealed   BLOB,                           -- the customer's address, for aggregators that ask for one
-    context_hash   BLOB,                           -- SHA-256 of what the way back must carry; NULL: not begun, or no such way
+    email_sealed   BLOB,                           -- the customer's address, for aggregators that ask for one; gone when the invite is
+    context_hash   BLOB,                           -- SHA-256 of what the way back must carry since it was last begun; NULL: not
+                                                   -- begun, or no such way
     created_at     INTEGER NOT NULL,
     expires_at     INTEGER NOT NULL,
     begun_at       INTEGER,                        -- when the customer last began; NULL: never
     beginnings     INTEGER NOT NULL DEFAULT 0,     -- how often
     used_at        INTEGER,                        -- when it led to a connection: it is used up
-    connected_link_id INTEGER,                     -- to which link; NULL: not used, or found by the next look at the customer
+    connected_link_id INTEGER,                     -- to which link; NULL: not used
+    revoked_at     INTEGER,                        -- when an operator took it back; NULL: not
     last_error     TEXT                            -- what the customer last ran into; NULL: nothing
 ) STRICT;
 

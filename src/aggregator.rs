@@ -7,6 +7,7 @@
 //!   complete walk does not show is gone. [`Changes`] shows what was written for a user since an instant of the aggregator's
 //!   own clock, and says itself what is gone.
 //! - [`Refreshes`]: the bank can be asked again on demand, at a price. Without it the aggregator does so by itself.
+//! - [`Connect`]: the way of a customer's browser to the aggregator's own pages, and back.
 //! - [`Catalog`]: names for the categories and banks that rows and links only number.
 //!
 //! The contract:
@@ -18,6 +19,7 @@
 mod answers;
 mod bridge;
 mod call;
+mod connect;
 mod loose;
 mod open;
 mod truv;
@@ -32,6 +34,9 @@ pub use answers::{
 };
 use bridge::Bridge;
 pub use call::{CallContext, CallError};
+pub use connect::{
+    Beginning, Begun, Connect, Customer, ExchangeError, Exchanged, MAX_CONTEXT_CHARS, Repair, Returned, Stopped,
+};
 pub use open::{OpenError, Opened, open};
 use truv::Truv;
 

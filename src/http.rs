@@ -51,6 +51,7 @@ use transport::Wire;
 pub use answer::Answer;
 pub use document::{Dialect, ErrorDocument, FieldProblem};
 pub use error::{Call, HttpError, NotSentReason, Reason, TransientCause};
+pub(crate) use options::is_loopback;
 pub use options::{
     DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, DoorError, DoorOptions, MAX_CONNECT_TIMEOUT, MAX_REQUEST_TIMEOUT,
     MIN_CONNECT_TIMEOUT, MIN_REQUEST_TIMEOUT, Timeouts,
@@ -178,6 +179,11 @@ impl Door {
     /// The budget that every attempt passes.
     pub fn limiter(&self) -> &RequestLimiter {
         &self.shared.limiter
+    }
+
+    /// Whether the aggregator is on this machine.
+    pub fn is_local(&self) -> bool {
+        is_loopback(&self.shared.origin)
     }
 
     /// Requests sent through this door and its clones, retries included.

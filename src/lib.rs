@@ -44,7 +44,7 @@
 //!
 //! - [`cli`]: the commands, one file per verb.
 //! - [`daemon`]: the life of the process: lanes, workers, the heartbeat, the way it ends.
-//! - [`server`]: the control socket through which commands reach a running daemon.
+//! - [`server`]: what listens: the public side, the dashboard and what else the admin side offers, the control socket.
 //! - [`alert`]: telling people what needs them, once, and when it is over.
 //! - [`sync`]: one sync of one link or of a user's, looks between them, and the discovery of links.
 //! - [`schedule`]: when a link is due; cron in a time zone; delays after failures. Pure.
@@ -56,7 +56,7 @@
 //! - [`secret`]: secrets that do not print, the store key, sealing of columns.
 //! - [`model`], [`money`]: the normalized records; exact amounts.
 //! - [`clock`]: the time as an argument.
-//! - [`telemetry`], [`systemd`]: logs; what the service manager is told.
+//! - [`telemetry`], [`systemd`]: logs; what the service manager is told. [`words`]: how times and numbers are said.
 //! - [`sandbox`]: a bank that answers as Truv and Bridge would, for tests, demos and benchmarks. It uses the clock and nothing
 //!   else.
 
@@ -78,3 +78,4 @@ pub mod store;
 pub mod sync;
 pub mod systemd;
 pub mod telemetry;
+pub mod words;

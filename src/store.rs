@@ -11,8 +11,10 @@
 mod accounts;
 mod alerts;
 mod catalog;
+mod days;
 mod figures;
 mod holdings;
+mod invites;
 mod links;
 mod lock;
 mod migrate;
@@ -38,14 +40,18 @@ use crate::secret::{SealError, Sealer};
 
 pub use accounts::Continued;
 pub use alerts::{AlertKind, AlertPolicy, Burst, DueAlert, Settled, Way};
+pub use days::SourceDay;
 pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, SyncTotals};
+pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
 pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};
 pub use open::{Access, OpenError, OpenOptions};
 pub use query::QueryAnswer;
 pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};
 pub use report::{
-    AccountSummary, CONSENT_NEAR, ContinuedAccount, HealthRow, LoanSummary, SourceReport, Surroundings, SyncRow,
+    AccountSummary, BalancePoint, CONSENT_NEAR, ContinuedAccount, EventRow, HealthRow, LinkFilter, LinkOrder,
+    LinkTotals, LoanSummary, MAX_WAITING_COUNTED, ReconciledPair, RefreshRow, SourceGlance, SourceReport, StalestLink,
+    Surroundings, SyncRow, WebhookGlance,
 };
 pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};

@@ -8,6 +8,7 @@
 
 mod catalog;
 mod discover;
+pub mod explain;
 mod outcome;
 mod plan;
 mod pull;
@@ -26,6 +27,7 @@ use rand::rngs::StdRng;
 
 use crate::aggregator::{Aggregator, CallContext, CallError, Feed};
 use crate::clock::Clock;
+use crate::config::PublicConfig;
 use crate::limits::refreshes::RefreshPolicy;
 use crate::limits::requests::{Lane, RequestLimiter};
 use crate::model::{Cause, LinkRecord};
@@ -77,6 +79,15 @@ impl Source {
     /// When the links that share `spread_key` are due next.
     pub fn next_due_at(&self, spread_key: &str, now: Timestamp) -> Timestamp {
         schedule::next_due_at(&self.sync_schedule, spread_key, self.max_spread, now)
+    }
+
+    /// Since when a link must have been read to count as fresh: the last slot that must be over by now, its spread, a refresh
+    /// and a step included.
+    pub fn fresh_since(&self, now: Timestamp) -> Timestamp {
+        let spread = schedule::spread_span(&self.sync_schedule, now, self.max_spread);
+        let over_by = self.step_deadline.saturating_add(self.refresh_timeout).saturating_add(spread);
+        let started_by = now.checked_sub(over_by).unwrap_or(Timestamp::MIN);
+        self.sync_schedule.last_until(started_by).unwrap_or(Timestamp::MIN)
     }
 
     fn next_reconcile_at(&self, spread_key: &str, now: Timestamp) -> Timestamp {
@@ -149,6 +160,7 @@ pub struct Engine {
     rng: Mutex<StdRng>,
     /// Whose links are worked on, by our user id.
     turns: Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>,
+    public: Option<PublicConfig>,
 }
 
 /// One step of one link under way.
@@ -204,7 +216,19 @@ impl Engine {
     /// An engine over `store` for `sources`.
     pub fn new(store: Store, clock: Clock, sources: Vec<Arc<Source>>, seed: u64) -> Self {
         let sources = sources.into_iter().map(|source| (source.source_id, source)).collect();
-        Self { store, clock, sources, rng: Mutex::new(StdRng::seed_from_u64(seed)), turns: Mutex::default() }
+        let rng = Mutex::new(StdRng::seed_from_u64(seed));
+        Self { store, clock, sources, rng, turns: Mutex::default(), public: None }
+    }
+
+    /// The same where customers can be sent to a public side.
+    #[must_use]
+    pub fn with_public_side(self, public: Option<PublicConfig>) -> Self {
+        Self { public, ..self }
+    }
+
+    /// Where customers connect banks and repair links; `None`: nowhere.
+    pub fn public(&self) -> Option<&PublicConfig> {
+        self.public.as_ref()
     }
 
     /// The store it works on.

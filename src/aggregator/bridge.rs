@@ -6,6 +6,7 @@
 //! Source: upstream/bridge.md sections 1 to 11.
 
 mod ask;
+mod connect;
 mod normalize;
 mod paging;
 mod token;

@@ -56,7 +56,8 @@ pub fn open(source: &SourceConfig, transport: Transport, clock: &Clock, seed: u6
         AggregatorConfig::Truv(config) => {
             let headers = truv::headers(&config.client_id, &config.access_secret);
             let is_development = truv::is_development_secret(config.access_secret.expose());
-            Kind::Truv(Truv::new(door(headers, truv::dialect())?, source.page_size(), is_development))
+            let widget = truv::Widget::new(config.widget_url.clone(), &source.base_url);
+            Kind::Truv(Truv::new(door(headers, truv::dialect())?, source.page_size(), is_development, widget))
         }
         AggregatorConfig::Bridge(config) => {
             let headers = bridge::headers(&config.client_id, &config.client_secret, &config.accept_language);

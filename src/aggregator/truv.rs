@@ -3,6 +3,7 @@
 //! Paths end in a slash, the page size is always sent, parameters are only those that official code or pages show.
 //! Source: upstream/truv.md sections 1 to 10.
 
+mod connect;
 mod normalize;
 mod wire;
 
@@ -21,6 +22,8 @@ use super::{ListedUser, PageToken, RefreshProgress, RefreshTerms, TransactionPag
 use crate::http::{Answer, Dialect, Door, ErrorDocument, HttpError};
 use crate::model::{AccountRecord, LinkRecord};
 use crate::secret::Secret;
+
+pub(super) use connect::Widget;
 
 /// The product whose data we store; sent with every refresh.
 const PRODUCT: &str = "transactions";
@@ -44,6 +47,7 @@ struct Inner {
     door: Door,
     page_size: String,
     is_development: bool,
+    widget: Widget,
 }
 
 /// Whether a secret is one of the development environment, whose successful tasks are capped.
@@ -73,9 +77,9 @@ fn is_quota(_status: u16, document: &ErrorDocument) -> bool {
 }
 
 impl Truv {
-    /// A credential that speaks through `door`.
-    pub(super) fn new(door: Door, page_size: u32, is_development: bool) -> Self {
-        Self(Arc::new(Inner { door, page_size: page_size.to_string(), is_development }))
+    /// A credential that speaks through `door`, and whose customers connect in `widget`.
+    pub(super) fn new(door: Door, page_size: u32, is_development: bool, widget: Widget) -> Self {
+        Self(Arc::new(Inner { door, page_size: page_size.to_string(), is_development, widget }))
     }
 
     pub(super) fn refresh_terms(&self) -> RefreshTerms {

@@ -47,7 +47,8 @@ pub async fn build(config: &Config, options: BuildOptions) -> Result<Engine, Bui
     for (source, row) in config.sources.iter().zip(rows) {
         sources.push(Arc::new(source_of(config, source, &row, &options)?));
     }
-    Ok(Engine::new(options.store, options.clock, sources, options.seed))
+    let engine = Engine::new(options.store, options.clock, sources, options.seed);
+    Ok(engine.with_public_side(config.server.public.clone()))
 }
 
 fn settings_of(source: &SourceConfig) -> SourceSettings {

@@ -9,22 +9,31 @@ mod change;
 mod door;
 mod frame;
 mod health;
+mod link;
+mod links;
 mod metrics;
 mod orders;
+mod overview;
+mod people;
+mod plots;
 mod script;
 mod session;
 mod token;
 mod visitor;
+mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use jiff::tz::TimeZone;
+use axum::http::StatusCode;
+use axum::response::Response;
 
 use self::session::Sessions;
 use self::token::Gate;
+use self::words::Watch;
 use super::Served;
+use crate::store::StoreError;
 
 /// Bytes of a form: a few short fields.
 const MAX_FORM_BYTES: usize = 16 * 1024;
@@ -38,10 +47,22 @@ struct Admin {
 }
 
 impl Admin {
-    /// The zone in which instants are shown.
-    fn zone(&self) -> &TimeZone {
-        &self.served.config.schedule.timezone
+    /// Tells instants as of now, in the zone of the schedules.
+    fn watch(&self) -> Watch {
+        Watch { now: self.served.engine.clock().now(), zone: self.served.config.schedule.timezone.clone() }
     }
+
+    /// Whether somebody could open an invite.
+    fn can_invite(&self) -> bool {
+        self.served.public().is_some()
+    }
+}
+
+/// What answers where the store does not.
+fn trouble(error: &StoreError) -> Response {
+    tracing::error!(%error, "a page could not be made");
+    let words = "The store does not answer. The log says why; the page is worth another try in a minute.";
+    frame::refusal(StatusCode::SERVICE_UNAVAILABLE, "The store does not answer", words)
 }
 
 /// Everything an operator may ask for.
@@ -66,6 +87,9 @@ pub fn router(served: &Served) -> Router {
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(orders::routes())
+        .merge(overview::router())
+        .merge(links::router())
+        .merge(link::router())
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .with_state(admin)
 }

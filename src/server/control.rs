@@ -4,6 +4,9 @@
 //! carried out by the daemon; otherwise the command takes the store's lock and carries it out itself, by the same
 //! [`carry_out`]. Who may ask is decided by the socket's file permissions: only the daemon's own user.
 
+mod invite;
+
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +15,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +24,10 @@ use crate::aggregator::{CallContext, CallError};
 use crate::limits::requests::Lane;
 use crate::model::{Cause, LinkRecord, UserRecord};
 use crate::store::{NewLink, RemovedBy, StoreError};
-use crate::sync::{Engine, Waker};
+use crate::sync::{Engine, Source, Waker};
+
+pub(crate) use invite::TOKEN_CHARS;
+pub use invite::{InviteError, Private};
 
 /// What a command asks for. Links are named by our id or by the aggregator's.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -64,23 +71,64 @@ pub enum Order {
     },
     /// List users and links now.
     Discover {},
+    /// Make an address under which a customer connects a bank, or repairs a link.
+    Invite {
+        /// The source's name; may be left out where there is only one, and with a link.
+        source: Option<String>,
+        /// The organisation's own id of the customer; may be left out with a link.
+        user: Option<String>,
+        /// The link to repair; left out, a bank is connected.
+        link: Option<String>,
+        /// The customer's e-mail address, which some aggregators need.
+        email: Option<Private>,
+        /// The customer's first name, for aggregators that keep it.
+        first_name: Option<Private>,
+        /// The customer's last name.
+        last_name: Option<Private>,
+    },
+    /// Take an invite back.
+    Revoke {
+        /// Its address.
+        address: Private,
+    },
 }
 
 impl Order {
-    /// The word for its kind, as it is sent.
-    fn word(&self) -> String {
-        let sent = serde_json::to_value(self).unwrap_or_default();
-        sent["order"].as_str().unwrap_or_default().to_owned()
+    /// The word for its kind, as it is sent: all of an order that a log may hold.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Sync { .. } => "sync",
+            Self::Pause { .. } => "pause",
+            Self::Resume { .. } => "resume",
+            Self::Remove { .. } => "remove",
+            Self::Split { .. } => "split",
+            Self::Add { .. } => "add",
+            Self::Discover {} => "discover",
+            Self::Invite { .. } => "invite",
+            Self::Revoke { .. } => "revoke",
+        }
     }
 }
 
 /// What came of an order.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Done {
     /// Our ids of the links it concerns.
     pub links: Vec<i64>,
     /// What to tell the person.
     pub message: String,
+    /// The address of an invite: a secret, which opens a bank in the customer's name.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// Until when that is good.
+    #[serde(default)]
+    pub good_until: Option<Timestamp>,
+}
+
+impl fmt::Debug for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Done").field("links", &self.links).field("message", &self.message).finish_non_exhaustive()
+    }
 }
 
 /// Why an order was not carried out.
@@ -103,6 +151,9 @@ pub enum OrderError {
         /// The customer.
         user: String,
     },
+    /// No invite was made or taken back.
+    #[error(transparent)]
+    Invite(#[from] InviteError),
     /// The aggregator.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -142,7 +193,13 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
         }
         Order::Remove { link } => {
             let id = find(engine, &link).await?;
-            let changed = engine.store().write(move |txn| txn.remove_link(id, RemovedBy::Operator, now)).await?;
+            let changed = engine
+                .store()
+                .write(move |txn| {
+                    txn.revoke_invites_of_link(id, now)?;
+                    txn.remove_link(id, RemovedBy::Operator, now)
+                })
+                .await?;
             let word = "removed; its history stays, and it still exists at the aggregator";
             Ok(done(id, if changed { word } else { "was removed already" }))
         }
@@ -154,13 +211,17 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
                 .store()
                 .write(move |txn| ids.iter().try_for_each(|id| txn.bring_discovery_forward(*id, now)))
                 .await?;
-            Ok(Done { links: Vec::new(), message: "listing users and links".to_owned() })
+            Ok(Done { message: "listing users and links".to_owned(), ..Done::default() })
         }
+        Order::Invite { source, user, link, email, first_name, last_name } => {
+            invite::invite(engine, invite::Wish { source, user, link, email, first_name, last_name }).await
+        }
+        Order::Revoke { address } => invite::revoke(engine, &address).await,
     }
 }
 
 fn done(link_id: i64, word: &str) -> Done {
-    Done { links: vec![link_id], message: format!("link {link_id} {word}") }
+    Done { links: vec![link_id], message: format!("link {link_id} {word}"), ..Done::default() }
 }
 
 async fn ask_for_syncs(engine: &Engine, links: Vec<String>, full: bool) -> Result<Done, OrderError> {
@@ -179,7 +240,7 @@ async fn ask_for_syncs(engine: &Engine, links: Vec<String>, full: bool) -> Resul
         .write(move |txn| asked.iter().try_for_each(|id| txn.ask_for_sync(*id, Cause::Person, full, now)))
         .await?;
     let message = format!("{} links are due now", ids.len());
-    Ok(Done { links: ids, message })
+    Ok(Done { links: ids, message, ..Done::default() })
 }
 
 /// Gives an account that goes on under another id its former link back, and has both links read.
@@ -208,7 +269,7 @@ async fn split(engine: &Engine, account_id: i64) -> Result<Done, OrderError> {
          the history of both is read anew by their next syncs, due now; the two are not joined again",
         joined.former_upstream_id
     );
-    Ok(Done { links: vec![former, link], message })
+    Ok(Done { links: vec![former, link], message, ..Done::default() })
 }
 
 /// Our id of a link named by our id or the aggregator's.
@@ -218,11 +279,17 @@ async fn find(engine: &Engine, name: &str) -> Result<i64, OrderError> {
     found.ok_or_else(|| OrderError::NoSuchLink(name.to_owned()))
 }
 
-async fn add(engine: &Engine, source: Option<String>, user: String, link: String) -> Result<Done, OrderError> {
+/// The source with a name, or the only one.
+fn source_named(engine: &Engine, name: Option<String>) -> Result<&Source, OrderError> {
     let mut names: Vec<String> = engine.sources().map(|s| s.name.clone()).collect();
     names.sort();
-    let wanted = source.or_else(|| (names.len() == 1).then(|| names[0].clone()));
-    let source = engine.sources().find(|s| Some(&s.name) == wanted.as_ref()).ok_or(OrderError::NoSuchSource(names))?;
+    let wanted = name.or_else(|| (names.len() == 1).then(|| names[0].clone()));
+    let source = engine.sources().find(|s| Some(&s.name) == wanted.as_ref());
+    source.map(AsRef::as_ref).ok_or(OrderError::NoSuchSource(names))
+}
+
+async fn add(engine: &Engine, source: Option<String>, user: String, link: String) -> Result<Done, OrderError> {
+    let source = source_named(engine, source)?;
     let context = CallContext::new(Lane::Person);
     let links = source.aggregator.user_links(&context, &user).await?;
     let record: Option<LinkRecord> = links.into_iter().find(|l| l.upstream_id == link);

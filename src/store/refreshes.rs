@@ -203,7 +203,9 @@ impl WriteTxn<'_> {
                 ":counts_from_at": ms(new.counts_from_at),
             },
         )?;
-        Ok(self.txn.last_insert_rowid())
+        let refresh_id = self.txn.last_insert_rowid();
+        self.count_refresh_of_day(refresh_id, 1, 0)?;
+        Ok(refresh_id)
     }
 
     /// Notes that the aggregator works on a refresh: its task id, and by when at the latest it counted it.
@@ -245,6 +247,7 @@ impl WriteTxn<'_> {
         price_unit: Option<&str>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let before = self.refresh_weight(refresh_id)?;
         self.txn.execute(
             "UPDATE refreshes SET outcome = :outcome, upstream_status = coalesce(:status, upstream_status),
                     price_unit = :price_unit, finished_at = :now
@@ -254,6 +257,8 @@ impl WriteTxn<'_> {
                 ":now": ms(now), ":refresh_id": refresh_id,
             },
         )?;
+        let after = self.refresh_weight(refresh_id)?;
+        self.count_refresh_of_day(refresh_id, after.counted - before.counted, after.billed - before.billed)?;
         if outcome == RefreshOutcome::Done {
             let mut select = self.txn.prepare_cached("SELECT link_id FROM refreshes WHERE refresh_id = :refresh_id")?;
             let link_id = select.query_row(named_params! { ":refresh_id": refresh_id }, |row| row.get(0))?;

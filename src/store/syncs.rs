@@ -146,7 +146,7 @@ impl WriteTxn<'_> {
             ":updated": part.rows_updated, ":posted": part.rows_posted, ":removed": part.rows_removed,
             ":restored": part.rows_restored, ":rejected": part.rows_rejected, ":sync_id": sync_id,
         })?;
-        Ok(())
+        self.count_rows_of_day(sync_id, part)
     }
 
     /// Notes what became of the refresh of a sync.

@@ -1,7 +1,7 @@
 //! Customers: whose links are looked at next, which links and accounts are theirs.
 
 use jiff::Timestamp;
-use rusqlite::named_params;
+use rusqlite::{OptionalExtension as _, named_params};
 
 use super::{ReadTxn, StoreError, WriteTxn, instant, ms};
 
@@ -76,6 +76,17 @@ impl ReadTxn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The aggregator's id of the customer that the organisation knows by `external_id`; `None`: none that is there.
+    pub fn user_by_external_id(&self, source_id: i64, external_id: &str) -> Result<Option<String>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT upstream_id FROM users
+             WHERE source_id = :source_id AND external_id = :external_id AND removed_at IS NULL ORDER BY user_id DESC LIMIT 1",
+        )?;
+        let found =
+            select.query_row(named_params! { ":source_id": source_id, ":external_id": external_id }, |row| row.get(0));
+        Ok(found.optional()?)
+    }
+
     /// A customer's links that are neither paused nor removed, in the order they were made.
     pub fn syncable_links_of(&self, user_id: i64) -> Result<Vec<i64>, StoreError> {
         let mut select = self.txn.prepare_cached(
@@ -126,10 +137,10 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
-    /// Notes that a customer's links were looked at, and when they are next.
+    /// Notes that a customer's links were looked at, and when they are next; `None`: not by themselves, discovery does that.
     pub fn looked_at(&self, user_id: i64, next: Option<Timestamp>) -> Result<(), StoreError> {
         let mut update = self.txn.prepare_cached(
-            "UPDATE users SET links_due_at = coalesce(:next, links_due_at), links_failures = 0, links_error = NULL
+            "UPDATE users SET links_due_at = :next, links_failures = 0, links_error = NULL
              WHERE user_id = :user_id",
         )?;
         update.execute(named_params! { ":next": next.map(ms), ":user_id": user_id })?;
@@ -153,6 +164,15 @@ impl WriteTxn<'_> {
              WHERE user_id = :user_id AND (links_due_at IS NULL OR removed_at IS NOT NULL)",
         )?;
         update.execute(named_params! { ":user_id": user_id, ":now": ms(now) })?;
+        Ok(())
+    }
+
+    /// Notes that a customer is there (again).
+    pub fn user_is_there(&self, user_id: i64) -> Result<(), StoreError> {
+        self.txn.execute(
+            "UPDATE users SET removed_at = NULL WHERE user_id = :user_id AND removed_at IS NOT NULL",
+            named_params! { ":user_id": user_id },
+        )?;
         Ok(())
     }
 

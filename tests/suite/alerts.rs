@@ -141,7 +141,7 @@ async fn a_broken_link_is_told_once_after_the_grace_and_its_repair_once() {
         ["raised", "link_attention", "truv", "truv", "access"]
     );
     assert_eq!((&message["link_id"], &message["upstream_link_id"]), (&link_id.into(), &links[1].to_string().into()));
-    assert_eq!(message["dashboard"], "http://127.0.0.1:8781/");
+    assert_eq!(message["dashboard"], format!("http://127.0.0.1:8781/links/{link_id}"));
     let text = message["text"].as_str().expect("text");
     assert!(text.starts_with(&format!("truv: link {link_id} has needed a person since 2026-03-02 21:")), "{text}");
     watch(&bench, &receiver, 60).await;

@@ -36,7 +36,7 @@ pub(crate) struct Bench {
     /// The source's secret.
     pub(crate) secret: String,
     pub(crate) serves: Served,
-    config: Config,
+    pub(crate) config: Config,
     key: StoreKey,
     dir: tempfile::TempDir,
 }
@@ -73,6 +73,12 @@ impl Bench {
     /// The same with more lines in the `[[source]]`, and tables after it.
     pub(crate) fn with(source_lines: &str) -> Self {
         Self::made(Served::Truv, source_lines, Sandbox::truv_secret)
+    }
+
+    /// The same with a public side at `http://127.0.0.1:8780`, that nobody listens at: its router is asked in the process.
+    pub(crate) fn with_public_side(serves: Served, source_lines: &str) -> Self {
+        let server = "[server]\npublic_listen = \"127.0.0.1:8780\"\npublic_url = \"http://127.0.0.1:8780\"\n";
+        Self::at(serves, &format!("{source_lines}{server}"))
     }
 
     /// The same at either aggregator.

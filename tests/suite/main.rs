@@ -11,6 +11,7 @@ mod bridge_states;
 mod bridge_together;
 mod bridge_views;
 mod conformance;
+mod connect;
 mod counter;
 mod faults;
 mod harness;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, HeaderValue};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::token::UserToken;
 use super::{Bridge, USER, USER_TOKEN};
@@ -17,7 +17,7 @@ use crate::limits::requests::Claims;
 
 /// The one code that says that a new token will not help. Source: section 3.2.
 const BAD_CLIENT: &str = "invalid_client_credentials";
-const TOKENS: &str = "/v3/aggregation/authorization/token";
+pub(super) const TOKENS: &str = "/v3/aggregation/authorization/token";
 
 /// What is asked of a door.
 #[derive(Clone, Copy)]
@@ -28,6 +28,8 @@ pub(super) enum Ask<'a> {
     Next(&'a str),
     /// One thing by its id.
     One(&'a str),
+    /// Something to be made there, which is asked for once.
+    Post(&'a str, &'a Value),
 }
 
 impl Bridge {
@@ -45,13 +47,13 @@ impl Bridge {
         // Only the beginning of a walk can tell that something is gone: later it may be the cursor that is.
         let tells_gone = match ask {
             Ask::One(_) => true,
-            Ask::List(..) => user.is_some(),
+            Ask::List(..) | Ask::Post(..) => user.is_some(),
             Ask::Next(_) => false,
         };
         answer.map_err(|error| call_error(error, tells_gone))
     }
 
-    /// Asks with the user's token. A refused one is renewed once; what refuses the new one too does not mean the token.
+    /// Asks with the user's token. A refused one, with which nothing was done, is renewed once; what refuses the new one too does not mean the token.
     async fn ask_as(
         &self,
         context: &CallContext,
@@ -95,7 +97,7 @@ impl Bridge {
     }
 
     /// The door through which a user's token is asked for.
-    fn token_door(&self, user: &str) -> Door {
+    pub(super) fn token_door(&self, user: &str) -> Door {
         self.0.door.counting_against(Claims::on(USER, user).and(USER_TOKEN, user))
     }
 }
@@ -105,6 +107,7 @@ async fn send(door: &Door, context: &CallContext, ask: Ask<'_>) -> Result<Answer
         Ask::List(path, query) => door.get(path, query, context.lane).await,
         Ask::Next(uri) => door.get_following(uri, context.lane).await,
         Ask::One(path) => door.get(path, &[], context.lane).await,
+        Ask::Post(path, body) => door.post(path, body, context.lane).await,
     })
 }
 
@@ -117,7 +120,7 @@ fn refuses_token(error: &HttpError) -> bool {
 ///
 /// Source: sections 1.1 and 15.1: a 403 is about the application (its products, the addresses it may call from), never
 /// about one user.
-fn call_error(error: HttpError, tells_gone: bool) -> CallError {
+pub(super) fn call_error(error: HttpError, tells_gone: bool) -> CallError {
     if let HttpError::Refused { status, document, .. } = &error {
         match status {
             403 if document.is_structured => return CallError::Unauthorized(document.clone()),

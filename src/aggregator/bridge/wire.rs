@@ -55,6 +55,13 @@ pub(super) struct User<'a> {
     pub(super) external_user_id: Loose<'a>,
 }
 
+/// A page for one customer.
+#[derive(Deserialize)]
+pub(super) struct Session<'a> {
+    #[serde(borrow, default)]
+    pub(super) url: Loose<'a>,
+}
+
 /// One item.
 #[derive(Debug, Deserialize)]
 pub(super) struct Item<'a> {

@@ -170,6 +170,19 @@ pub(super) struct User<'a> {
     pub(super) links: Option<Vec<&'a RawValue>>,
 }
 
+/// What the widget is opened with. Not to be shown.
+#[derive(Deserialize)]
+pub(super) struct BridgeToken {
+    pub(super) bridge_token: String,
+}
+
+/// What a public token was exchanged for. Not to be shown.
+#[derive(Deserialize)]
+pub(super) struct Exchange {
+    pub(super) access_token: String,
+    pub(super) link_id: String,
+}
+
 /// A task as any of the task endpoints shows it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Task<'a> {

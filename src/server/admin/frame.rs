@@ -37,7 +37,8 @@ impl Frame<'_> {
 
     /// The same with a status that says that something went wrong.
     pub(super) fn with_status(&self, status: StatusCode, content: &Markup) -> Response {
-        let now = self.admin.served.engine.clock().now().to_zoned(self.admin.zone().clone());
+        let watch = self.admin.watch();
+        let now = watch.now.to_zoned(watch.zone);
         let body = html! {
             a.skip href="#content" { "Skip to the content" }
             header.top {

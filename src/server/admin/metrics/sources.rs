@@ -163,8 +163,9 @@ fn used_ratio(state: &LimiterState) -> f64 {
 }
 
 fn put_refreshes(sheet: &mut Sheet, sources: &[Both<'_>]) {
-    let day = sheet.numbers("passbook_refreshes_last_day", "Refreshes asked for in the last 24 hours, all links");
+    let day = sheet.numbers("passbook_refreshes_today", "Refreshes asked for since the day began (UTC), all links");
     let month = sheet.numbers("passbook_refreshes_this_month", "Refreshes asked for in this calendar month (UTC)");
+    let billed = sheet.numbers("passbook_refreshes_billed_this_month", "Those of the month that are billed");
     let per_day = sheet.numbers(
         "passbook_refresh_limit_per_link_day",
         "Refreshes allowed per link and 24 hours; 0: none is ever asked for",
@@ -174,7 +175,8 @@ fn put_refreshes(sheet: &mut Sheet, sources: &[Both<'_>]) {
         "Refreshes that the configuration allows per month; left out without such a limit",
     );
     for s in sources {
-        day.set(&s.labels(), s.figures.refreshes_last_day);
+        day.set(&s.labels(), s.figures.refreshes_today);
+        billed.set(&s.labels(), s.figures.refreshes_billed_this_month);
         month.set(&s.labels(), s.figures.refreshes_this_month);
         per_day.set(&s.labels(), s.figures.refreshes_per_day);
         if let Some(cap) = s.figures.refreshes_per_month {
