@@ -141,6 +141,9 @@ CREATE TABLE links (
 
 CREATE INDEX links_due ON links (due_at) WHERE removed_at IS NULL AND paused_at IS NULL;
 
+-- Looked at every few seconds, to tell people.
+CREATE INDEX links_in_attention ON links (attention_at) WHERE attention IS NOT NULL;
+
 CREATE TABLE accounts (
     -- One row per account of a link. Rows are never deleted: an account the bank no longer shows gets missing_at.
     account_id    INTEGER PRIMARY KEY,
@@ -367,6 +370,9 @@ CREATE TABLE refreshes (
 CREATE INDEX refreshes_by_link ON refreshes (link_id, counts_from_at);
 CREATE INDEX refreshes_by_source ON refreshes (source_id, counts_from_at);
 
+-- Which refresh an announcement is about.
+CREATE INDEX refreshes_by_task ON refreshes (source_id, upstream_task_id) WHERE upstream_task_id IS NOT NULL;
+
 CREATE TABLE syncs (
     -- One row per attempt to bring one link up to date. Open while outcome is NULL.
     sync_id        INTEGER PRIMARY KEY,
@@ -392,6 +398,23 @@ CREATE TABLE syncs (
 
 CREATE INDEX syncs_by_link ON syncs (link_id, started_at);
 
+CREATE TABLE sync_totals (
+    -- One row per source, cause and outcome: how many syncs ended so since the store was made, and what they did. Written in the
+    -- commit that ends a sync, so that nobody has to count syncs.
+    source_id     INTEGER NOT NULL REFERENCES sources (source_id),
+    cause         TEXT NOT NULL,                   -- as in syncs
+    outcome       TEXT NOT NULL,                   -- as in syncs
+    syncs         INTEGER NOT NULL,
+    rows_seen     INTEGER NOT NULL,
+    rows_added    INTEGER NOT NULL,
+    rows_updated  INTEGER NOT NULL,
+    rows_posted   INTEGER NOT NULL,
+    rows_removed  INTEGER NOT NULL,
+    rows_restored INTEGER NOT NULL,
+    rows_rejected INTEGER NOT NULL,
+    UNIQUE (source_id, cause, outcome)
+) STRICT;
+
 CREATE TABLE request_usage (
     -- One row per source, scope and minute in which requests were sent.
     source_id    INTEGER NOT NULL REFERENCES sources (source_id),
@@ -401,6 +424,29 @@ CREATE TABLE request_usage (
     rate_limited INTEGER NOT NULL,                 -- answered 429
     failed       INTEGER NOT NULL,                 -- no usable answer
     UNIQUE (source_id, scope, minute_at)
+) STRICT;
+
+CREATE TABLE request_totals (
+    -- One row per source and scope: the requests of all minutes of request_usage together. Written with those.
+    source_id    INTEGER NOT NULL REFERENCES sources (source_id),
+    scope        TEXT NOT NULL,
+    requests     INTEGER NOT NULL,
+    rate_limited INTEGER NOT NULL,
+    failed       INTEGER NOT NULL,
+    UNIQUE (source_id, scope)
+) STRICT;
+
+CREATE TABLE source_days (
+    -- One row per source and day on which something of it was written: sums over syncs and refreshes, kept as those are
+    -- written, because adding up a month of a large store anew takes seconds.
+    source_id        INTEGER NOT NULL REFERENCES sources (source_id),
+    day_at           INTEGER NOT NULL,             -- start of the day (UTC) on which the sync began or the refresh was asked for
+    rows_added       INTEGER NOT NULL DEFAULT 0,
+    rows_changed     INTEGER NOT NULL DEFAULT 0,   -- updated, posted and restored
+    rows_removed     INTEGER NOT NULL DEFAULT 0,
+    refreshes        INTEGER NOT NULL DEFAULT 0,   -- counted against the limits
+    refreshes_billed INTEGER NOT NULL DEFAULT 0,   -- those with a price_unit
+    UNIQUE (source_id, day_at)
 ) STRICT;
 
 CREATE TABLE rejected_rows (
@@ -430,14 +476,15 @@ CREATE TABLE webhook_events (
     deliveries       INTEGER NOT NULL DEFAULT 1,   -- how often it came
     body             BLOB NOT NULL,                -- as JSONB
     handled_at       INTEGER,                      -- NULL: not yet
-    outcome          TEXT CHECK (outcome IN ('applied', 'stale', 'ignored')), -- applied: something was made due, or a refresh is over;
-                                                   -- stale: it tells what is known already; ignored: of no concern here
+    outcome          TEXT CHECK (outcome IN ('applied', 'stale', 'ignored')), -- applied: something was made due, or a refresh went
+                                                   -- on or is over; stale: it tells what is known already; ignored: of no concern here
     link_id          INTEGER,                      -- the link it concerned; NULL: none that is known
     UNIQUE (source_id, digest)
 ) STRICT;
 
 CREATE INDEX webhook_events_waiting ON webhook_events (webhook_event_id) WHERE handled_at IS NULL;
 CREATE INDEX webhook_events_by_time ON webhook_events (source_id, received_at);
+CREATE INDEX webhook_events_by_link ON webhook_events (link_id, received_at) WHERE link_id IS NOT NULL;
 
 CREATE TABLE invites (
     -- One row per invitation of a customer to connect a bank or to repair a link. The address that the customer is given is good for
@@ -463,7 +510,8 @@ CREATE TABLE invites (
 CREATE INDEX invites_by_user ON invites (user_id);
 
 CREATE TABLE alerts (
-    -- One row per condition that somebody is told about, from its beginning to its end. Open while resolved_at is NULL.
+    -- One row per condition that somebody is told about, from its beginning to its end. Open while resolved_at is NULL. Its
+    -- beginning and its end are two messages; one that ended before anybody can have heard of it is told as neither.
     alert_id       INTEGER PRIMARY KEY,
     kind           TEXT NOT NULL CHECK (kind IN ('link_attention', 'source_stale', 'source_refused', 'webhooks_disabled')),
                                                    -- link_attention: a link needs a person; source_stale: nothing of a source was
@@ -471,17 +519,23 @@ CREATE TABLE alerts (
                                                    -- webhooks_disabled: the aggregator stopped sending webhooks
     source_id      INTEGER NOT NULL REFERENCES sources (source_id),
     link_id        INTEGER REFERENCES links (link_id), -- NULL: the whole source
-    reason         TEXT NOT NULL,
-    raised_at      INTEGER NOT NULL,
+    reason         TEXT NOT NULL,                  -- link_attention: as in links.attention; else the kind once more
+    since_at       INTEGER NOT NULL,               -- when the condition began
+    raised_at      INTEGER NOT NULL,               -- when it was noticed
     resolved_at    INTEGER,
     raised_told_at INTEGER,                        -- when its beginning was told; NULL: not yet, or nobody is told
     resolved_told_at INTEGER,                      -- when its end was told
-    tries          INTEGER NOT NULL DEFAULT 0,     -- failed attempts to tell since the last that worked
-    next_try_at    INTEGER,
-    last_error     TEXT
+    -- the message under way, about its beginning or its end
+    sent_at        INTEGER,                        -- when it was last sent; NULL: not yet, or it is known not to have arrived
+    accepted_by    TEXT CHECK (accepted_by IN ('webhook', 'command')), -- the one of two ways that has taken it already
+    summary_id     INTEGER,                        -- told together with others, in a message named for the first of them; NULL: alone
+    tries          INTEGER NOT NULL DEFAULT 0,     -- attempts to tell since the last that worked
+    next_try_at    INTEGER,                        -- when its message is told, or tried again; NULL: there is nothing to tell
+    last_error     TEXT                            -- why the last attempt failed; NULL after one that worked
 ) STRICT;
 
 CREATE UNIQUE INDEX alerts_open ON alerts (kind, source_id, coalesce(link_id, 0)) WHERE resolved_at IS NULL;
+CREATE INDEX alerts_to_tell ON alerts (next_try_at) WHERE next_try_at IS NOT NULL;
 
 CREATE VIEW v_transactions AS
 -- Live transactions, one row each. Sum amount_minor for exact totals; status 'posted' leaves out what may still change.

@@ -252,7 +252,11 @@ async fn prepare(bench: &Bench) {
             .await
             .expect("the store works");
     }
-    bench.store.write(move |txn| txn.discovered(1, now, later)).await.expect("the store works");
+    bench
+        .store
+        .write(move |txn| txn.discovered(1, now, now, later, SignedDuration::ZERO))
+        .await
+        .expect("the store works");
 }
 
 fn put(txn: &WriteTxn<'_>, link: &TrueLink, now: Timestamp, later: Timestamp) -> Result<(), StoreError> {

@@ -19,7 +19,7 @@ use passbook::config::Config;
 use passbook::daemon::{Daemon, Event};
 use passbook::http::Transport;
 use passbook::sandbox::{Plan, Sandbox};
-use passbook::store::Store;
+use passbook::store::{NewEvent, Store};
 use passbook::sync::{Engine, Step, SyncReport};
 use tokio_util::sync::CancellationToken;
 
@@ -114,6 +114,19 @@ impl Bench {
     }
 }
 
+/// Stores the webhook that says that a task is done.
+async fn announce(bench: &Bench, task: &str) {
+    let event = NewEvent {
+        source_id: 1,
+        digest: [0; 32],
+        event_type: "task-status-updated".to_owned(),
+        announced_at: None,
+        received_at: bench.clock.now(),
+        body: format!(r#"{{"event_type":"task-status-updated","task_id":"{task}","status":"done"}}"#),
+    };
+    bench.store.write(move |txn| txn.put_event(&event)).await.expect("the store works");
+}
+
 async fn incremental() {
     let bench = Bench::new(&Plan { links: 1, transactions_per_link: 200, ..Plan::default() });
     bench.run_once().await;
@@ -130,7 +143,8 @@ async fn incremental() {
     let refresh = bench.store.read(move |txn| txn.open_refresh(link_id)).await.expect("the store works");
     let task = refresh.and_then(|r| r.upstream_task_id).expect("a refresh that runs");
     tokio::time::sleep(Duration::from_mins(1)).await;
-    engine.announce_refresh(&task, "done").await.expect("the store works");
+    announce(&bench, &task).await;
+    assert_eq!(engine.take_news().await.expect("the store works").applied, 1);
     let step = engine.advance(link_id).await.expect("the store works");
     let Step::Ended(announced) = step else {
         panic!("the sync has not ended: {step:?}");

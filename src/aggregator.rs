@@ -9,6 +9,7 @@
 //! - [`Refreshes`]: the bank can be asked again on demand, at a price. Without it the aggregator does so by itself.
 //! - [`Connect`]: the way of a customer's browser to the aggregator's own pages, and back.
 //! - [`Catalog`]: names for the categories and banks that rows and links only number.
+//! - [`Webhooks`]: news that the aggregator sends by itself. [`WebhookEndpoints`]: where it sends them, where it can be asked.
 //!
 //! The contract:
 //! - An answer is a whole page or an error; a page with malformed rows is whole, the rows set aside in it.
@@ -23,6 +24,7 @@ mod connect;
 mod loose;
 mod open;
 mod truv;
+mod webhook;
 
 use jiff::Timestamp;
 
@@ -39,6 +41,7 @@ pub use connect::{
 };
 pub use open::{OpenError, Opened, open};
 use truv::Truv;
+pub use webhook::{Announcement, News, Registered, SignatureError, WebhookEndpoint, WebhookEndpoints, Webhooks};
 
 /// One configured credential at one of the aggregators. Cheap to clone.
 #[derive(Clone)]
@@ -92,6 +95,19 @@ impl Aggregator {
         match &self.0 {
             Kind::Truv(_) => None,
             Kind::Bridge(bridge) => Some(Catalog(bridge)),
+        }
+    }
+
+    /// The news that the aggregator sends by itself.
+    pub fn webhooks(&self) -> Webhooks<'_> {
+        Webhooks(&self.0)
+    }
+
+    /// Where the aggregator sends webhooks; `None`: only its dashboard knows, and sets it.
+    pub fn webhook_endpoints(&self) -> Option<WebhookEndpoints<'_>> {
+        match &self.0 {
+            Kind::Truv(truv) => Some(WebhookEndpoints(truv)),
+            Kind::Bridge(_) => None,
         }
     }
 
@@ -200,6 +216,16 @@ impl Refreshes<'_> {
     /// What an announced task status means; for webhooks, which carry the same words as the task.
     pub fn announced(&self, status: &str) -> RefreshProgress {
         truv::progress(Some(status.to_owned()))
+    }
+
+    /// Whether a task that stood at `before` has gone on if it is said to stand at `now`: webhooks come in any order.
+    ///
+    /// Shape: a word whose place is unknown never is later than one whose place is known.
+    pub fn goes_on(&self, before: Option<&str>, now: &str) -> bool {
+        match before {
+            Some(before) => truv::stage(now) > truv::stage(before),
+            None => true,
+        }
     }
 
     /// Looks for a refresh of `link` that was sent at `sent_at` or later but never answered.

@@ -5,11 +5,11 @@
 
 #![expect(clippy::print_stderr, reason = "the commands are what speaks on the terminal")]
 
+mod alert;
 mod check;
 mod context;
 mod demo;
 mod explain;
-mod health;
 mod keygen;
 mod links;
 mod output;
@@ -19,6 +19,7 @@ mod sandbox;
 mod status;
 mod sync;
 mod verify;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,6 +59,12 @@ enum Verb {
     Explain(explain::Arguments),
     /// Does the store keep its promises? Exits with 1 and a list where it does not.
     Verify(verify::Arguments),
+    /// Where the aggregators send their news: list it, or register this machine's address.
+    #[command(subcommand)]
+    Webhooks(webhooks::Verb),
+    /// Try out who is told when something needs a person.
+    #[command(subcommand)]
+    Alert(alert::Verb),
     /// Print a new key for the store.
     Keygen,
     /// Serve the made-up bank alone, for trying out a configuration.
@@ -115,6 +122,8 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Links(verb) => links::links(config, verb).await,
         Verb::Explain(arguments) => explain::explain(config, arguments).await,
         Verb::Verify(arguments) => verify::verify(config, arguments).await,
+        Verb::Webhooks(verb) => webhooks::webhooks(config, verb).await,
+        Verb::Alert(verb) => alert::run(config, verb).await,
         Verb::Keygen => keygen::keygen(),
         Verb::Sandbox(arguments) => sandbox::sandbox(arguments).await,
     }

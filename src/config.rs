@@ -12,6 +12,7 @@
 //! The file is walked by hand over the parser's spanned tables rather than deserialized, because serde stops at the first
 //! mistake.
 
+pub mod alert;
 pub mod bridge;
 pub mod common;
 mod duration;
@@ -27,6 +28,7 @@ pub mod truv;
 mod value;
 
 pub use crate::telemetry::LogFormat;
+pub use alert::AlertConfig;
 pub use bridge::BridgeConfig;
 pub use common::{LogConfig, ScheduleConfig, StoreConfig};
 pub use problem::{ConfigErrors, Problem};
@@ -61,6 +63,8 @@ pub struct Config {
     pub schedule: ScheduleConfig,
     /// `[server]`.
     pub server: ServerConfig,
+    /// `[alert]`.
+    pub alert: AlertConfig,
     /// Every `[[source]]`.
     pub sources: Vec<SourceConfig>,
     /// What is legal but doubtful.
@@ -130,7 +134,7 @@ fn read(path: &Path) -> Result<String, ConfigErrors> {
     })
 }
 
-const ROOT_KEYS: &[&str] = &["store", "server", "log", "schedule", "source"];
+const ROOT_KEYS: &[&str] = &["store", "server", "alert", "log", "schedule", "source"];
 
 /// Settings that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +151,7 @@ pub struct KeyGroup {
 pub const SECTION_KEYS: &[KeyGroup] = &[
     KeyGroup { section: "store", aggregator: None, keys: common::STORE_KEYS },
     KeyGroup { section: "server", aggregator: None, keys: server::SERVER_KEYS },
+    KeyGroup { section: "alert", aggregator: None, keys: alert::ALERT_KEYS },
     KeyGroup { section: "log", aggregator: None, keys: common::LOG_KEYS },
     KeyGroup { section: "schedule", aggregator: None, keys: common::SCHEDULE_KEYS },
     KeyGroup { section: "source", aggregator: None, keys: source::SOURCE_KEYS },
@@ -159,12 +164,15 @@ fn walk(root: &Section<'_, '_>, around: &Surroundings<'_>) -> Option<Config> {
     root.refuse_unknown(|_| None);
     let store = common::read_store(&root.table("store", &[common::STORE_KEYS]), around);
     let server = server::read_server(&root.table("server", &[server::SERVER_KEYS]), around);
+    let has_alert = root.value("alert").is_some();
+    let alert = alert::read_alert(&root.table("alert", &[alert::ALERT_KEYS]), has_alert, around);
     let log = common::read_log(&root.table("log", &[common::LOG_KEYS]));
     let schedule = common::read_schedule(&root.table("schedule", &[common::SCHEDULE_KEYS]));
     let sources = source::read_sources(root, schedule.as_ref(), around);
     Some(Config {
         store: store?,
         server: server?,
+        alert: alert?,
         log: log?,
         schedule: schedule?,
         sources: sources?,

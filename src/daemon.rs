@@ -2,14 +2,17 @@
 //!
 //! Each source has a lane of its own: a loop that takes the source's due links, most urgent first, and gives them to a bounded
 //! number of workers. So a source that hangs or is throttled holds up nobody else. What is due is data in the store; ticks,
-//! people and webhooks only wake the loop, and a loop that nobody wakes looks by itself every [`MAX_SLEEP`].
+//! people and webhooks only wake the loop, and a loop that nobody wakes looks by itself every [`MAX_SLEEP`]. Beside the lanes
+//! one loop turns stored webhook events into what is due.
 //!
 //! Stopping: nothing new is started, running steps get [`STOP_GRACE`] to finish, then they are dropped where they wait. The
 //! store shows the next process what is left.
 
+mod alerts;
 mod build;
 mod heartbeat;
 mod lane;
+mod news;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,6 +26,7 @@ use crate::store::StoreError;
 use crate::sync::{Discovered, Engine, Step};
 
 pub use crate::sync::Waker;
+pub use alerts::tell_alerts;
 pub use build::{BuildError, BuildOptions, build, refresh_policy};
 pub use heartbeat::beat;
 pub use lane::{flush_usage, step};
@@ -99,10 +103,18 @@ impl Daemon {
         self.waker.clone()
     }
 
+    /// Counts the steps under way.
+    pub fn busy(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.busy)
+    }
+
     /// Runs until `stop` is cancelled, or with `once` until nothing is due.
     ///
     /// Errors: the store's, where it cannot be read or written at the start; later ones are logged and waited out.
     pub async fn run(self, stop: CancellationToken) -> Result<(), StoreError> {
+        if self.options.once {
+            news::take_what_waits(&self.engine).await?;
+        }
         let lanes_done = CancellationToken::new();
         let mut lanes = JoinSet::new();
         for (source, notify) in self.engine.sources().zip(self.waker.sleepers()) {
@@ -117,6 +129,12 @@ impl Daemon {
             lanes.spawn(lane.run(stop.clone()));
         }
         let housekeeping = self.housekeeping(lanes_done.clone());
+        let news = async {
+            if !self.options.once {
+                let taken = news::take(&self.engine, &self.waker, lanes_done.clone());
+                tokio::join!(taken, news::watch_endpoints(&self.engine, lanes_done.clone()));
+            }
+        };
         let all_lanes = async {
             let mut result = Ok(());
             while let Some(joined) = lanes.join_next().await {
@@ -127,7 +145,7 @@ impl Daemon {
             lanes_done.cancel();
             result
         };
-        let (result, ()) = tokio::join!(all_lanes, housekeeping);
+        let (result, (), ()) = tokio::join!(all_lanes, housekeeping, news);
         self.flush_usage().await;
         if let Err(error) = self.engine.store().checkpoint().await {
             tracing::warn!(%error, "checkpoint at the end failed; the WAL keeps what it has");
@@ -144,6 +162,9 @@ impl Daemon {
             }
             self.flush_usage().await;
             flushes += 1;
+            if flushes.is_multiple_of(FLUSHES_PER_CHECKPOINT) {
+                news::forget(&self.engine).await;
+            }
             if flushes < FLUSHES_PER_CHECKPOINT || self.busy.load(Ordering::Relaxed) > 0 {
                 continue;
             }

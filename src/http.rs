@@ -7,7 +7,7 @@
 //!
 //! # How an answer is read
 //!
-//! | answer | GET | POST, DELETE |
+//! | answer | GET | POST, PATCH, DELETE |
 //! |---|---|---|
 //! | 2xx with JSON | [`Answer`] | [`Answer`] |
 //! | 2xx that is empty, not JSON, cut short | again, then `Transient` | `OutcomeUnknown` |
@@ -25,6 +25,7 @@ mod call;
 mod document;
 mod error;
 mod options;
+mod post;
 mod shown;
 mod throttle;
 mod transport;
@@ -55,6 +56,7 @@ pub use options::{
     DEFAULT_CONNECT_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, DoorError, DoorOptions, MAX_CONNECT_TIMEOUT, MAX_REQUEST_TIMEOUT,
     MIN_CONNECT_TIMEOUT, MIN_REQUEST_TIMEOUT, Timeouts,
 };
+pub use post::{PostError, Poster, PosterError};
 pub(crate) use transport::install_crypto;
 pub use transport::{MAX_BODY_BYTES, Transport};
 
@@ -159,11 +161,28 @@ impl Door {
     /// Errors: `OutcomeUnknown` (it may have been executed: find out first), `Transient` (it was not sent), `RateLimited`
     /// (not before `until`), `Refused` (read status and document), `NotSent` (a defect).
     pub async fn post(&self, path: &str, body: &serde_json::Value, lane: Lane) -> Result<Answer, HttpError> {
-        let url = self.url_of(&Method::POST, path)?;
+        self.send(Method::POST, path, body, lane).await
+    }
+
+    /// Changes what is at `path` as `body` says, once.
+    ///
+    /// Errors: as [`Door::post`].
+    pub async fn patch(&self, path: &str, body: &serde_json::Value, lane: Lane) -> Result<Answer, HttpError> {
+        self.send(Method::PATCH, path, body, lane).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: &serde_json::Value,
+        lane: Lane,
+    ) -> Result<Answer, HttpError> {
+        let url = self.url_of(&method, path)?;
         let Ok(body) = serde_json::to_vec(body) else {
-            return Err(HttpError::NotSent { reason: NotSentReason::Body, call: call_of(&Method::POST, &url, 0) });
+            return Err(HttpError::NotSent { reason: NotSentReason::Body, call: call_of(&method, &url, 0) });
         };
-        Sending::new(self, Method::POST, url, Some(body.into()), lane).run().await
+        Sending::new(self, method, url, Some(body.into()), lane).run().await
     }
 
     /// Deletes `path`, once.

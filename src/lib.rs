@@ -22,7 +22,7 @@
 //!
 //! # The life of one sync
 //!
-//! 1. *Due.* `links.due_at` passes: set by the [`schedule`], a person or the first sight of the link. A [`daemon`] lane takes
+//! 1. *Due.* `links.due_at` passes: set by the [`schedule`], a person, a webhook or the first sight of the link. A [`daemon`] lane takes
 //!    the most urgent link and gives it to a worker. What is due is data; ticks only wake the lane.
 //! 2. *Refresh.* [`sync::Engine::advance`] asks [`limits::refreshes`] whether one may be spent. If so it is written to the
 //!    ledger, then sent, and the link is due again when the aggregator may be done: nobody waits for it. If not, the sync
@@ -44,7 +44,8 @@
 //!
 //! - [`cli`]: the commands, one file per verb.
 //! - [`daemon`]: the life of the process: lanes, workers, the heartbeat, the way it ends.
-//! - [`server`]: the control socket through which commands reach a running daemon.
+//! - [`server`]: what listens: webhooks and connect pages, dashboard and metrics, and the socket of commands.
+//! - [`alert`]: telling people what needs them, once, and when it is over.
 //! - [`sync`]: one sync of one link or of a user's, looks between them, and the discovery of links.
 //! - [`schedule`]: when a link is due; cron in a time zone; delays after failures. Pure.
 //! - [`aggregator`]: what an aggregator can do for us: the contract, its abilities, Truv and Bridge. Nothing above names either.
@@ -55,11 +56,12 @@
 //! - [`secret`]: secrets that do not print, the store key, sealing of columns.
 //! - [`model`], [`money`]: the normalized records; exact amounts.
 //! - [`clock`]: the time as an argument.
-//! - [`telemetry`], [`systemd`]: logs; what the service manager is told.
+//! - [`telemetry`], [`systemd`]: logs; what the service manager is told. [`words`]: how times and numbers are said.
 //! - [`sandbox`]: a bank that answers as Truv and Bridge would, for tests, demos and benchmarks. It uses the clock and nothing
 //!   else.
 
 pub mod aggregator;
+pub mod alert;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -76,3 +78,4 @@ pub mod store;
 pub mod sync;
 pub mod systemd;
 pub mod telemetry;
+pub mod words;

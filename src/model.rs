@@ -8,9 +8,11 @@ mod cause;
 mod customer;
 mod health;
 mod transaction;
+mod webhook;
 
 pub use account::{AccountNumber, AccountRecord, BalanceRecord, HoldingRecord, LoanRecord};
 pub use cause::Cause;
 pub use customer::{CategoryRecord, InstitutionRecord, LinkRecord, UserRecord};
 pub use health::{Attention, Condition, LinkHealth};
 pub use transaction::{RejectedRow, Status, TransactionRecord};
+pub use webhook::{EndpointState, EventOutcome};

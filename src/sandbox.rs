@@ -33,7 +33,12 @@
 //! | a second user with the same `external_user_id`: 400, or the first one again | inferred, 20.9 |
 //! | user list carries links unless `list_links=false`, retrieve does with `list_links=true` | observed; defaults invented, 4 |
 //! | bridge tokens, 6 h; update mode with `access_token`; 201 | documented, 5; status inferred, 20.11 |
-//! | `POST /sandbox/connect` in place of the widget | invented |
+//! | `/sandbox/widget/bridge.js`: `TruvBridge.init`, its options and callbacks, `open`, `close` | documented and observed, 15 |
+//! | events LOAD, OPEN, SCREEN_VIEW, LINK_CREATED, LOGIN_COMPLETE, SUCCESS, ERROR, CLOSE and their payloads | documented; which screens, and the order, invented, 15 |
+//! | ERROR holds its members in `error` and beside it | the documents and the apps differ, 15 |
+//! | `onSuccess` at once, `onClose` also after `close()` | invented, 15 |
+//! | the widget is a frame of the sandbox's own origin; its pages and words | invented |
+//! | `POST /sandbox/connect` in place of the widget, for those without a browser | invented |
 //! | test logins: `goodlogin` and its passwords, `error.user`, any other fails | documented, 16 |
 //! | `error.user` with another status as its password ends in that status | inferred, 16 |
 //! | the same user, provider and user name connect to the same link | documented, 6 |
@@ -58,12 +63,25 @@
 //! | absent optional fields, unknown extra fields | invented (parsers must survive them) |
 //! | pending rows post under the same id, or vanish and come under a new one; ids issued anew; silent removal | inferred, 20.18 to 20.20 |
 //! | a data set's balances are the opening balance plus the rows, also where the bank rounded otherwise | invented |
-//! | webhooks are stored, not delivered; a URL twice in one environment: 400 on `env_type` | documented, 13.1 |
+//! | webhooks: endpoints of one client by environment and event; a URL twice in one environment: 400 on `env_type` | documented, 13.1 |
+//! | an endpoint without a list of events gets all | invented, 13.1 |
+//! | `task-status-updated` at every status, `new` included; a failed connect without a link has none | documented; `new` and the latter inferred, 13.3 |
+//! | `link-connected` when a connect's login is over, `link-deleted` at once | documented; the instants invented, 13.3 |
+//! | `link-disconnected` at the first refresh that meets a login only the customer can repair | documented; the instant and once invented, 13.3 |
+//! | three generations of bodies; two styles of instants in one body | documented and observed, 13.3 |
+//! | `X-WEBHOOK-SIGN` over the raw body with the environment's first good secret; `User-Agent` | documented; which secret inferred, 13.2 and 20.29 |
+//! | `webhook_id` for each endpoint and event, the same at every attempt | inferred, 20.27 and 20.28 |
+//! | all but 2xx is tried again after 10, 60 and 300 s (switch) | inferred, 20.27 |
+//! | a production endpoint is disabled after three deliveries given up; `PATCH` enables it | documented; the number invented, 13.1 |
+//! | `GET /v1/webhook-requests/` by cursor, 30 days | documented; the cursor's form invented, 13.1 |
+//! | twice, disorderly, late or lost webhooks (switches) | documented as possible, 13.2 |
 //! | providers searched by `query`; other parameters ignored | observed, 14 |
 
 mod bridge;
 mod fault;
 mod id;
+mod outbox;
+mod pages;
 mod reply;
 mod script;
 mod settings;
@@ -82,7 +100,8 @@ use crate::clock::Clock;
 
 pub use fault::{Fault, FaultId, Scope, ThrottleForm};
 pub use id::{AccountId, LinkId, NotAnId, StockId, TransactionId, UserId};
-pub use settings::{BridgeSettings, DeletedRows, Pace, Settings};
+pub use outbox::OutgoingWebhook;
+pub use settings::{BridgeSettings, DeletedRows, Pace, Settings, TruvWebhookForm, WebhookSettings};
 pub use traffic::{Logged, Refreshes};
 pub use truv::Environment;
 pub use world::{
@@ -113,10 +132,12 @@ impl Sandbox {
         Self { inner: Arc::new(Inner { clock, state }) }
     }
 
-    /// The HTTP side: Truv under `/v1/`, and `/sandbox/connect` in place of the widget; Bridge under `/v3/`, and
-    /// `/sandbox/bridge/connect` in place of the hosted page.
+    /// The HTTP side: Truv under `/v1/`, Bridge under `/v3/`, and what customers use in their browsers under `/sandbox/`.
+    ///
+    /// In place of Truv's widget there is `/sandbox/widget/bridge.js`, and `/sandbox/connect` for those without a browser; in
+    /// place of Bridge's hosted pages `/sandbox/bridge/session/`, and `/sandbox/bridge/connect`.
     pub fn router(&self) -> axum::Router {
-        bridge::router(self).merge(truv::router(self))
+        bridge::router(self).merge(pages::router()).merge(truv::router(self))
     }
 
     /// The client id of the default client.

@@ -112,6 +112,15 @@ impl Schedule {
         (next > now).then_some(next)
     }
 
+    /// The last fire at `now` or before it.
+    ///
+    /// Shape: whole seconds; `None` only where the calendar begins.
+    pub fn last_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let second = Timestamp::from_second(now.as_second()).ok()?.to_zoned(self.zone.clone());
+        let last = self.cron.find_previous_occurrence(&second, true).ok()?.timestamp();
+        (last <= now).then_some(last)
+    }
+
     /// The time between the next two fires after `now`; zero where the calendar ends.
     pub fn interval_after(&self, now: Timestamp) -> Duration {
         self.next_after(now).map_or(Duration::ZERO, |fire| self.interval_from(fire))

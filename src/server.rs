@@ -14,15 +14,20 @@ pub mod listen;
 mod page;
 mod peer;
 pub mod public;
+pub mod status;
+mod tally;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{AdminConfig, Config, PublicConfig};
 use crate::sync::{Engine, Waker};
 
 pub use peer::Peer;
+pub use tally::{Receipt, Tally};
 
 /// What every request is answered from. Cheap to clone.
 #[derive(Clone)]
@@ -35,13 +40,33 @@ pub struct Served {
     pub config: Arc<Config>,
     /// When the process began to serve.
     pub started_at: Timestamp,
+    /// What came in, counted since then.
+    pub tally: Arc<Tally>,
+    /// Steps of links under way.
+    pub busy: Arc<AtomicUsize>,
+    /// Cancelled when the process is told to stop.
+    pub stop: CancellationToken,
 }
 
 impl Served {
     /// Serves `engine` as `config` says.
     pub fn new(engine: Arc<Engine>, waker: Waker, config: Arc<Config>) -> Self {
         let started_at = engine.clock().now();
-        Self { engine, waker, config, started_at }
+        Self {
+            engine,
+            waker,
+            config,
+            started_at,
+            tally: Arc::default(),
+            busy: Arc::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// The same for a process whose workers count themselves in `busy`, and that ends with `stop`.
+    #[must_use]
+    pub fn within(self, busy: Arc<AtomicUsize>, stop: CancellationToken) -> Self {
+        Self { busy, stop, ..self }
     }
 
     /// The public side's settings; `None`: there is no public side.

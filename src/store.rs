@@ -9,12 +9,16 @@
 //! foreign, sealed with another key or newer than this program is refused and left as it was.
 
 mod accounts;
+mod alerts;
 mod catalog;
+mod days;
+mod figures;
 mod holdings;
 mod invites;
 mod links;
 mod lock;
 mod migrate;
+mod news;
 mod open;
 mod query;
 mod refreshes;
@@ -25,6 +29,7 @@ mod transactions;
 mod usage;
 mod users;
 mod verify;
+mod webhooks;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -36,14 +41,20 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::secret::{SealError, Sealer};
 
 pub use accounts::Continued;
+pub use alerts::{AlertKind, AlertPolicy, Burst, DueAlert, Settled, Way};
+pub use days::SourceDay;
+pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, SyncTotals};
 pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
 pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};
+pub use news::{NewsLink, NewsRefresh, NewsUser, SETTLE};
 pub use open::{Access, OpenError, OpenOptions};
 pub use query::QueryAnswer;
 pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};
 pub use report::{
-    AccountSummary, CONSENT_NEAR, ContinuedAccount, HealthRow, LoanSummary, SourceReport, Surroundings, SyncRow,
+    AccountSummary, BalancePoint, CONSENT_NEAR, ContinuedAccount, EventRow, HealthRow, LinkFilter, LinkOrder,
+    LinkTotals, LoanSummary, MAX_WAITING_COUNTED, ReconciledPair, RefreshRow, SourceGlance, SourceReport, StalestLink,
+    Surroundings, SyncRow, WebhookGlance,
 };
 pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
@@ -51,6 +62,7 @@ pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, Ro
 pub use usage::UsageRow;
 pub use users::{DueUser, UserAccount};
 pub use verify::{Finding, VerifyReport};
+pub use webhooks::{EventHour, EventSummary, NewEvent, WaitingEvent};
 
 /// Why an operation on an open store failed.
 #[derive(Debug, thiserror::Error)]

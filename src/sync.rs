@@ -4,10 +4,16 @@
 //! after that is due: asking for a refresh, looking whether it is over, or pulling. So thousands of links can wait for their
 //! refreshes without holding a worker, and a process that dies leaves nothing behind but rows that say what comes next.
 //!
+//! What an aggregator announces by itself makes links due (`news`), and says nothing about what there is: the next sync or look
+//! reads that.
+//!
 //! The decisions are pure (`plan`, `limits::refreshes`, `schedule`); the edges are the aggregator and the store.
 
 mod catalog;
 mod discover;
+mod endpoints;
+pub mod explain;
+mod news;
 mod outcome;
 mod plan;
 mod pull;
@@ -23,6 +29,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use url::Url;
 
 use crate::aggregator::{Aggregator, CallContext, CallError, Feed};
 use crate::clock::Clock;
@@ -34,6 +41,7 @@ use crate::schedule::{self, Schedule};
 use crate::store::{Cursor, LinkState, Outcome, Phase, Store, StoreError, SyncCounts};
 
 pub use discover::Discovered;
+pub use news::TakenNews;
 pub use outcome::{CREDENTIALS_REFUSED, CREDENTIALS_REST};
 pub use user::Looked;
 use user::UserSync;
@@ -72,12 +80,23 @@ pub struct Source {
     pub refresh_timeout: Duration,
     /// The latest that a step may still be sending: bounds when a refresh whose answer is lost was counted.
     pub step_deadline: Duration,
+    /// Where its webhooks are to be sent; `None`: there is no public side.
+    pub webhook_address: Option<Url>,
 }
 
 impl Source {
     /// When the links that share `spread_key` are due next.
     pub fn next_due_at(&self, spread_key: &str, now: Timestamp) -> Timestamp {
         schedule::next_due_at(&self.sync_schedule, spread_key, self.max_spread, now)
+    }
+
+    /// Since when a link must have been read to count as fresh: the last slot that must be over by now, its spread, a refresh
+    /// and a step included.
+    pub fn fresh_since(&self, now: Timestamp) -> Timestamp {
+        let spread = schedule::spread_span(&self.sync_schedule, now, self.max_spread);
+        let over_by = self.step_deadline.saturating_add(self.refresh_timeout).saturating_add(spread);
+        let started_by = now.checked_sub(over_by).unwrap_or(Timestamp::MIN);
+        self.sync_schedule.last_until(started_by).unwrap_or(Timestamp::MIN)
     }
 
     fn next_reconcile_at(&self, spread_key: &str, now: Timestamp) -> Timestamp {

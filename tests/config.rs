@@ -11,8 +11,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use passbook::config::{
-    AggregatorConfig, Config, ConfigErrors, KeyGroup, LogFormat, Problem, SECTION_KEYS, SecretReadError, SecretStore,
-    SourceConfig, SystemSecrets, TruvConfig, bridge, common, refresh, server, source, truv,
+    AggregatorConfig, AlertConfig, Config, ConfigErrors, KeyGroup, LogFormat, Problem, SECTION_KEYS, SecretReadError,
+    SecretStore, SourceConfig, SystemSecrets, TruvConfig, alert, bridge, common, refresh, server, source, truv,
 };
 use passbook::secret::StoreKey;
 use zeroize::Zeroizing;
@@ -60,6 +60,7 @@ fn secrets() -> Secrets {
         ("credential bridge-id", "bridge-id\n".to_owned()),
         ("credential hook-old", format!("{CANARY}-old\n")),
         ("credential hook-new", format!("{CANARY}-new\n")),
+        ("credential alert-url", format!("https://hooks.example.com/{CANARY}\n")),
     ]))
 }
 
@@ -125,7 +126,7 @@ fn structure() -> Vec<Mistake> {
     vec![
         (String::new(), 1, 1, "store.key", "missing, with the whole section [store]", "key = { credential"),
         (and_then("[stroe]"), 11, 2, "stroe", "unknown section", "did you mean store?"),
-        (format!("x = 1\n{}", with("", "")), 1, 1, "x", "unknown section", "store, server, log, schedule, source"),
+        (format!("x = 1\n{}", with("", "")), 1, 1, "x", "unknown section", "store, server, alert, log, schedule, source"),
         (format!("log = 5\n{}", with("", "")), 1, 7, "log", "a whole number, and a table", "[log]"),
         (swap("[[source]]", "[source]"), 5, 1, "source", "a list of tables", "[[source]]"),
         ("source = []\n[store]\nkey = { credential = \"store-key\" }".to_owned(), 1, 1, "source", "missing", "[[source]]"),
@@ -148,6 +149,26 @@ fn server_settings() -> Vec<Mistake> {
         (section("invite_lifetime = \"1m\""), 12, 19, "server.invite_lifetime", "outside 10m to 30d", "10m"),
         (in_source("webhook_addresses = [\"bank.example\"]"), 10, 21, "source.webhook_addresses", "neither an address nor a network", "203.0.113.7"),
         (in_source("widget_url = \"http://cdn.truv.com/bridge.js\""), 10, 14, "source.widget_url", "https is required", "https://cdn"),
+    ]
+}
+
+#[rustfmt::skip]
+fn alert_settings() -> Vec<Mistake> {
+    let section = |lines: &str| and_then(&format!("[alert]\n{lines}"));
+    let told = "webhook_url = \"https://hooks.example.com/a?b=c\"\n";
+    vec![
+        (section(""), 11, 1, "alert.webhook_url", "missing", "or command = "),
+        (section("stale_after = \"2h\""), 11, 1, "alert.webhook_url", "missing", "https://"),
+        (section("webhook_url = \"hooks.example.com\""), 12, 15, "alert.webhook_url", "not an address", "https://hooks"),
+        (section("webhook_url = \"http://hooks.example.com\""), 12, 15, "alert.webhook_url", "https is required", "https://hooks"),
+        (section("webhook_url = { credential = \"truv-secret\" }"), 12, 15, "alert.webhook_url", "not an address", "https://hooks"),
+        (section("command = \"/bin/true\""), 12, 11, "alert.command", "a list is needed", "/usr/local/bin"),
+        (section("command = []"), 12, 11, "alert.command", "empty", "/usr/local/bin"),
+        (section("command = [\"page\", \"me\"]"), 12, 11, "alert.command", "absolute path", "/usr/local/bin"),
+        (section("command = [\"/bin/true\", 5]"), 12, 11, "alert.command", "a whole number", "in quotes"),
+        (section(&format!("{told}stale_after = \"59m\"")), 13, 15, "alert.stale_after", "outside 1h to 30d", "\"1h\""),
+        (section(&format!("{told}link_grace = \"8d\"")), 13, 14, "alert.link_grace", "outside 0s to 7d", "\"7d\""),
+        (section(&format!("{told}grace = \"1h\"")), 13, 1, "alert.grace", "unknown key", "link_grace"),
     ]
 }
 
@@ -272,6 +293,7 @@ fn every_kind_of_mistake_is_placed_and_explained() {
         [
             structure(),
             server_settings(),
+            alert_settings(),
             keys(),
             types_and_bounds(),
             durations(),
@@ -383,6 +405,8 @@ fn no_message_holds_a_secret() {
             with("", &format!("base_url = \"https://user:{secret}@prod.truv.com\"")),
             with("", &format!("base_url = \"https://prod.truv.com?key={secret}\"")),
             with("", &format!("[server]\nadmin_token = \"{secret}\"")),
+            with("", &format!("[alert]\nwebhook_url = \"http://hooks.example.com/{secret}\"")),
+            with("", &format!("[alert]\nwebhook_url = \"{secret}\"")),
             with("", &format!("[unknown]\ntoken = \"{secret}\"")),
             with("", &format!("client_secret = \"{secret}\"")),
         ];
@@ -425,6 +449,23 @@ fn defaults_are_those_of_the_code() {
     assert_eq!((source.word(), source.quota(), source.page_size()), ("truv", (300, Duration::from_mins(1)), 500));
     assert_eq!(source.status_schedule(), None, "a sync tells the state");
     assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn alerts_go_where_the_section_says_and_nowhere_without_it() {
+    assert_eq!(parse(&with("", "")).expect("valid").alert, AlertConfig::default());
+    let section =
+        "[alert]\nwebhook_url = { credential = \"alert-url\" }\ncommand = [\"/bin/page\", \"-u\"]\nlink_grace = \"0s\"";
+    let config = parse(&and_then(section)).expect("valid");
+    let url = config.alert.webhook_url.as_ref().expect("an address");
+    assert_eq!(url.expose(), format!("https://hooks.example.com/{CANARY}"));
+    let command = config.alert.command.as_ref().expect("a command");
+    assert_eq!((command.program.to_str(), command.arguments.as_slice()), (Some("/bin/page"), &["-u".to_owned()][..]));
+    assert_eq!((config.alert.link_grace, config.alert.stale_after), (Duration::ZERO, alert::DEFAULT_STALE_AFTER));
+    assert!(!format!("{config:?}").contains(CANARY));
+    for local in ["http://127.0.0.1:9/a", "http://[::1]/a?b", "http://localhost:1"] {
+        assert!(parse(&and_then(&format!("[alert]\nwebhook_url = {local:?}"))).is_ok(), "{local}");
+    }
 }
 
 #[test]
@@ -510,6 +551,15 @@ mod on_disk {
     }
 
     #[test]
+    fn whoever_only_reads_needs_no_address_that_is_kept_secret() {
+        let directory = tempfile::tempdir().expect("directory");
+        let file = directory.path().join("passbook.toml");
+        fs::write(&file, and_then("[alert]\nwebhook_url = { credential = \"alert-url\" }")).expect("written");
+        let config = Config::load_without_secrets(&file).expect("valid");
+        assert!(config.alert.webhook_url.is_some());
+    }
+
+    #[test]
     fn a_file_that_others_can_read_is_refused() {
         let directory = tempfile::tempdir().expect("directory");
         let secret = directory.path().join("truv.secret");
@@ -568,6 +618,9 @@ mod on_disk {
     }
 }
 
+/// What the example holds back with its section.
+const EXAMPLE_SECTIONS: [&str; 5] = ["[alert]\n", "webhook_url = ", "command = ", "stale_after = ", "link_grace = "];
+
 /// The example with the options that stand at their defaults switched on.
 fn example_in_full() -> String {
     let is_option =
@@ -581,6 +634,13 @@ fn the_example_shows_every_option_at_its_default() {
     let load = |text: &str| Config::parse(text, Path::new("/etc/passbook/passbook.toml"), &secrets).expect("valid");
     let full = example_in_full();
     assert_eq!(load(&full), load(EXAMPLE), "defaults stated are those of the code");
+
+    let with_alerts = EXAMPLE_SECTIONS.iter().fold(full, |text, line| text.replace(&format!("# {line}"), line));
+    let config = load(&with_alerts);
+    assert!(config.alert.webhook_url.is_some() && config.alert.command.is_some());
+    let told = AlertConfig { webhook_url: None, command: None, ..config.alert };
+    assert_eq!(told, AlertConfig::default(), "defaults stated are those of the code");
+    let full = with_alerts;
 
     let without_defaults = ["refreshes_per_month", "public_listen", "public_url", "admin_listen", "admin_token"];
     let shown =
@@ -630,6 +690,16 @@ fn the_example_states_the_bounds_of_the_code() {
         ),
         (in_truv, " admin_token", format!("at least {} characters", server::MIN_ADMIN_TOKEN_CHARS)),
         (in_truv, "webhook_secrets", format!("at most {}", truv::MAX_WEBHOOK_SECRETS)),
+        (
+            in_truv,
+            " stale_after",
+            spans(seconds("h", 3600, alert::MIN_STALE_AFTER), seconds("d", 86_400, alert::MAX_STALE_AFTER)),
+        ),
+        (
+            in_truv,
+            " link_grace",
+            spans(seconds("s", 1, alert::MIN_LINK_GRACE), seconds("d", 86_400, alert::MAX_LINK_GRACE)),
+        ),
         (in_truv, "spread", spans(seconds("s", 1, common::MIN_SPREAD), seconds("h", 3600, common::MAX_SPREAD))),
         (in_truv, "backfill_share", numbers(source::MIN_BACKFILL_SHARE, source::MAX_BACKFILL_SHARE)),
         (in_truv, "requests_per_minute", numbers(truv::MIN_REQUESTS_PER_MINUTE, truv::MAX_REQUESTS_PER_MINUTE)),

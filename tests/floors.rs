@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Rooms from which no aggregator may be named, not even in prose.
-const ROOMS: [&str; 9] = ["sync", "daemon", "server", "schedule", "limits", "store", "cli", "main", "model"];
+const ROOMS: [&str; 10] = ["alert", "sync", "daemon", "server", "schedule", "limits", "store", "cli", "main", "model"];
 /// The commands that play the aggregators themselves.
 const STAGES: [&str; 3] = ["cli/demo.rs", "cli/demo/", "cli/sandbox.rs"];
 

@@ -10,6 +10,7 @@ mod connect;
 mod normalize;
 mod paging;
 mod token;
+mod webhook;
 mod wire;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use ask::Ask;
 pub(super) use connect::read_return;
 use paging::{Walk, next_page};
 use token::Tokens;
+pub(super) use webhook::{SIGNATURE_HEADER, WEBHOOK_INSTRUCTIONS, read_webhook};
 
 /// The version whose fields are read here. Source: section 1.3.
 const VERSION: HeaderValue = HeaderValue::from_static("2025-01-15");
@@ -73,6 +75,7 @@ struct Inner {
     page_size: String,
     clock: Clock,
     tokens: Tokens,
+    webhook_secrets: Vec<Secret>,
 }
 
 /// The headers that every request carries; `None` if one of the values holds characters no header can.
@@ -90,9 +93,9 @@ pub(super) fn headers(client_id: &str, client_secret: &Secret, accept_language: 
 
 impl Bridge {
     /// An application that speaks through `door`, which carries its [`headers`]; `page_size` is that of transactions.
-    pub(super) fn new(door: Door, page_size: u32, clock: Clock) -> Self {
+    pub(super) fn new(door: Door, page_size: u32, clock: Clock, webhook_secrets: Vec<Secret>) -> Self {
         let tokens = Tokens::new(clock.clone());
-        Self(Arc::new(Inner { door, page_size: page_size.to_string(), clock, tokens }))
+        Self(Arc::new(Inner { door, page_size: page_size.to_string(), clock, tokens, webhook_secrets }))
     }
 
     pub(super) async fn check(&self, context: &CallContext) -> Result<(), CallError> {

@@ -56,12 +56,16 @@ pub fn open(source: &SourceConfig, transport: Transport, clock: &Clock, seed: u6
         AggregatorConfig::Truv(config) => {
             let headers = truv::headers(&config.client_id, &config.access_secret);
             let is_development = truv::is_development_secret(config.access_secret.expose());
+            let signing = truv::Signing::new(&config.access_secret, &config.webhook_secrets);
             let widget = truv::Widget::new(config.widget_url.clone(), &source.base_url);
-            Kind::Truv(Truv::new(door(headers, truv::dialect())?, source.page_size(), is_development, widget))
+            let door = door(headers, truv::dialect())?;
+            Kind::Truv(Truv::new(door, source.page_size(), is_development, signing, widget))
         }
         AggregatorConfig::Bridge(config) => {
             let headers = bridge::headers(&config.client_id, &config.client_secret, &config.accept_language);
-            Kind::Bridge(Bridge::new(door(headers, bridge::DIALECT)?, source.page_size(), clock.clone()))
+            let door = door(headers, bridge::DIALECT)?;
+            let webhook_secrets = config.webhook_secrets.clone();
+            Kind::Bridge(Bridge::new(door, source.page_size(), clock.clone(), webhook_secrets))
         }
     };
     Ok(Opened { aggregator: Aggregator(kind), limiter })

@@ -4,7 +4,9 @@
 //! Source: upstream/truv.md sections 1 to 10.
 
 mod connect;
+mod endpoints;
 mod normalize;
+mod webhook;
 mod wire;
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use super::{ListedUser, PageToken, RefreshProgress, RefreshTerms, TransactionPag
 use crate::http::{Answer, Dialect, Door, ErrorDocument, HttpError};
 use crate::model::{AccountRecord, LinkRecord};
 use crate::secret::Secret;
+pub(super) use webhook::{SIGNATURE_HEADER, Signing, WEBHOOK_INSTRUCTIONS, read_webhook, stage};
 
 pub(super) use connect::{GLUE, Widget};
 
@@ -48,6 +51,7 @@ struct Inner {
     page_size: String,
     is_development: bool,
     widget: Widget,
+    signing: Signing,
 }
 
 /// Whether a secret is one of the development environment, whose successful tasks are capped.
@@ -78,8 +82,8 @@ fn is_quota(_status: u16, document: &ErrorDocument) -> bool {
 
 impl Truv {
     /// A credential that speaks through `door`, and whose customers connect in `widget`.
-    pub(super) fn new(door: Door, page_size: u32, is_development: bool, widget: Widget) -> Self {
-        Self(Arc::new(Inner { door, page_size: page_size.to_string(), is_development, widget }))
+    pub(super) fn new(door: Door, page_size: u32, is_development: bool, signing: Signing, widget: Widget) -> Self {
+        Self(Arc::new(Inner { door, page_size: page_size.to_string(), is_development, signing, widget }))
     }
 
     pub(super) fn refresh_terms(&self) -> RefreshTerms {

@@ -91,6 +91,16 @@ impl Context {
         }
     }
 
+    /// How requests travel.
+    pub(super) fn transport(&self) -> Transport {
+        self.transport.clone()
+    }
+
+    /// Where an operator sees more, as this machine reaches it.
+    pub(super) fn dashboard(&self) -> Option<String> {
+        self.config.server.admin.as_ref().map(|admin| format!("http://{}/", admin.listen))
+    }
+
     /// Whether a process works on the store now, and what it says of itself.
     pub(super) fn daemon(&self) -> Option<String> {
         StoreLock::holder(&self.config.store.path)

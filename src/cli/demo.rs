@@ -1,6 +1,7 @@
 //! `passbook demo`: everything on a made-up bank, without configuration or account.
 //!
 //! The bank is served on a loopback port as both aggregators would serve it, and the daemon syncs it as it would them.
+//! What the bank announces is posted to the daemon, and customers can connect in a browser: the bank has the pages for it.
 //! Everything lies in `./passbook-demo/`, a configuration included, so that every other command can be tried on it.
 
 mod home;
@@ -52,8 +53,8 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<Exit> {
     let (bank, made) = world::make(arguments.dataset.as_deref(), arguments.links, arguments.transactions)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let base_url = format!("http://{}", listener.local_addr()?);
-    let config_path = home::prepare(&bank, made, &base_url)?;
-    let context = Context::new(Config::load(&config_path)?, Transport::in_process(bank.router()));
+    let home = home::prepare(&bank, made, &base_url)?;
+    let context = Context::new(Config::load(&home.config)?, Transport::in_process(bank.router()));
     output::print(&format!(
         "A made-up bank with {} answers as Truv would for {} and as Bridge would for {}.\n",
         output::counted(bank.truth().transaction_count() as u64, "transaction"),
@@ -64,11 +65,11 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<Exit> {
     let began = std::time::Instant::now();
     let tally = once(&context, &local, stop.clone()).await?;
     result::show(&tally, local.engine.store(), began.elapsed()).await?;
-    output::print(&result::what_to_look_at(&config_path, arguments.once))?;
+    output::print(&result::what_to_look_at(&home, made, arguments.once))?;
     if arguments.once || stop.is_cancelled() {
         return Ok(Exit::Done);
     }
-    world::set_in_motion(&bank);
+    world::set_in_motion(&bank, &home);
     keep_running(&context, &local, &bank, listener, stop).await?;
     Ok(Exit::Done)
 }

@@ -1,18 +1,18 @@
 //! `passbook explain LINK`: why it has not synced, what holds it, until when, and what would free it.
 
-mod reasons;
-
+use std::collections::HashMap;
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use self::reasons::{Known, Reason};
 use super::context::Context;
 use super::links::syncs_table;
 use super::{Exit, output};
-use crate::limits::refreshes::{self, REFRESH_WINDOW};
+use crate::daemon;
+use crate::limits::refreshes::RefreshPolicy;
 use crate::store::{Access, SyncRow};
+use crate::sync::explain::{Circumstances, Known, Reason};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -51,48 +51,30 @@ pub(super) async fn explain(config: &Path, arguments: Arguments) -> anyhow::Resu
     let store = context.open(Access::ReadOnly)?;
     let now = context.clock.now();
     let name = arguments.link.clone();
+    let policies: HashMap<String, Option<RefreshPolicy>> = context
+        .config
+        .sources
+        .iter()
+        .map(|source| (source.name.clone(), source.refresh().map(|_| daemon::refresh_policy(source))))
+        .collect();
+    let daemon_runs = context.daemon().is_some();
     let found = store
         .read(move |txn| {
             let Some(link_id) = txn.find_link(&name)? else {
                 return Ok(None);
             };
-            let detail = txn.link_detail(link_id)?;
-            let day_began = now.saturating_sub(REFRESH_WINDOW).unwrap_or(now);
-            let month = Some(refreshes::month_began(now));
-            let used = txn.refresh_use(detail.state.source_id, link_id, day_began, month, Some(1000))?;
-            let known = Known {
-                source: txn.source(&detail.source)?,
-                health: txn.health_of(link_id)?,
-                around: txn.surroundings(link_id)?,
-                detail,
-                is_configured: false,
-                can_be_refreshed: false,
-                daemon_runs: false,
+            let circumstances = |source: &str| Circumstances {
+                is_configured: policies.contains_key(source),
+                refresh_policy: policies.get(source).copied().flatten(),
+                daemon_runs,
             };
-            Ok(Some((known, used, txn.latest_syncs(link_id, 5)?)))
+            Ok(Some((Known::read(txn, link_id, circumstances, now)?, txn.latest_syncs(link_id, 5)?)))
         })
         .await?;
-    let Some((known, used, syncs)) = found else {
+    let Some((known, syncs)) = found else {
         anyhow::bail!("no link {:?} in the store; `passbook links list` shows them", arguments.link);
     };
-    let configured = context.config.sources.iter().find(|s| s.name == known.detail.source);
-    let asked = configured.filter(|source| source.refresh().is_some());
-    let known = Known {
-        is_configured: configured.is_some(),
-        can_be_refreshed: asked.is_some(),
-        daemon_runs: context.daemon().is_some(),
-        ..known
-    };
-    let mut reasons = known.reasons(now);
-    if let Some(policy) = asked.map(crate::daemon::refresh_policy)
-        && let Err(held) = refreshes::decide(&policy, &used, false, known.detail.state.refresh_hold_until, now)
-    {
-        reasons.push(Reason::new(
-            format!("the next scheduled sync would pull without a refresh: {}", held.reason),
-            held.until,
-            "`passbook sync` may use the refreshes kept for a person",
-        ));
-    }
+    let reasons = known.reasons(now);
     if arguments.json {
         let Known { detail, health, around, .. } = known;
         output::print_json(&Report {

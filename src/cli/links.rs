@@ -8,10 +8,11 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::health::{self, LinkJson};
 use super::{Exit, output};
 use crate::server::control::Order;
+use crate::server::status::LinkJson;
 use crate::store::{Access, HealthRow};
+use crate::sync::explain;
 
 pub(super) use show::syncs_table;
 
@@ -112,7 +113,7 @@ fn list_text(links: &[HealthRow], now: Timestamp) -> String {
             h.last_success_at.map_or_else(|| "never".to_owned(), |at| output::about(at, now)),
             due(h, now),
             h.refreshes_left.map_or_else(|| "-".to_owned(), |left| left.to_string()),
-            health::note(h, now),
+            explain::note(h, now),
         ]
     });
     let header = ["link", "source", "user", "institution", "state", "success", "due", "left", ""];

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+pub(super) use crate::words::{about, count, counted, duration, relative};
+
 /// Writes an answer; a reader that went away is no error.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
@@ -127,100 +129,12 @@ pub(super) fn short_instant(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%m-%d %H:%M:%S").to_string()
 }
 
-/// How long ago, or in how long: `3 h 20 min ago`, `in 5 min`, `now`.
-pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
-    relative_as(at, now, duration)
-}
-
-fn relative_as(at: Timestamp, now: Timestamp, write: fn(i64) -> String) -> String {
-    let seconds = now.as_second() - at.as_second();
-    match seconds {
-        -1..=1 => "now".to_owned(),
-        2.. => format!("{} ago", write(seconds)),
-        _ => format!("in {}", write(-seconds)),
-    }
-}
-
-/// The same with its largest unit only, for tables: `3 h ago`, `in 5 min`.
-pub(super) fn about(at: Timestamp, now: Timestamp) -> String {
-    relative_as(at, now, |seconds| {
-        let units = [(86_400, "d"), (3_600, "h"), (60, "min")];
-        let (length, unit) = units.into_iter().find(|(length, _)| seconds >= *length).unwrap_or((1, "s"));
-        format!("{} {unit}", seconds / length)
-    })
-}
-
-/// A duration with its two largest units.
-pub(super) fn duration(seconds: i64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    if days > 0 {
-        with_rest(days, "d", hours % 24, "h")
-    } else if hours > 0 {
-        with_rest(hours, "h", minutes % 60, "min")
-    } else if minutes > 0 {
-        with_rest(minutes, "min", seconds % 60, "s")
-    } else {
-        format!("{seconds} s")
-    }
-}
-
-fn with_rest(amount: i64, unit: &str, rest: i64, rest_unit: &str) -> String {
-    if rest == 0 { format!("{amount} {unit}") } else { format!("{amount} {unit} {rest} {rest_unit}") }
-}
-
-/// How long something has lasted or how old it is: `3 h 20 min`.
-pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
-    duration((now.as_second() - since.as_second()).max(0))
-}
-
-/// A count with separators: `12,345`.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 link`, `2 links`.
-pub(super) fn counted(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn durations_show_their_two_largest_units() {
-        let cases = [(5, "5 s"), (60, "1 min"), (61, "1 min 1 s"), (3 * 3600 + 59, "3 h"), (90_000, "1 d 1 h")];
-        for (seconds, text) in cases {
-            assert_eq!(duration(seconds), text);
-        }
-    }
-
-    #[test]
-    fn tables_tell_instants_with_their_largest_unit() {
-        let now = Timestamp::from_second(1_800_000_000).expect("an instant");
-        let cases = [(3_700, "1 h ago"), (-125, "in 2 min"), (1, "now"), (59, "59 s ago"), (-200_000, "in 2 d")];
-        for (seconds, text) in cases {
-            let at = Timestamp::from_second(now.as_second() - seconds).expect("an instant");
-            assert_eq!(about(at, now), text);
-        }
-    }
-
-    #[test]
     fn a_paragraph_is_one_line_where_nobody_looks() {
         assert_eq!(paragraph("• ", "a b  c"), "• a b  c\n");
-    }
-
-    #[test]
-    fn counts_are_grouped_by_thousands() {
-        assert_eq!([0, 12, 1234, 1_234_567].map(count), ["0", "12", "1,234", "1,234,567"]);
-        assert_eq!([counted(1, "link"), counted(0, "link")], ["1 link", "0 links"]);
     }
 }

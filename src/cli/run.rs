@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::{Context, Local, is_under_journald};
 use super::progress::{self, Tally};
 use super::{Exit, output};
+use crate::alert::{AlertOptions, Alerts};
 use crate::daemon::{self, Daemon};
 use crate::server::{self, Served, control, listen};
 use crate::store::Due;
@@ -93,17 +94,29 @@ pub(super) async fn serve(
     }
     let waker = daemon.waker();
     let mut beside: JoinSet<()> = JoinSet::new();
-    let served = Served::new(Arc::clone(&local.engine), waker.clone(), Arc::new(context.config.clone()));
+    let served = Served::new(Arc::clone(&local.engine), waker.clone(), Arc::new(context.config.clone()))
+        .within(daemon.busy(), stop.clone());
     if let Some(public) = served.public() {
         let listener = listen::bind(public.listen).await?;
         tracing::info!(address = %public.listen, url = %public.url, "the public side listens");
-        beside.spawn(listen::serve(listener, server::public::router(&served), stop.clone()));
+        let (intake, storing) = server::public::intake(&served);
+        beside.spawn(storing);
+        beside.spawn(listen::serve(listener, server::public::router(&served, intake), stop.clone()));
     }
     if let Some(admin) = served.admin() {
         let listener = listen::bind(admin.listen).await?;
         tracing::info!(address = %admin.listen, "the admin side listens");
         beside.spawn(listen::serve(listener, server::admin::router(&served), stop.clone()));
     }
+    let alerts = Alerts::new(AlertOptions {
+        store: local.engine.store().clone(),
+        clock: context.clock.clone(),
+        config: &context.config.alert,
+        dashboard: context.dashboard(),
+        transport: context.transport(),
+        seed: rand::random(),
+    })?;
+    beside.spawn(daemon::tell_alerts(alerts, stop.clone()));
     beside.spawn(daemon::beat(waker.clone(), stop.clone()));
     let (engine, asked) = (Arc::clone(&local.engine), stop.clone());
     beside.spawn(async move {

@@ -1,5 +1,7 @@
 //! `passbook sandbox`: the made-up bank alone, on a port, for trying out a configuration.
 
+mod deliver;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +10,7 @@ use anyhow::Context as _;
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::run::stop_on_signals;
 use super::{Exit, output};
@@ -35,6 +38,10 @@ pub(super) struct Arguments {
     /// How often Bridge reads its banks by itself, such as "1m"; the real one does once or twice a day.
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     bridge_refreshes_every: SignedDuration,
+    /// Where Bridge's webhooks go, such as <http://127.0.0.1:8780/webhooks/sandbox-bridge>; Truv's are configured through its
+    /// API.
+    #[arg(long, value_name = "URL")]
+    bridge_webhooks: Option<Url>,
     /// The bank stands still: no new rows, nothing posts, no login breaks.
     #[arg(long)]
     still: bool,
@@ -61,14 +68,22 @@ pub(super) async fn sandbox(arguments: Arguments) -> anyhow::Result<Exit> {
         .await
         .with_context(|| format!("cannot listen on {}; choose another address with --listen", arguments.listen))?;
     let address = listener.local_addr()?;
+    bank.settings(|settings| settings.bridge.connect_url = connect_url(&format!("http://{address}")));
+    let webhooks = arguments.bridge_webhooks.as_ref().map_or_else(String::new, |url| {
+        let secret = bank.add_bridge_webhook(url.as_str());
+        format!("webhook_secrets = [{{ env = \"SANDBOX_WEBHOOK\" }}]   # export SANDBOX_WEBHOOK={secret}\n")
+    });
     output::print(&format!(
         "A made-up bank answers as Truv and as Bridge on http://{address}, limits included, until ctrl-c.\n\n\
          [[source]]\nname = \"sandbox\"\naggregator = \"truv\"\nbase_url = \"http://{address}\"\nclient_id = \"{}\"\n\
-         access_secret = {{ env = \"SANDBOX_SECRET\" }}   # export SANDBOX_SECRET={}\n\n\
+         access_secret = {{ env = \"SANDBOX_SECRET\" }}   # export SANDBOX_SECRET={}\n\
+         widget_url = \"{}\"\n\n\
          [[source]]\nname = \"sandbox-bridge\"\naggregator = \"bridge\"\nbase_url = \"http://{address}\"\nclient_id = \"{}\"\n\
-         client_secret = {{ env = \"SANDBOX_BRIDGE_SECRET\" }}   # export SANDBOX_BRIDGE_SECRET={}\n",
+         client_secret = {{ env = \"SANDBOX_BRIDGE_SECRET\" }}   # export SANDBOX_BRIDGE_SECRET={}\n\
+         {webhooks}",
         bank.truv_client_id(),
         bank.truv_secret(),
+        widget_url(&format!("http://{address}")),
         bank.bridge_client_id(),
         bank.bridge_client_secret(),
     ))?;
@@ -89,11 +104,21 @@ pub(super) fn load(bank: &Sandbox, path: &Path) -> anyhow::Result<u64> {
     Ok(loaded.links.len() as u64)
 }
 
-/// Serves a bank until `stop` is cancelled; open connections are not waited for.
+/// The address of the stand-in widget's script.
+pub(super) fn widget_url(base_url: &str) -> String {
+    format!("{base_url}/sandbox/widget/bridge.js")
+}
+
+/// What the addresses of the stand-in Connect site begin with.
+pub(super) fn connect_url(base_url: &str) -> String {
+    format!("{base_url}/sandbox/bridge/session/")
+}
+
+/// Serves a bank and delivers its webhooks until `stop` is cancelled; open connections are not waited for.
 pub(super) async fn serve(bank: Sandbox, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    let router = bank.router();
     tokio::select! {
-        result = async { axum::serve(listener, bank.router()).await } => result?,
-        () = stop.cancelled() => {}
+        result = async { axum::serve(listener, router).await } => Ok(result?),
+        result = deliver::deliver(bank, stop) => result,
     }
-    Ok(())
 }

@@ -1,18 +1,16 @@
 //! `passbook status`: sources at a glance, then what needs a person.
 
-mod json;
-
 use std::path::Path;
 
 use jiff::Timestamp;
 
-use self::json::{Report, SourceJson};
 use super::context::Context;
-use super::health::{self, LinkJson};
 use super::{Exit, output};
-use crate::limits::refreshes::month_began;
 use crate::model::Attention;
-use crate::store::{Access, HealthRow, ReadTxn, SourceReport, StoreError};
+use crate::server::status::{Seen, StatusReport};
+use crate::store::{Access, HealthRow, SourceReport};
+use crate::sync::explain;
+use crate::words;
 
 /// At most so many links are listed; `passbook links list --state attention` shows all.
 const LISTED: usize = 20;
@@ -24,27 +22,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// What is read of the store.
-struct Seen {
-    sources: Vec<SourceReport>,
-    attention: Vec<HealthRow>,
-    failing: Vec<HealthRow>,
-    incomplete: Vec<HealthRow>,
-    consents: Vec<HealthRow>,
-}
-
-impl Seen {
-    fn read(txn: &ReadTxn<'_>, limit: usize, now: Timestamp) -> Result<Self, StoreError> {
-        Ok(Self {
-            sources: txn.source_reports(now, month_began(now))?,
-            attention: txn.link_health(Some("attention"), limit)?,
-            failing: txn.link_health(Some("failing"), limit)?,
-            incomplete: txn.incomplete_links(limit)?,
-            consents: txn.links_losing_consent(now, limit)?,
-        })
-    }
-}
-
 pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Result<Exit> {
     let context = Context::load_to_read(config)?;
     let store = context.open(Access::ReadOnly)?;
@@ -54,16 +31,8 @@ pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Resul
     let exit = if seen.attention.is_empty() { Exit::Done } else { Exit::Attention };
     let daemon = context.daemon();
     if arguments.json {
-        let links = |rows: Vec<HealthRow>| rows.into_iter().map(LinkJson::from).collect();
-        output::print_json(&Report {
-            store: context.config.store.path.display().to_string(),
-            daemon,
-            sources: seen.sources.into_iter().map(SourceJson::from).collect(),
-            needs_a_person: links(seen.attention),
-            failing: links(seen.failing),
-            incomplete: links(seen.incomplete),
-            consent_ends: links(seen.consents),
-        })?;
+        let store = context.config.store.path.display().to_string();
+        output::print_json(&StatusReport::new(store, daemon, seen))?;
         return Ok(exit);
     }
     let mut text = match &daemon {
@@ -203,7 +172,7 @@ fn attention_text(links: &[HealthRow], now: Timestamp) -> String {
     }
     let rows = links.iter().take(LISTED).map(|h| {
         let advice = h.attention.as_deref().and_then(Attention::from_word).map_or("", Attention::advice);
-        let told = health::told(h.upstream_status.as_deref(), h.status_detail.as_deref());
+        let told = explain::told(h.upstream_status.as_deref(), h.status_detail.as_deref());
         let said =
             told.filter(|_| h.status_detail.is_some()).map_or_else(String::new, |said| format!("; it says {said}"));
         vec![
@@ -221,7 +190,7 @@ fn attention_text(links: &[HealthRow], now: Timestamp) -> String {
 
 fn consents_text(links: &[HealthRow], now: Timestamp) -> String {
     let cells = |h: &HealthRow| {
-        let ends = h.consent_expires_at.map_or_else(String::new, |at| health::consent(at, now));
+        let ends = h.consent_expires_at.map_or_else(String::new, |at| words::consent(at, now));
         vec![ends, "ask the customer to reconnect this bank, which renews it".to_owned()]
     };
     section("Consent ends soon", &["consent", "what to do"], links, cells)
@@ -231,10 +200,10 @@ fn failing_text(links: &[HealthRow], now: Timestamp) -> String {
     let cells = |h: &HealthRow| {
         let since = h.condition_at.filter(|_| h.consecutive_failures == 0);
         let why = match h.consecutive_failures {
-            0 => format!("bank not reached{}", since.map_or_else(String::new, |at| health::since(at, now))),
+            0 => format!("bank not reached{}", since.map_or_else(String::new, |at| words::since(at, now))),
             failures => output::counted(failures.into(), "failure"),
         };
-        let told = health::told(h.upstream_status.as_deref(), h.status_detail.as_deref());
+        let told = explain::told(h.upstream_status.as_deref(), h.status_detail.as_deref());
         let said = h.last_error.clone().or(told).unwrap_or_default();
         vec![why, output::about(h.due_at.max(now), now), said]
     };
@@ -244,7 +213,7 @@ fn failing_text(links: &[HealthRow], now: Timestamp) -> String {
 
 fn incomplete_text(links: &[HealthRow], now: Timestamp) -> String {
     let cells = |h: &HealthRow| {
-        let told = health::told(h.upstream_status.as_deref(), h.status_detail.as_deref());
+        let told = explain::told(h.upstream_status.as_deref(), h.status_detail.as_deref());
         vec![h.condition_at.map_or_else(String::new, |at| output::about(at, now)), told.unwrap_or_default()]
     };
     let title = "The aggregator says that rows are missing; nothing to do, what it has is stored";

@@ -23,6 +23,10 @@ pub trait SecretStore {
     fn file(&self, path: &Path) -> Result<Zeroizing<String>, SecretReadError>;
     /// An environment variable.
     fn variable(&self, name: &str) -> Result<Zeroizing<String>, SecretReadError>;
+    /// Whether they only stand in for the real ones, so that nothing can be said about their form.
+    fn are_stand_ins(&self) -> bool {
+        false
+    }
 }
 
 /// Why a secret cannot be read. None of them holds any of it.
@@ -71,6 +75,10 @@ impl StandIns {
 }
 
 impl SecretStore for StandIns {
+    fn are_stand_ins(&self) -> bool {
+        true
+    }
+
     fn credential(&self, _: &str) -> Result<Zeroizing<String>, SecretReadError> {
         Self::make()
     }

@@ -56,6 +56,15 @@ pub struct PublicConfig {
     pub invite_lifetime: Duration,
 }
 
+impl PublicConfig {
+    /// Where the webhooks of a source are to be sent.
+    pub fn webhook_address(&self, source: &str) -> Url {
+        let mut address = self.url.clone();
+        address.set_path(&format!("/webhooks/{source}"));
+        address
+    }
+}
+
 /// The admin side.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdminConfig {

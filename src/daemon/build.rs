@@ -106,5 +106,6 @@ fn source_of(
         refresh_poll_max: refresh.poll_max,
         refresh_timeout: refresh.timeout,
         step_deadline: config.schedule.sync_deadline,
+        webhook_address: config.server.public.as_ref().map(|public| public.webhook_address(&source.name)),
     })
 }

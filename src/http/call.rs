@@ -243,6 +243,7 @@ pub(super) fn call_of(method: &Method, url: &Url, attempts: u32) -> Call {
     let method = match *method {
         Method::GET => "GET",
         Method::POST => "POST",
+        Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         _ => "?",
     };

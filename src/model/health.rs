@@ -123,6 +123,20 @@ impl Attention {
         Self::ALL.into_iter().find(|a| a.as_str() == word)
     }
 
+    /// Whether it is over when the customer connects the bank again.
+    pub fn ends_by_reconnecting(self) -> bool {
+        match self {
+            Self::Login
+            | Self::SecondFactor
+            | Self::AccountLocked
+            | Self::Configuration
+            | Self::BankAction
+            | Self::Identity
+            | Self::Migration => true,
+            Self::Unsupported | Self::Access | Self::Support => false,
+        }
+    }
+
     /// What a person should do about it, one sentence.
     pub fn advice(self) -> &'static str {
         match self {

@@ -29,7 +29,9 @@
 //! | `user_email` needed unless the session names an item | documented and observed, 7.1 |
 //! | `connect_session.callback_url_not_whitelisted`; domains below a listed one pass | observed; the latter invented, 3.2 |
 //! | a session lives 30 minutes and may be used again | invented, 7.1 and 16.45 |
-//! | `POST /sandbox/bridge/connect` in place of the hosted page; the parameters of the callback | invented; documented, 7.2 |
+//! | `/sandbox/bridge/session/` in place of the hosted pages, if `connect_url` says so; 303 to the callback | invented |
+//! | `POST /sandbox/bridge/connect` for those without a browser | invented |
+//! | the parameters of the callback, also of a customer who leaves; a status page without a callback | documented, 7.1 and 7.2 |
 //! | Demo Bank 574: its accounts and logins, dot-joined results of refreshes | documented, 13 |
 //! | `otp` without a `code`: 1010, `step=otp_form` | invented, 13 |
 //! | fewer accounts with `account_types` `payment` | inferred, 13 |
@@ -56,9 +58,20 @@
 //! | `operation_type`; categories in two levels and two languages, one by its id in a list | documented; ids, names and mapping invented, 10.5 and 11.1 |
 //! | providers outside `aggregation`, with filters by comma or repetition | documented; both forms inferred, 11.2 and 16.50 |
 //! | stocks, with `since` also those that are gone | documented, 11.3 |
+//! | webhooks of an application by type of event; made by scripts, as by the dashboard | documented, 12.1 |
+//! | `item.created` when the customer submits a login; also when a script adds an item | documented; the latter invented, 12.3 |
+//! | `item.refreshed` after each refresh, never for 1100; `full_refresh` when all of the history shows | documented; the latter inferred, 12.3 |
+//! | `refresh_trigger` `connect` for the first refreshes of a new or repaired item, else `scheduler` | documented, 12.3 |
+//! | `item.account.*` with counts, before the `item.refreshed` of the same refresh; none of an account that stayed the same | documented; the order invented, 12.3 |
+//! | an account that comes back: `item.account.updated`; access granted or withdrawn is told at once | documented; at once invented, 12.3 |
+//! | `item.deleted`, then `user.deleted` | documented; the order invented, 12.3 |
+//! | `TEST_EVENT` with seconds, all others with milliseconds | documented, 12.1 |
+//! | `BridgeApi-Signature` in capitals; a replaced secret signs too for 24 h, two at most | documented, 12.4 |
+//! | all but 2xx is tried again for 48 h, after 1 min and then twice as long each time, at most 6 h (switch) | documented as one to two days, 12.5; steps invented |
 //! | insights and accounts-information: 403, the product is not enabled | observed, 11.4 |
 
 mod accounts;
+mod announce;
 mod categories;
 mod connect;
 mod door;
@@ -70,6 +83,7 @@ mod refresh;
 mod reply;
 mod rows;
 mod sessions;
+mod site;
 mod stocks;
 mod transactions;
 mod truth;
@@ -133,6 +147,7 @@ pub(crate) struct Bridge {
     windows: HashMap<usize, UserWindows>,
     views: HashMap<usize, Arc<UserView>>,
     sessions: HashMap<u128, sessions::Session>,
+    endpoints: Vec<announce::Endpoint>,
 }
 
 impl Bridge {
@@ -145,6 +160,7 @@ impl Bridge {
             windows: HashMap::new(),
             views: HashMap::new(),
             sessions: HashMap::new(),
+            endpoints: Vec::new(),
         };
         bridge.add_application();
         bridge

@@ -12,6 +12,8 @@ pub struct Settings {
     pub serves: Served,
     /// What only Bridge's side has.
     pub bridge: BridgeSettings,
+    /// How webhooks are worded and delivered.
+    pub webhooks: WebhookSettings,
     /// Requests a secret may make in any 60 s; `None` for no limit.
     pub request_limit: Option<usize>,
     /// Refreshes an access token may have in any 24 h, beside the connect; `None` for no limit.
@@ -43,6 +45,7 @@ impl Default for Settings {
         Self {
             serves: Served::default(),
             bridge: BridgeSettings::default(),
+            webhooks: WebhookSettings::default(),
             request_limit: Some(300),
             refresh_limit: Some(3),
             dev_task_limit: 50,
@@ -89,6 +92,9 @@ pub struct BridgeSettings {
     pub first_refresh: Duration,
     /// A new item shows a week of history at first, and the rest this much later; `None` shows all at once.
     pub rest_of_history_after: Option<Duration>,
+    /// What stands before a session's id in the address of its page; this sandbox has the pages at
+    /// `/sandbox/bridge/session/`.
+    pub connect_url: String,
 }
 
 impl Default for BridgeSettings {
@@ -107,6 +113,7 @@ impl Default for BridgeSettings {
             refresh_every: Some(Duration::from_hours(12)),
             first_refresh: Duration::from_secs(10),
             rest_of_history_after: Some(Duration::from_mins(1)),
+            connect_url: "https://connect.bridgeapi.io/session/".to_owned(),
         }
     }
 }
@@ -123,6 +130,57 @@ pub enum DeletedRows {
     Never,
     /// Whole, in every list.
     Always,
+}
+
+/// How webhooks are worded, and what happens to them on their way.
+#[derive(Clone, Debug)]
+pub struct WebhookSettings {
+    /// Which generation of Truv's bodies is sent.
+    pub truv_form: TruvWebhookForm,
+    /// How long Truv waits before each further attempt; after the last it gives up.
+    pub truv_retries: Vec<Duration>,
+    /// So many deliveries given up in a row, and Truv disables a production endpoint.
+    pub truv_disable_after: usize,
+    /// How long Bridge waits before the second attempt; each further wait is twice as long, up to six hours.
+    pub bridge_first_retry: Duration,
+    /// How long after the event Bridge still tries.
+    pub bridge_retries_for: Duration,
+    /// Time between an event and the first attempt.
+    pub delay: Duration,
+    /// Each event is delivered twice.
+    pub twice: bool,
+    /// What is taken at one time comes last event first.
+    pub disorderly: bool,
+    /// One event in so many is never delivered; 0 loses none, 1 loses all.
+    pub lose_one_in: u32,
+}
+
+impl Default for WebhookSettings {
+    fn default() -> Self {
+        Self {
+            truv_form: TruvWebhookForm::default(),
+            truv_retries: [10, 60, 300].map(Duration::from_secs).to_vec(),
+            truv_disable_after: 3,
+            bridge_first_retry: Duration::from_mins(1),
+            bridge_retries_for: Duration::from_hours(48),
+            delay: Duration::ZERO,
+            twice: false,
+            disorderly: false,
+            lose_one_in: 0,
+        }
+    }
+}
+
+/// The generations of Truv's webhook bodies (upstream/truv.md section 13.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TruvWebhookForm {
+    /// `updated_at` and `template_id` on the status of tasks only.
+    #[default]
+    Newest,
+    /// Both on every event.
+    Earlier,
+    /// Neither `event_created_at` nor `user_id`.
+    Oldest,
 }
 
 /// How long a task stays in each status.

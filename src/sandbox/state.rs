@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::bridge::{self, Bridge, Step};
 use super::fault::Faults;
+use super::outbox::Outbox;
 use super::settings::Settings;
 use super::traffic::Traffic;
 use super::truv::Truv;
@@ -21,6 +22,7 @@ pub(crate) struct State {
     pub(crate) traffic: Traffic,
     pub(crate) faults: Faults,
     pub(crate) settings: Settings,
+    pub(crate) outbox: Outbox,
     queue: BinaryHeap<Reverse<Due>>,
     serial: u64,
 }
@@ -85,6 +87,7 @@ impl State {
             traffic: Traffic::default(),
             faults: Faults::default(),
             settings: Settings::default(),
+            outbox: Outbox::new(seed),
             queue: BinaryHeap::new(),
             serial: 0,
         }
@@ -99,6 +102,8 @@ impl State {
     /// Lets everything happen that is due, each thing at its own instant.
     pub(crate) fn advance(&mut self, now_ms: i64) {
         self.plan_refreshes();
+        // What scripts and requests did since the last look.
+        self.announce();
         while self.queue.peek().is_some_and(|Reverse(due)| due.at_ms <= now_ms) {
             let Some(Reverse(due)) = self.queue.pop() else { break };
             self.bank.now_ms = due.at_ms;
@@ -123,6 +128,7 @@ impl State {
                     }
                 }
             }
+            self.announce();
         }
         self.bank.now_ms = now_ms;
     }

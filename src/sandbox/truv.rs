@@ -3,7 +3,9 @@
 //! Called by the router for every request. Section numbers refer to `upstream/truv.md`.
 
 mod accounts;
+mod announce;
 mod door;
+mod history;
 mod json;
 mod links;
 mod paging;
@@ -16,7 +18,7 @@ mod users;
 mod webhooks;
 mod widget;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rand::RngExt;
@@ -78,6 +80,8 @@ pub(crate) struct Truv {
     bridge_tokens: HashMap<u128, tokens::BridgeToken>,
     public_tokens: HashMap<u128, tokens::PublicToken>,
     webhooks: Vec<webhooks::Webhook>,
+    /// Links whose broken login was announced.
+    disconnected: HashSet<usize>,
 }
 
 impl Truv {
@@ -92,6 +96,7 @@ impl Truv {
             bridge_tokens: HashMap::new(),
             public_tokens: HashMap::new(),
             webhooks: Vec::new(),
+            disconnected: HashSet::new(),
         };
         truv.add_client(rng);
         truv
@@ -186,8 +191,9 @@ fn dispatch(state: &mut State, call: &Call) -> Answer {
         (["webhooks", id], "GET") => webhooks::retrieve(state, call, id),
         (["webhooks", id], "PATCH") => webhooks::update(state, call, id),
         (["webhooks", id], "DELETE") => webhooks::delete(state, call, id),
+        (["webhook-requests"], "GET") => history::list(state, call),
         (
-            ["users" | "links" | "tasks" | "providers" | "webhooks" | "link-access-tokens"]
+            ["users" | "links" | "tasks" | "providers" | "webhooks" | "webhook-requests" | "link-access-tokens"]
             | ["users" | "links" | "tasks" | "providers" | "webhooks", _]
             | ["users", _, "tokens"]
             | ["links", _, "balances" | "auth" | "transactions"]

@@ -14,6 +14,7 @@ mod generate;
 mod institutions;
 mod living;
 mod merchants;
+mod news;
 mod owner;
 mod publish;
 mod rows;
@@ -44,6 +45,7 @@ pub use events::DeferredDebit;
 pub use generate::Plan;
 pub(crate) use institutions::{DEMO_BANK, INSTITUTIONS, Provider, Providers};
 pub use living::LivingPlan;
+pub(crate) use news::{AccountChange, Audience, Happened, News};
 pub use owner::Served;
 pub(crate) use owner::{Names, Owner};
 pub(crate) use rows::{Detail, FOREVER, Row};
@@ -69,6 +71,10 @@ pub struct Bank {
     pub(crate) providers: Providers,
     /// Links that an aggregator refreshes by itself, and that nobody planned yet.
     pub(crate) unplanned: Vec<usize>,
+    /// To whom it matters what happens.
+    pub(crate) audience: Audience,
+    /// What happened and was not announced yet, oldest first.
+    pub(crate) news: Vec<News>,
     numbers: owner::Numbers,
     /// Users of Bridge's applications by external id.
     external_index: HashMap<(Owner, String), usize>,
@@ -99,6 +105,8 @@ impl Bank {
             serves: Served::default(),
             providers: Providers::default(),
             unplanned: Vec::new(),
+            audience: Audience::default(),
+            news: Vec::new(),
             numbers: owner::Numbers::default(),
             external_index: HashMap::new(),
             user_index: HashMap::new(),

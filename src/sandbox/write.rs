@@ -42,6 +42,12 @@ pub(crate) fn push_hex(out: &mut Vec<u8>, id: u128) {
     }
 }
 
+/// Bytes as lowercase hex.
+pub(crate) fn hex_lower(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    digits.map(char::from).collect()
+}
+
 /// An amount without quotes or sign.
 pub(crate) fn push_decimal(out: &mut Vec<u8>, minor: u64, digits: usize) {
     let scale = [1, 10, 100, 1000][digits.min(3)];

@@ -273,6 +273,7 @@ proptest! {
         let gap_ms = second.as_millisecond() - first.as_millisecond();
         let between = Timestamp::from_millisecond(first.as_millisecond() + gap_ms * share / 1000).expect("in range");
         prop_assert_eq!(schedule.next_after(between), Some(second), "asked at {}", between);
+        prop_assert_eq!(schedule.last_until(between), Some(first), "asked at {}", between);
     }
 
     #[test]

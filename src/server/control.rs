@@ -70,7 +70,7 @@ pub enum Order {
         link: String,
     },
     /// List users and links now.
-    Discover,
+    Discover {},
     /// Make an address under which a customer connects a bank, or repairs a link.
     Invite {
         /// The source's name; may be left out where there is only one, and with a link.
@@ -91,6 +91,14 @@ pub enum Order {
         /// Its address.
         address: Private,
     },
+}
+
+impl Order {
+    /// The word for its kind, as it is sent.
+    fn word(&self) -> String {
+        let sent = serde_json::to_value(self).unwrap_or_default();
+        sent["order"].as_str().unwrap_or_default().to_owned()
+    }
 }
 
 /// What came of an order.
@@ -188,7 +196,7 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
         }
         Order::Split { account } => split(engine, account).await,
         Order::Add { source, user, link } => add(engine, source, user, link).await,
-        Order::Discover => {
+        Order::Discover {} => {
             let ids: Vec<i64> = engine.sources().map(|source| source.source_id).collect();
             engine
                 .store()
@@ -326,10 +334,19 @@ fn restrict(path: &Path) -> io::Result<()> {
 }
 
 async fn answer(State(control): State<Control>, Json(order): Json<Order>) -> Result<Json<Done>, (StatusCode, String)> {
-    tracing::info!(order = ?order, "order");
-    let result = carry_out(&control.engine, order).await;
-    control.waker.wake();
-    result.map(Json).map_err(|error| (StatusCode::CONFLICT, error.to_string()))
+    attend(&control.engine, &control.waker, order).await
+}
+
+/// Carries out an order that came in, and wakes whoever goes on with it. The log says which kind it was, not about whom.
+pub(super) async fn attend(engine: &Engine, waker: &Waker, order: Order) -> Result<Json<Done>, (StatusCode, String)> {
+    let word = order.word();
+    tracing::info!(order = word, "order");
+    let result = carry_out(engine, order).await;
+    waker.wake();
+    result.map(Json).map_err(|error| {
+        tracing::warn!(order = word, "an order was not carried out; whoever sent it was told why");
+        (StatusCode::CONFLICT, error.to_string())
+    })
 }
 
 /// Sends an order to the daemon that runs on the store at `store_path`.

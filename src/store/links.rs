@@ -33,7 +33,7 @@ impl Phase {
         }
     }
 
-    fn from_word(word: &str) -> Result<Self, StoreError> {
+    pub(super) fn from_word(word: &str) -> Result<Self, StoreError> {
         [Self::Idle, Self::Refreshing, Self::Pulling]
             .into_iter()
             .find(|p| p.as_str() == word)

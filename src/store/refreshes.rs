@@ -1,7 +1,7 @@
 //! The refresh ledger: what was asked for, when it may have counted, and what came of it.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, named_params};
+use rusqlite::named_params;
 
 use super::{ReadTxn, StoreError, WriteTxn, instant, ms};
 use crate::model::{Cause, LinkHealth};
@@ -179,14 +179,6 @@ impl ReadTxn<'_> {
             self.txn.prepare_cached("SELECT 1 FROM refreshes WHERE link_id = :link_id AND upstream_task_id = :task")?;
         Ok(select.exists(named_params! { ":link_id": link_id, ":task": upstream_task_id })?)
     }
-
-    /// The link whose refresh has this upstream task id.
-    pub fn link_of_task(&self, upstream_task_id: &str) -> Result<Option<i64>, StoreError> {
-        let mut select = self.txn.prepare_cached(
-            "SELECT link_id FROM refreshes WHERE upstream_task_id = :task AND finished_at IS NULL LIMIT 1",
-        )?;
-        Ok(select.query_row(named_params! { ":task": upstream_task_id }, |row| row.get(0)).optional()?)
-    }
 }
 
 impl WriteTxn<'_> {
@@ -203,7 +195,9 @@ impl WriteTxn<'_> {
                 ":counts_from_at": ms(new.counts_from_at),
             },
         )?;
-        Ok(self.txn.last_insert_rowid())
+        let refresh_id = self.txn.last_insert_rowid();
+        self.count_refresh_of_day(refresh_id, 1, 0)?;
+        Ok(refresh_id)
     }
 
     /// Notes that the aggregator works on a refresh: its task id, and by when at the latest it counted it.
@@ -221,7 +215,7 @@ impl WriteTxn<'_> {
     pub fn refresh_polled(&self, refresh_id: i64, upstream_status: Option<&str>) -> Result<(), StoreError> {
         self.txn.execute(
             "UPDATE refreshes SET polls = polls + 1, upstream_status = coalesce(:status, upstream_status)
-             WHERE refresh_id = :refresh_id",
+             WHERE refresh_id = :refresh_id AND finished_at IS NULL",
             named_params! { ":status": upstream_status, ":refresh_id": refresh_id },
         )?;
         Ok(())
@@ -236,7 +230,7 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
-    /// Closes a refresh. A successful one proves that its link needs no person.
+    /// Closes a refresh, unless it is closed already. A successful one proves that its link needs no person.
     pub fn refresh_finished(
         &self,
         refresh_id: i64,
@@ -245,15 +239,21 @@ impl WriteTxn<'_> {
         price_unit: Option<&str>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.txn.execute(
+        let before = self.refresh_weight(refresh_id)?;
+        let changed = self.txn.execute(
             "UPDATE refreshes SET outcome = :outcome, upstream_status = coalesce(:status, upstream_status),
                     price_unit = :price_unit, finished_at = :now
-             WHERE refresh_id = :refresh_id",
+             WHERE refresh_id = :refresh_id AND finished_at IS NULL",
             named_params! {
                 ":outcome": outcome.as_str(), ":status": upstream_status, ":price_unit": price_unit,
                 ":now": ms(now), ":refresh_id": refresh_id,
             },
         )?;
+        if changed == 0 {
+            return Ok(());
+        }
+        let after = self.refresh_weight(refresh_id)?;
+        self.count_refresh_of_day(refresh_id, after.counted - before.counted, after.billed - before.billed)?;
         if outcome == RefreshOutcome::Done {
             let mut select = self.txn.prepare_cached("SELECT link_id FROM refreshes WHERE refresh_id = :refresh_id")?;
             let link_id = select.query_row(named_params! { ":refresh_id": refresh_id }, |row| row.get(0))?;

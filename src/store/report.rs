@@ -1,7 +1,10 @@
 //! What the commands show: sources at a glance, links and their health, accounts, the latest syncs of a link.
 
 mod accounts;
+mod glance;
 mod health;
+mod history;
+mod listing;
 mod sources;
 
 use std::collections::HashMap;
@@ -12,7 +15,10 @@ use rusqlite::named_params;
 use super::{ReadTxn, StoreError, instant};
 
 pub use accounts::{AccountSummary, ContinuedAccount, LoanSummary};
+pub use glance::{LinkTotals, MAX_WAITING_COUNTED, SourceGlance, StalestLink, WebhookGlance};
 pub use health::{HealthRow, Surroundings};
+pub use history::{BalancePoint, EventRow, ReconciledPair, RefreshRow};
+pub use listing::{LinkFilter, LinkOrder};
 pub use sources::{CONSENT_NEAR, SourceReport};
 
 /// One past or open sync.

@@ -1,6 +1,6 @@
 //! Sources: one configured credential each, with what the reports compare usage against.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension as _, Row, named_params};
 
 use super::{ReadTxn, StoreError, WriteTxn, instant, ms};
@@ -99,13 +99,24 @@ impl WriteTxn<'_> {
         settings.iter().map(|s| self.source(&s.name)?.ok_or(StoreError::Missing { what: "source", id: 0 })).collect()
     }
 
-    /// Notes a complete listing of users and links, and when the next is due.
-    pub fn discovered(&self, source_id: i64, now: Timestamp, next: Timestamp) -> Result<(), StoreError> {
+    /// Notes a complete listing of users and links that began at `began`, and when the next is due. One that was asked for
+    /// meanwhile stays due, because this one may have been too early, but not before `rest` is over.
+    pub fn discovered(
+        &self,
+        source_id: i64,
+        began: Timestamp,
+        now: Timestamp,
+        next: Timestamp,
+        rest: SignedDuration,
+    ) -> Result<(), StoreError> {
+        let earliest = now.saturating_add(rest).unwrap_or(now);
         self.txn.execute(
-            "UPDATE sources SET discovered_at = :now, discover_due_at = :next, discover_failures = 0,
-                    discover_error = NULL
+            "UPDATE sources SET discovered_at = :now, discover_failures = 0, discover_error = NULL,
+                    discover_due_at = iif(discover_due_at > :began, min(max(discover_due_at, :earliest), :next), :next)
              WHERE source_id = :source_id",
-            named_params! { ":now": ms(now), ":next": ms(next), ":source_id": source_id },
+            named_params! {
+                ":began": ms(began), ":now": ms(now), ":earliest": ms(earliest), ":next": ms(next), ":source_id": source_id,
+            },
         )?;
         Ok(())
     }

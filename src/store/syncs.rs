@@ -1,9 +1,9 @@
 //! Syncs: one row per attempt, and what its end means for the link.
 
 use jiff::Timestamp;
-use rusqlite::{Row, named_params};
+use rusqlite::{OptionalExtension as _, Row, named_params};
 
-use super::{Phase, StoreError, WriteTxn, instant, ms};
+use super::{Phase, SETTLE, StoreError, WriteTxn, instant, ms};
 use crate::model::Cause;
 
 /// How a sync ended. Only `attention` and `failed` ask for a person.
@@ -110,11 +110,15 @@ pub struct EndedSync {
 impl WriteTxn<'_> {
     /// Opens a sync of a link and returns its id. A sync that a crash left open is closed as failed.
     pub fn begin_sync(&self, link_id: i64, cause: Cause, is_full: bool, now: Timestamp) -> Result<i64, StoreError> {
-        self.txn.execute(
+        let mut close = self.txn.prepare_cached(
             "UPDATE syncs SET outcome = 'failed', finished_at = :now, error = 'the process ended during this sync'
-             WHERE sync_id = (SELECT sync_id FROM links WHERE link_id = :link_id) AND outcome IS NULL",
-            named_params! { ":now": ms(now), ":link_id": link_id },
+             WHERE sync_id = (SELECT sync_id FROM links WHERE link_id = :link_id) AND outcome IS NULL
+             RETURNING sync_id",
         )?;
+        let of_link = named_params! { ":now": ms(now), ":link_id": link_id };
+        if let Some(left_open) = close.query_row(of_link, |row| row.get("sync_id")).optional()? {
+            self.add_to_totals(left_open)?;
+        }
         self.txn.execute(
             "INSERT INTO syncs (link_id, cause, is_full, started_at) VALUES (:link_id, :cause, :is_full, :now)",
             named_params! { ":link_id": link_id, ":cause": cause.as_str(), ":is_full": is_full, ":now": ms(now) },
@@ -142,7 +146,7 @@ impl WriteTxn<'_> {
             ":updated": part.rows_updated, ":posted": part.rows_posted, ":removed": part.rows_removed,
             ":restored": part.rows_restored, ":rejected": part.rows_rejected, ":sync_id": sync_id,
         })?;
-        Ok(())
+        self.count_rows_of_day(sync_id, part)
     }
 
     /// Notes what became of the refresh of a sync.
@@ -156,7 +160,7 @@ impl WriteTxn<'_> {
 
     /// Closes a sync, says what comes next for its link, and returns what all its steps did together.
     ///
-    /// A success clears every trace of failure; a deferral leaves the failures as they are; a failure or an attention
+    /// What was asked for meanwhile comes next: for a person at once, for news when they have settled. A success clears every trace of failure; a deferral leaves the failures as they are; a failure or an attention
     /// leaves the last success as it is.
     pub fn end_sync(&self, link_id: i64, sync_id: i64, end: &SyncEnd, now: Timestamp) -> Result<EndedSync, StoreError> {
         let mut close = self.txn.prepare_cached(
@@ -173,9 +177,11 @@ impl WriteTxn<'_> {
             },
             ended_sync,
         )?;
+        self.add_to_totals(sync_id)?;
         let mut update = self.txn.prepare_cached(
             "UPDATE links SET
-                 sync_id = NULL, phase = :phase, due_at = iif(asked_cause IS NULL, :due_at, :now),
+                 sync_id = NULL, phase = :phase,
+                 due_at = CASE asked_cause WHEN 'person' THEN :now WHEN 'webhook' THEN :settled_at ELSE :due_at END,
                  due_cause = coalesce(asked_cause, :cause), asked_cause = NULL,
                  hold_until = :until, hold_reason = :reason,
                  wants_full = iif(:is_fresh AND asked_cause IS NULL, 0, wants_full),
@@ -190,9 +196,28 @@ impl WriteTxn<'_> {
             ":phase": end.next_phase.as_str(), ":due_at": ms(end.next_due_at), ":cause": end.next_cause.as_str(),
             ":until": until.map(ms), ":reason": reason, ":outcome": end.outcome.as_str(),
             ":is_fresh": end.is_fresh, ":reconcile_due_at": end.reconcile_due_at.map(ms), ":now": ms(now), ":error": end.error,
-            ":link_id": link_id,
+            ":settled_at": ms(now.saturating_add(SETTLE).unwrap_or(now)), ":link_id": link_id,
         })?;
         Ok(ended)
+    }
+
+    /// Adds a sync that has just been closed to the totals of its kind; once for each sync.
+    pub(super) fn add_to_totals(&self, sync_id: i64) -> Result<(), StoreError> {
+        let mut upsert = self.txn.prepare_cached(
+            "INSERT INTO sync_totals (source_id, cause, outcome, syncs, rows_seen, rows_added, rows_updated, rows_posted,
+                                      rows_removed, rows_restored, rows_rejected)
+             SELECT l.source_id, y.cause, y.outcome, 1, y.rows_seen, y.rows_added, y.rows_updated, y.rows_posted,
+                    y.rows_removed, y.rows_restored, y.rows_rejected
+             FROM syncs y JOIN links l ON l.link_id = y.link_id WHERE y.sync_id = :sync_id
+             ON CONFLICT (source_id, cause, outcome) DO UPDATE SET
+                 syncs = syncs + 1, rows_seen = rows_seen + excluded.rows_seen,
+                 rows_added = rows_added + excluded.rows_added, rows_updated = rows_updated + excluded.rows_updated,
+                 rows_posted = rows_posted + excluded.rows_posted, rows_removed = rows_removed + excluded.rows_removed,
+                 rows_restored = rows_restored + excluded.rows_restored,
+                 rows_rejected = rows_rejected + excluded.rows_rejected",
+        )?;
+        upsert.execute(named_params! { ":sync_id": sync_id })?;
+        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ pub struct UsageRow {
 }
 
 impl WriteTxn<'_> {
-    /// Adds the requests of some minutes to what is counted already.
+    /// Adds the requests of some minutes to what is counted already, and to the totals.
     pub fn add_usage(&self, source_id: i64, scope: &str, rows: &[UsageRow]) -> Result<(), StoreError> {
         let mut upsert = self.txn.prepare_cached(
             "INSERT INTO request_usage (source_id, scope, minute_at, requests, rate_limited, failed)
@@ -33,6 +33,17 @@ impl WriteTxn<'_> {
                 ":rate_limited": row.rate_limited, ":failed": row.failed,
             })?;
         }
+        let sum = |of: fn(&UsageRow) -> u32| rows.iter().map(|row| u64::from(of(row))).sum::<u64>();
+        self.txn.execute(
+            "INSERT INTO request_totals (source_id, scope, requests, rate_limited, failed)
+             VALUES (:source_id, :scope, :requests, :rate_limited, :failed)
+             ON CONFLICT (source_id, scope) DO UPDATE SET requests = requests + excluded.requests,
+                 rate_limited = rate_limited + excluded.rate_limited, failed = failed + excluded.failed",
+            named_params! {
+                ":source_id": source_id, ":scope": scope, ":requests": sum(|row| row.requests),
+                ":rate_limited": sum(|row| row.rate_limited), ":failed": sum(|row| row.failed),
+            },
+        )?;
         Ok(())
     }
 }

@@ -137,13 +137,23 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
-    /// Notes that a customer's links were looked at, and when they are next; `None`: not by themselves, discovery does that.
-    pub fn looked_at(&self, user_id: i64, next: Option<Timestamp>) -> Result<(), StoreError> {
+    /// Notes that a customer's links were looked at by requests that began at `began`, and when they are next; `None`: only
+    /// discovery looks at them. A look that was asked for meanwhile stays due, because this one may have been too early.
+    pub fn looked_at(
+        &self,
+        user_id: i64,
+        began: Timestamp,
+        next: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut update = self.txn.prepare_cached(
-            "UPDATE users SET links_due_at = :next, links_failures = 0, links_error = NULL
+            "UPDATE users SET links_due_at = iif(links_due_at > :began AND links_due_at <= :now, links_due_at, :next),
+                    links_failures = 0, links_error = NULL
              WHERE user_id = :user_id",
         )?;
-        update.execute(named_params! { ":next": next.map(ms), ":user_id": user_id })?;
+        update.execute(named_params! {
+            ":began": ms(began), ":now": ms(now), ":next": next.map(ms), ":user_id": user_id,
+        })?;
         Ok(())
     }
 

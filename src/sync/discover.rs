@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::news::DISCOVERY_REST;
 use super::outcome::{CREDENTIALS_REFUSED, CREDENTIALS_REST, REQUEST_LIMIT};
 use super::{Engine, Source, Stop};
 use crate::aggregator::{CallContext, CallError, ListedUser, PageToken};
@@ -40,6 +41,7 @@ impl Engine {
     /// After a crash: what was found is stored; the next discovery lists everything again.
     pub async fn discover(&self, source: &Source, is_person: bool) -> Result<Option<Discovered>, StoreError> {
         let context = CallContext::new(if is_person { Lane::Person } else { Lane::Scheduled });
+        let began = self.clock.now();
         let mut result = self.list_everything(source, &context).await;
         if result.is_ok()
             && let Err(stop) = self.read_catalog(source, &context).await
@@ -52,7 +54,7 @@ impl Engine {
             Ok(mut found) => {
                 found.requests = context.take_requests();
                 let next = schedule::next_due_at(&source.discover_schedule, &source.name, source.max_spread, now);
-                self.store.write(move |txn| txn.discovered(source_id, now, next)).await?;
+                self.store.write(move |txn| txn.discovered(source_id, began, now, next, DISCOVERY_REST)).await?;
                 tracing::info!(
                     source = %source.name, users = found.users, links = found.links, links.new = found.new_links,
                     links.removed = found.removed_links, requests = found.requests, "discovery"

@@ -6,7 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Engine, Step, Stop, Trip};
+use super::{Step, Stop, Trip};
 use crate::aggregator::{CallError, RefreshProgress};
 use crate::limits::refreshes::{self, REFRESH_WINDOW, RefreshHeld};
 use crate::model::{Cause, Condition, LinkHealth};
@@ -42,6 +42,10 @@ impl Trip<'_> {
         if is_first {
             // The connection itself has just brought everything the bank has: refreshing again would be paid for nothing.
             return self.pull_noting("not needed for a first pull").await;
+        }
+        if self.cause == Cause::Webhook {
+            // The aggregator has just read the bank, as it says itself.
+            return self.pull_noting("not needed: the aggregator announced fresh data").await;
         }
         self.refresh_or_pull().await
     }
@@ -316,12 +320,16 @@ impl Trip<'_> {
     where
         F: FnOnce(&WriteTxn<'_>) -> Result<(), StoreError> + Send + 'static,
     {
-        let (link_id, sync_id, part) = (self.link.link_id, self.sync_id, self.requests());
+        let (link_id, sync_id, part, now) = (self.link.link_id, self.sync_id, self.requests(), self.now());
         self.store()
             .write(move |txn| {
                 note(txn)?;
                 txn.count_sync(sync_id, &part)?;
-                txn.set_next(link_id, Phase::Refreshing, until)
+                // A webhook may have said meanwhile that it is over.
+                match txn.open_refresh(link_id)? {
+                    Some(_) => txn.set_next(link_id, Phase::Refreshing, until),
+                    None => txn.set_next(link_id, Phase::Pulling, now),
+                }
             })
             .await?;
         Ok(Step::Waiting { until })
@@ -345,44 +353,4 @@ enum Booked {
     Held(RefreshHeld),
     /// It becomes free so soon that waiting is better.
     Wait(Timestamp),
-}
-
-impl Engine {
-    /// Takes an announcement of a task's status, as webhooks bring it: a refresh that is over needs no more looking at.
-    ///
-    /// Shape: the link it concerns; `None`: no open refresh has this task.
-    pub async fn announce_refresh(&self, upstream_task_id: &str, status: &str) -> Result<Option<i64>, StoreError> {
-        let (task, status) = (upstream_task_id.to_owned(), status.to_owned());
-        let Some(link_id) = self.store.read(move |txn| txn.link_of_task(&task)).await? else {
-            return Ok(None);
-        };
-        let (link, open) =
-            self.store.read(move |txn| Ok((txn.link_state(link_id)?, txn.open_refresh(link_id)?))).await?;
-        let source = self.sources.get(&link.source_id);
-        let (Some(refreshes), Some(open)) = (source.and_then(|source| source.aggregator.refreshes()), open) else {
-            return Ok(None);
-        };
-        let now = self.clock.now();
-        match refreshes.announced(&status) {
-            RefreshProgress::Running { .. } => {
-                self.store.write(move |txn| txn.refresh_polled(open.refresh_id, Some(&status))).await?;
-            }
-            RefreshProgress::Done => {
-                let price = Some(refreshes.terms().price_unit);
-                self.store
-                    .write(move |txn| {
-                        let outcome = RefreshOutcome::Done;
-                        txn.refresh_finished(open.refresh_id, outcome, Some(&status), price, now)?;
-                        txn.note_refreshed(open.sync_id, "done")?;
-                        txn.set_next(link_id, Phase::Pulling, now)
-                    })
-                    .await?;
-            }
-            RefreshProgress::Failed { .. } | RefreshProgress::Lost => {
-                // Looked at once more: the task itself is the witness, an announcement may be stale.
-                self.store.write(move |txn| txn.set_next(link_id, Phase::Refreshing, now)).await?;
-            }
-        }
-        Ok(Some(link_id))
-    }
 }

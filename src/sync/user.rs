@@ -94,11 +94,12 @@ impl<'a> UserSync<'a> {
     async fn step(&mut self, feed: &Changes<'_>) -> Result<Step, Stop> {
         let lead = &self.links[0].trip;
         let (source, user) = (lead.source, (lead.link.user_id, lead.link.upstream_user_id.clone()));
+        let began = self.engine.clock.now();
         let listed = match source.aggregator.user_links(&lead.context, &user.1).await {
             Err(CallError::Gone(_)) => return self.user_gone().await,
             listed => listed?,
         };
-        let listed = self.engine.take_links(source, &lead.context, (user.0, &user.1), listed).await?;
+        let listed = self.engine.take_links(source, &lead.context, (user.0, &user.1), listed, began).await?;
         self.gather(user.0, listed).await?;
         if let Some(until) = self.set_connecting_aside().await? {
             return Ok(Step::Waiting { until });

@@ -4,3 +4,4 @@ mod desk;
 mod each;
 mod europe;
 mod orders;
+mod webhooks;

@@ -10,7 +10,7 @@ use crate::bench::Bench;
 const SESSIONS: &str = "/v3/aggregation/connect-sessions";
 
 /// A session for `user`, with the body's fields beside the address and the callback.
-async fn session(bench: &Bench, user: UserId, fields: Value) -> String {
+pub(crate) async fn session(bench: &Bench, user: UserId, fields: Value) -> String {
     let token = bench.token(user).await;
     let mut body = json!({"user_email": "a@example.com", "callback_url": "http://localhost:1/back", "context": "c-1"});
     for (key, value) in fields.as_object().expect("an object") {
@@ -23,7 +23,7 @@ async fn session(bench: &Bench, user: UserId, fields: Value) -> String {
     id
 }
 
-async fn visit(bench: &Bench, session: &str, fields: Value) -> Value {
+pub(crate) async fn visit(bench: &Bench, session: &str, fields: Value) -> Value {
     let mut body = json!({"session": session});
     for (key, value) in fields.as_object().expect("an object") {
         body[key] = value.clone();

@@ -7,4 +7,6 @@ mod data;
 mod faults;
 mod items;
 mod resources;
+mod site;
+mod webhooks;
 mod world;

@@ -4,4 +4,6 @@ mod access;
 mod bench;
 mod data;
 mod faults;
+mod webhooks;
+mod widget;
 mod world;

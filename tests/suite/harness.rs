@@ -133,6 +133,11 @@ impl Bench {
         self.dir.path().join("passbook.db")
     }
 
+    /// What the operator configured.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// An engine on the present store, as a process that has just started has one.
     pub(crate) async fn engine(&self) -> Arc<Engine> {
         let options = BuildOptions {
@@ -223,8 +228,20 @@ impl Bench {
         assert_eq!(done["link_id"], json!(link.upstream_id), "{done}");
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Value {
-        let request = Request::post(path)
+    /// Asks the aggregator for something with our credential, as somebody else would.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Value {
+        self.send("POST", path, body).await
+    }
+
+    /// The same with another method.
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Value {
+        self.send("PATCH", path, body).await
+    }
+
+    async fn send(&self, method: &str, path: &str, body: &Value) -> Value {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header("x-access-client-id", self.bank.truv_client_id())
             .header("x-access-secret", &self.secret)
             .header("content-type", "application/json")

@@ -82,7 +82,7 @@ impl Stand {
             seed: 7,
         })
         .expect("a door");
-        (Bridge::new(door, 200, clock.clone()), clock)
+        (Bridge::new(door, 200, clock.clone(), Vec::new()), clock)
     }
 }
 

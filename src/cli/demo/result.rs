@@ -1,16 +1,19 @@
 //! What the demo shows after its first syncs: what they cost, what the store answers, what to try next.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
-use super::home::DIRECTORY;
-use super::world::{EUROPE, US};
+use super::home::{DIRECTORY, Home};
+use super::world::{EUROPE, Made, US};
 use crate::cli::output;
 use crate::cli::progress::Tally;
 use crate::config::{bridge, truv};
 use crate::limits::refreshes::month_began;
 use crate::store::Store;
+
+/// What a customer may type at the made-up banks.
+const US_LOGINS: &str = "goodlogin / goodpassword connects; goodlogin / mfa asks for the code 12345; any other fails";
+const EUROPE_LOGINS: &str = "any login connects; otp asks for a code, which may be any; 402 fails";
 
 /// Questions that the store answers.
 const QUERIES: [(&str, &str); 3] = [
@@ -93,10 +96,11 @@ fn is_numeric(rows: &[Vec<String>], column: usize) -> bool {
 }
 
 /// What a person can try next.
-pub(super) fn what_to_look_at(config: &Path, once: bool) -> String {
-    let passbook = format!("{} --config {}", program(), config.display());
+pub(super) fn what_to_look_at(home: &Home, made: Made, once: bool) -> String {
+    let passbook = format!("{} --config {}", program(), home.config.display());
     let next = if once {
-        "Without --once the demo keeps running, with a bank that keeps moving.".to_owned()
+        "Without --once the demo keeps running, with a bank that keeps moving, a dashboard, and customers to connect."
+            .to_owned()
     } else {
         format!(
             "The bank keeps moving: new rows every ten seconds, pending rows that post, now and then a login that breaks.\n\
@@ -109,9 +113,23 @@ pub(super) fn what_to_look_at(config: &Path, once: bool) -> String {
          {passbook} status\n  {passbook} explain 1\n  {passbook} verify\n",
         output::bold("Look around"),
     );
-    if !once {
-        text.push_str(&format!("  {passbook} sync 1\nctrl-c ends it.\n\n"));
+    if once {
+        return text;
     }
+    text.push_str(&format!("  {passbook} sync 1\n"));
+    text.push_str(&format!(
+        "\n{}\n  {}   the token is in {}\n",
+        output::bold("Dashboard"),
+        home.dashboard(),
+        Home::admin_token().display()
+    ));
+    text.push_str(&format!("\n{}\n", output::bold("Connect a customer in your browser")));
+    for (source, links, logins) in [(US, made.us, US_LOGINS), (EUROPE, made.europe, EUROPE_LOGINS)] {
+        if links > 0 {
+            text.push_str(&format!("  {passbook} links connect --source {source} --user new-customer\n    {logins}\n"));
+        }
+    }
+    text.push_str("\nctrl-c ends it.\n\n");
     text
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use super::home::Home;
 use crate::cli::sandbox::load;
 use crate::clock::Clock;
 use crate::sandbox::{LinkId, LivingPlan, NewAccount, NewStock, Pace, Plan, Sandbox, Served};
@@ -51,8 +52,9 @@ pub(super) fn make(dataset: Option<&Path>, links: usize, transactions: usize) ->
     Ok((bank, Made { us: links.div_ceil(2) as u64, europe: europe.len() as u64 }))
 }
 
-/// Sets the bank in motion.
-pub(super) fn set_in_motion(bank: &Sandbox) {
+/// Sets the bank in motion, and lets it announce what happens.
+pub(super) fn set_in_motion(bank: &Sandbox, home: &Home) {
+    bank.set_truv_webhook(&home.webhooks(US));
     bank.settings(|settings| settings.bridge.refresh_every = Some(EUROPE_REFRESHED_EVERY));
     bank.live(LivingPlan { break_login_one_in: 9, heal_one_in: 60, ..LivingPlan::default() });
 }

@@ -5,10 +5,12 @@ use jiff::tz::TimeZone;
 
 use super::list_text;
 use crate::cli::context::Context;
-use crate::cli::health::{self, LinkJson};
 use crate::cli::{Exit, output};
 use crate::money::Currency;
+use crate::server::status::LinkJson;
 use crate::store::{Access, AccountSummary, ContinuedAccount, HealthRow, LoanSummary, SyncRow};
+use crate::sync::explain;
+use crate::words;
 
 /// How many of the latest syncs are shown.
 const SYNCS: usize = 10;
@@ -61,11 +63,11 @@ fn text(shown: &Shown, now: Timestamp, zone: &TimeZone) -> String {
         |left| format!("{left} left in the rolling day"),
     );
     out.push_str(&format!(" refreshes  {refreshes}\n"));
-    if let Some(told) = health::told(health.upstream_status.as_deref(), health.status_detail.as_deref()) {
+    if let Some(told) = explain::told(health.upstream_status.as_deref(), health.status_detail.as_deref()) {
         out.push_str(&output::paragraph(" it says    ", &told));
     }
     if let Some(at) = health.consent_expires_at {
-        out.push_str(&format!(" consent    {}, {}\n", health::consent(at, now), output::instant(at, zone)));
+        out.push_str(&format!(" consent    {}, {}\n", words::consent(at, now), output::instant(at, zone)));
     }
     out.push_str(&format!("\n{}\n{}", output::bold("Accounts"), accounts_table(shown, now)));
     let loans: Vec<_> = shown.accounts.iter().filter_map(|a| Some(loan_row(a, a.loan.as_ref()?))).collect();

@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 use sha2::Digest;
 
 use super::refresh::Step;
-use super::reply::{Answer, Reply};
+use super::reply::Reply;
 use super::sessions::{self, Session};
 use super::{items, words};
 use crate::sandbox::state::{Event, State};
 use crate::sandbox::wire::{Wire, send};
-use crate::sandbox::world::{Bank, CONSENT_MS, DEMO_BANK, NewAccount, NewStock, Plan};
+use crate::sandbox::world::{Bank, CONSENT_MS, DEMO_BANK, Happened, NewAccount, NewStock, Plan};
 use crate::sandbox::{Sandbox, id};
 
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
@@ -32,7 +32,7 @@ pub(super) async fn connect(Extract(sandbox): Extract<Sandbox>, request: Request
     let value: Value = serde_json::from_slice(&body).unwrap_or_default();
     let reply = {
         let mut state = sandbox.lock();
-        log_in(&mut state, &value).unwrap_or_else(|refusal| refusal)
+        log_in(&mut state, &value).map_or_else(|refusal| refusal, |visit| visit.reply())
     };
     send(&sandbox, reply, &Wire::default())
 }
@@ -55,7 +55,27 @@ fn outcome(login: &str, code: Option<&str>) -> (String, Option<&'static str>) {
     }
 }
 
-fn log_in(state: &mut State, body: &Value) -> Answer {
+/// How a visit to the hosted page ended.
+#[derive(Debug)]
+pub(super) struct Visit {
+    pub(super) item: Option<u64>,
+    pub(super) success: bool,
+    /// Where the browser goes, if the session says.
+    pub(super) callback: Option<String>,
+}
+
+impl Visit {
+    fn reply(&self) -> Reply {
+        Reply::ok(&json!({"item_id": self.item, "success": self.success, "callback": self.callback}))
+    }
+}
+
+/// Tells whether the bank asks for a code after this login (section 13).
+pub(super) fn asks_code(login: &str) -> bool {
+    matches!(login, "otp" | "otp_fail")
+}
+
+pub(super) fn log_in(state: &mut State, body: &Value) -> Result<Visit, Reply> {
     let session = sessions::find(state, body)?;
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     if let Some(step) = text("leave") {
@@ -65,12 +85,13 @@ fn log_in(state: &mut State, body: &Value) -> Answer {
     let provider = body.get("provider_id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
     let provider = session.provider.or(provider).unwrap_or(DEMO_BANK);
     let (results, stuck) = outcome(login, text("code"));
-    let (link, status) = match session.link {
-        Some(link) => {
-            state.bank.first_look(link);
-            (link, "-3")
-        }
-        None => (link_for(&mut state.bank, &session, login, provider), "-2"),
+    let (link, status) = if let Some(link) = session.link {
+        state.bank.first_look(link);
+        (link, "-3")
+    } else {
+        let link = link_for(&mut state.bank, &session, login, provider);
+        state.bank.tell_of(link, Happened::Connected { link });
+        (link, "-2")
     };
     let bank = &mut state.bank;
     bank.set_status(link, status);
@@ -86,7 +107,7 @@ fn log_in(state: &mut State, body: &Value) -> Answer {
 }
 
 /// Where the browser goes, with the parameters of section 7.2.
-fn callback(state: &State, session: &Session, link: Option<usize>, stuck: Option<&str>) -> Reply {
+fn callback(state: &State, session: &Session, link: Option<usize>, stuck: Option<&str>) -> Visit {
     let user = id::text(state.bank.users[session.user].id);
     let item = link.map(|link| items::number(state.bank.links[link].id));
     let target = session.callback.clone().map(|mut url| {
@@ -106,7 +127,7 @@ fn callback(state: &State, session: &Session, link: Option<usize>, stuck: Option
         drop(query);
         url.to_string()
     });
-    Reply::ok(&json!({"item_id": item, "success": stuck.is_none(), "callback": target}))
+    Visit { item, success: stuck.is_none(), callback: target }
 }
 
 /// A new item; of a login that was connected before, the same accounts again under new ids (section 16, 40).

@@ -6,11 +6,11 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State as Extract};
 use axum::http::{Response, request::Parts};
-use axum::routing::{any, post};
+use axum::routing::{any, get, post};
 use bytes::Bytes;
 
 use super::reply::{Call, Reply, Retry, Wish, bare, header, refusal, throttled};
-use super::{connect, dispatch, users};
+use super::{connect, dispatch, site, users};
 use crate::sandbox::Sandbox;
 use crate::sandbox::fault::{Asked, Fault, ThrottleForm};
 use crate::sandbox::id::{self, UserId};
@@ -30,8 +30,12 @@ const THROTTLE_SECONDS: i64 = 17;
 
 /// The routes of Bridge's side.
 pub(crate) fn router(sandbox: &Sandbox) -> Router {
-    let router = Router::new().route("/sandbox/bridge/connect", post(connect::connect));
-    router.route("/v3/{*rest}", any(serve)).with_state(sandbox.clone())
+    Router::new()
+        .route("/sandbox/bridge/connect", post(connect::connect))
+        .route("/sandbox/bridge/session/{id}", get(site::show).post(site::submit))
+        .route("/sandbox/bridge/session/{id}/leave", get(site::leave))
+        .route("/v3/{*rest}", any(serve))
+        .with_state(sandbox.clone())
 }
 
 async fn serve(Extract(sandbox): Extract<Sandbox>, request: Request) -> Response<Body> {

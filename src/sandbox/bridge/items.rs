@@ -71,16 +71,21 @@ pub(super) fn last_try_ms(link: &Link) -> Option<i64> {
     link.upkeep.last_try_ms.max(link.published_ms)
 }
 
+/// Which kinds of accounts the customer connected.
+pub(super) fn account_types(link: &Link) -> &'static str {
+    let every_kind = link.upkeep.every_kind.unwrap_or_else(|| !link.accounts.iter().all(words::is_payment));
+    if every_kind { "all" } else { "payment" }
+}
+
 fn object(link: &Link, call: &Call) -> Value {
     let (status, info) = words::status_of(link);
-    let every_kind = link.upkeep.every_kind.unwrap_or_else(|| !link.accounts.iter().all(words::is_payment));
     let mut value = json!({
         "id": number(link.id),
         "provider_id": provider_id(link),
         "status": status,
         "status_code_info": info,
         "status_code_description": words::description(status, call.is_english),
-        "account_types": if every_kind { "all" } else { "payment" },
+        "account_types": account_types(link),
         "created_at": instant(link.created_ms, call.wish),
     });
     // What is not known is left out (1.3).

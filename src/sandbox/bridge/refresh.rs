@@ -9,7 +9,7 @@ use super::words;
 use crate::clock::DAY_MS;
 use crate::sandbox::id::LinkId;
 use crate::sandbox::settings::BridgeSettings;
-use crate::sandbox::world::{Bank, FROM_EVER};
+use crate::sandbox::world::{Bank, FROM_EVER, Happened};
 
 /// Securities could not be read (section 8.2).
 const INCOMPLETE: i64 = 1009;
@@ -33,7 +33,7 @@ impl Bank {
     /// Lets Bridge refresh an item now: as scripted, else as the login, the consent and the connector are.
     pub fn refresh_item(&mut self, link: LinkId) {
         let link = self.link_at(link);
-        self.refresh_item_at(link, FROM_EVER);
+        self.refresh_item_at(link, FROM_EVER, false);
     }
 
     /// Says how the next refreshes of an item end, e.g. `success.1003.1010.success` or `1005_CLOSED_ACCOUNT`.
@@ -64,7 +64,7 @@ impl Bank {
     }
 
     /// Refreshes an item; a success shows rows of `from_ms` and later. Tells whether it was one.
-    pub(super) fn refresh_item_at(&mut self, link: usize, from_ms: i64) -> bool {
+    fn refresh_item_at(&mut self, link: usize, from_ms: i64, by_customer: bool) -> bool {
         let now_ms = self.now_ms;
         let word = self.next_result(link);
         let (code, _) = words::status_for(&word);
@@ -74,12 +74,19 @@ impl Bank {
             let missed: Vec<bool> =
                 self.links[link].accounts.iter().map(|of| code == INCOMPLETE && of.invests()).collect();
             self.stall(link, &missed, true);
-            self.publish_from(link, from_ms);
+            self.publish_aloud(link, from_ms);
             self.stall(link, &missed, false);
         }
         self.links[link].upkeep.last_try_ms = Some(now_ms);
         self.set_status(link, &word);
+        self.tell_refreshed(link, brings_data && from_ms == FROM_EVER, by_customer);
         brings_data
+    }
+
+    /// Tells how a refresh ended, as the item's status now says.
+    fn tell_refreshed(&mut self, link: usize, is_whole: bool, by_customer: bool) {
+        let status = self.links[link].status.clone();
+        self.tell_of(link, Happened::Refreshed { link, status, is_whole, by_customer });
     }
 
     /// Lets the next publication leave accounts out, or no longer.
@@ -118,21 +125,22 @@ impl Bank {
         match step {
             Step::First => {
                 let from_ms = if rest.is_some() { self.now_ms - FIRST_DAYS * DAY_MS } else { FROM_EVER };
-                let is_good = self.refresh_item_at(link, from_ms);
+                let is_good = self.refresh_item_at(link, from_ms, true);
                 // Regular refreshes are planned for every item apart from this.
                 let rest = rest.filter(|_| is_good)?;
                 return Some((i64::try_from(rest.as_millis()).unwrap_or(DAY_MS), Step::Rest));
             }
             Step::Rest => {
-                self.publish_at(link);
+                self.publish_aloud(link, FROM_EVER);
                 self.links[link].upkeep.last_try_ms = Some(self.now_ms);
+                self.tell_refreshed(link, true, true);
                 return None;
             }
             Step::Regular => {
                 // In its building phase a link is nobody's yet, and under a negative status its first refresh is running.
                 let of = &self.links[link];
                 if of.visible.is_some() && words::status_of(of).0 >= 0 {
-                    self.refresh_item_at(link, FROM_EVER);
+                    self.refresh_item_at(link, FROM_EVER, false);
                 }
             }
         }

@@ -102,7 +102,8 @@ fn open(state: &mut State, call: &Call, body: &Value, start: &Session, needs_add
     let expires_ms = state.bank.now_ms + SESSION_LIFE_MS;
     let session = Session { callback, context: context.map(str::to_owned), every_kind, expires_ms, ..start.clone() };
     let id = state.bridge.open_session(session, state.bank.now_ms);
-    Ok(Reply::ok(&json!({"id": id::text(id), "url": format!("https://connect.bridgeapi.io/session/{}", id::text(id))})))
+    let url = format!("{}{}", state.settings.bridge.connect_url, id::text(id));
+    Ok(Reply::ok(&json!({"id": id::text(id), "url": url})))
 }
 
 /// The living session that a body names by `session`: its id, or the page's address.

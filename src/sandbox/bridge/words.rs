@@ -39,7 +39,12 @@ pub(super) fn operation(detail: &Detail, is_check: bool) -> &str {
 
 /// Number and detail of an item's status, as the link keeps them: `402_wrong_pwd`.
 pub(super) fn status_of(link: &Link) -> (i64, &str) {
-    let (code, info) = link.status.split_once('_').unwrap_or((&link.status, ""));
+    split_status(&link.status)
+}
+
+/// Number and detail of a status as links keep it.
+pub(super) fn split_status(status: &str) -> (i64, &str) {
+    let (code, info) = status.split_once('_').unwrap_or((status, ""));
     (code.parse().unwrap_or(0), info)
 }
 

@@ -26,7 +26,11 @@ const THROTTLE_SECONDS: i64 = 17;
 
 /// The routes of Truv's side.
 pub(crate) fn router(sandbox: &Sandbox) -> Router {
-    Router::new().route("/sandbox/connect", post(widget::connect)).fallback(serve).with_state(sandbox.clone())
+    Router::new()
+        .route("/sandbox/connect", post(widget::connect))
+        .route("/sandbox/widget/open", post(widget::open))
+        .fallback(serve)
+        .with_state(sandbox.clone())
 }
 
 async fn serve(Extract(sandbox): Extract<Sandbox>, request: Request) -> Response<Body> {

@@ -15,10 +15,13 @@ use crate::sandbox::id;
 use crate::sandbox::settings::Pace;
 use crate::sandbox::state::{Event, State};
 use crate::sandbox::traffic::{Refreshes, worst};
-use crate::sandbox::world::{Bank, Owner};
+use crate::sandbox::world::{Bank, Happened, Owner};
 
 /// The text of the refresh limit, exactly as documented (section 2).
 pub(super) const REFRESH_LIMIT_TEXT: &str = "Refresh limit for the access_token exceeded";
+
+/// Failures of a refresh that only the customer can repair.
+const BROKEN_LOGIN: [&str; 4] = ["login_error", "mfa_error", "account_locked", "unable_to_reset"];
 
 const PRODUCTS: [&str; 8] =
     ["income", "employment", "deposit_switch", "pll", "insurance", "transactions", "assets", "admin"];
@@ -82,7 +85,10 @@ impl Truv {
         task.updated_ms = bank.now_ms;
         next.clone_into(&mut bank.links[link].status);
         bank.links[link].updated_ms = bank.now_ms;
-        let stay = match next {
+        let (next, is_refresh) = (task.status.clone(), task.is_refresh);
+        self.tell_step(bank, at, link, &next, is_refresh);
+        let task = &self.tasks[at];
+        let stay = match next.as_str() {
             "login" => pace.login,
             "mfa" => pace.mfa,
             "parse" => pace.parse,
@@ -98,6 +104,24 @@ impl Truv {
             _ => return None,
         };
         Some(millis(stay))
+    }
+
+    /// Tells of a task's new status, and of a login that works or broke.
+    fn tell_step(&mut self, bank: &mut Bank, task: usize, link: usize, status: &str, is_refresh: bool) {
+        bank.tell_of(link, Happened::TaskMoved { task, status: status.to_owned() });
+        match status {
+            // The login is over when there is something to read.
+            "parse" => {
+                self.disconnected.remove(&link);
+                if !is_refresh {
+                    bank.tell_of(link, Happened::Connected { link });
+                }
+            }
+            _ if is_refresh && BROKEN_LOGIN.contains(&status) && self.disconnected.insert(link) => {
+                bank.tell_of(link, Happened::Disconnected { link });
+            }
+            _ => {}
+        }
     }
 
     pub(crate) fn refreshes(&self, bank: &Bank) -> Vec<Refreshes> {
@@ -170,6 +194,7 @@ pub(super) fn refresh(state: &mut State, call: &Call) -> Answer {
     let id = task.id;
     let task = state.truv.add_task(task);
     "new".clone_into(&mut state.bank.links[link].status);
+    state.bank.tell_of(link, Happened::TaskMoved { task, status: "new".to_owned() });
     start(state, task);
     Ok(Reply::json(201, &json!({"task_id": id::hex(id)})))
 }

@@ -1,7 +1,8 @@
-//! Webhook configuration (section 13.1): stored, not delivered.
+//! Webhook configuration, and the history of what was delivered (section 13.1).
 
 use serde_json::{Value, json};
 
+use super::Truv;
 use super::json::instant;
 use super::paging;
 use super::reply::{Answer, Call, Reply};
@@ -11,15 +12,49 @@ use crate::sandbox::state::State;
 /// One configured endpoint; account-wide, so that any key of the client sees it.
 #[derive(Debug)]
 pub(super) struct Webhook {
-    id: u128,
-    client: usize,
+    pub(super) id: u128,
+    pub(super) client: usize,
     name: String,
-    url: String,
-    env_type: String,
+    pub(super) url: String,
+    pub(super) env_type: String,
     events: Value,
-    enabled: bool,
+    pub(super) enabled: bool,
+    /// Deliveries given up since the last one that arrived.
+    pub(super) given_up: usize,
     created_ms: i64,
     updated_ms: i64,
+}
+
+impl Webhook {
+    /// Tells whether an event is wanted; without a list of events all are (invented).
+    pub(super) fn wants(&self, event: &str) -> bool {
+        let wanted = self.events.as_array();
+        wanted.is_none_or(|wanted| wanted.is_empty() || wanted.iter().any(|wanted| wanted == event))
+    }
+}
+
+impl Truv {
+    /// Configures an endpoint of the default client for every event of its sandbox environment, unless there is one.
+    pub(crate) fn set_webhook(&mut self, id: u128, url: &str, now_ms: i64) {
+        self.webhooks.retain(|known| known.client != 0 || known.url != url || known.env_type != "sandbox");
+        self.webhooks.push(Webhook {
+            id,
+            client: 0,
+            name: "script".to_owned(),
+            url: url.to_owned(),
+            env_type: "sandbox".to_owned(),
+            events: json!([]),
+            enabled: true,
+            given_up: 0,
+            created_ms: now_ms,
+            updated_ms: now_ms,
+        });
+    }
+
+    /// Tells whether there is an endpoint to announce to.
+    pub(crate) fn has_audience(&self) -> bool {
+        self.webhooks.iter().any(|webhook| webhook.enabled)
+    }
 }
 
 pub(super) fn list(state: &mut State, call: &Call) -> Reply {
@@ -56,11 +91,13 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
         env_type,
         events: body.get("events").cloned().unwrap_or_else(|| json!([])),
         enabled: true,
+        given_up: 0,
         created_ms: state.bank.now_ms,
         updated_ms: state.bank.now_ms,
     };
     let answer = object(&webhook);
     state.truv.webhooks.push(webhook);
+    state.update_audience();
     Ok(Reply::json(201, &answer))
 }
 
@@ -82,6 +119,7 @@ pub(super) fn update(state: &mut State, call: &Call, id: &str) -> Answer {
     let webhook = &mut state.truv.webhooks[at];
     if let Some(enabled) = body.get("enabled").and_then(Value::as_bool) {
         webhook.enabled = enabled;
+        webhook.given_up = 0;
     }
     if let Some(name) = body.get("name").and_then(Value::as_str) {
         name.clone_into(&mut webhook.name);
@@ -90,12 +128,15 @@ pub(super) fn update(state: &mut State, call: &Call, id: &str) -> Answer {
         webhook.events = events.clone();
     }
     webhook.updated_ms = state.bank.now_ms;
-    Ok(Reply::ok(&object(webhook)))
+    let answer = object(webhook);
+    state.update_audience();
+    Ok(Reply::ok(&answer))
 }
 
 pub(super) fn delete(state: &mut State, call: &Call, id: &str) -> Answer {
     let at = find(state, call, id)?;
     state.truv.webhooks.remove(at);
+    state.update_audience();
     Ok(Reply::empty())
 }
 

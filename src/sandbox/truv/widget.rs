@@ -13,7 +13,8 @@ use super::reply::{Answer, Reply};
 use super::tasks::{self, Task};
 use super::tokens::{BridgeToken, PublicToken, TOKEN_LIFE_MS};
 use crate::sandbox::state::State;
-use crate::sandbox::world::Plan;
+use crate::sandbox::wire::{Wire, send};
+use crate::sandbox::world::{Happened, INSTITUTIONS, Plan};
 use crate::sandbox::{Sandbox, id};
 
 const MFA_CODE: &str = "12345";
@@ -31,18 +32,26 @@ const ERROR_STATUSES: [&str; 9] = [
 ];
 
 pub(super) async fn connect(Extract(sandbox): Extract<Sandbox>, request: Request) -> Response<Body> {
+    answer(&sandbox, request, log_in).await
+}
+
+/// `POST /sandbox/widget/open`: what the page inside the widget asks when it is opened.
+pub(super) async fn open(Extract(sandbox): Extract<Sandbox>, request: Request) -> Response<Body> {
+    answer(&sandbox, request, |state, body| first_screen(state, body)).await
+}
+
+async fn answer(
+    sandbox: &Sandbox,
+    request: Request,
+    work: impl FnOnce(&mut State, &Value) -> Answer,
+) -> Response<Body> {
     let body = axum::body::to_bytes(request.into_body(), MAX_REQUEST_BYTES).await.unwrap_or_default();
     let value: Value = serde_json::from_slice(&body).unwrap_or_default();
     let reply = {
         let mut state = sandbox.lock();
-        log_in(&mut state, &value).unwrap_or_else(|refusal| refusal)
+        work(&mut state, &value).unwrap_or_else(|refusal| refusal)
     };
-    let mut response = Response::new(Body::from(reply.body));
-    *response.status_mut() = axum::http::StatusCode::from_u16(reply.status).unwrap_or_default();
-    response
-        .headers_mut()
-        .insert(axum::http::header::CONTENT_TYPE, axum::http::HeaderValue::from_static(reply.content_type));
-    response
+    send(sandbox, reply, &Wire::default())
 }
 
 /// What a login leads to: days of data and whether it takes long, or the failing status.
@@ -59,16 +68,42 @@ fn outcome(username: &str, password: &str, mfa: Option<&str>) -> Result<i64, &'s
     }
 }
 
-fn log_in(state: &mut State, body: &Value) -> Answer {
-    let text = |name: &str| body.get(name).and_then(Value::as_str);
-    let token = text("bridge_token").and_then(id::parse);
+/// Tells whether the bank asks for a code after this login.
+fn asks_code(username: &str, password: &str) -> bool {
+    (username, password) == ("goodlogin", "mfa")
+}
+
+/// The living bridge token that a body names.
+fn bridge_token(state: &State, body: &Value) -> Result<(u128, BridgeToken), Reply> {
+    let token = body.get("bridge_token").and_then(Value::as_str).and_then(id::parse);
     let token = token.ok_or_else(|| Reply::invalid("bridge_token", "This field is required."))?;
     let bridge = state.truv.bridge_tokens.get(&token).cloned().ok_or_else(Reply::not_found)?;
     if bridge.expires_ms <= state.bank.now_ms {
         return Err(Reply::error(410, "expired_token", "Bridge token expired"));
     }
+    Ok((token, bridge))
+}
+
+/// What the widget shows first: the bank that the token names, by itself or by a link to repair, else all of them.
+fn first_screen(state: &State, body: &Value) -> Answer {
+    let (_, bridge) = bridge_token(state, body)?;
+    let of_link = bridge.update.map(|link| &state.bank.links[link]);
+    let named = of_link.map(|link| &*link.institution).or(bridge.provider.as_deref());
+    let known = |id: &str| {
+        INSTITUTIONS.iter().find(|(known, _)| *known == id).map_or(id.to_owned(), |(_, name)| (*name).to_owned())
+    };
+    let banks: Vec<Value> = INSTITUTIONS.iter().map(|(id, name)| json!({"id": id, "name": name})).collect();
+    Ok(Reply::ok(&json!({"bank": named.map(|id| json!({"id": id, "name": known(id)})), "banks": banks})))
+}
+
+fn log_in(state: &mut State, body: &Value) -> Answer {
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    let (token, bridge) = bridge_token(state, body)?;
     let (username, password) = (text("username").unwrap_or_default(), text("password").unwrap_or_default());
     let provider = text("provider_id").or(bridge.provider.as_deref()).unwrap_or("truv_bank").to_owned();
+    if body.get("interactive") == Some(&Value::Bool(true)) && asks_code(username, password) && text("mfa").is_none() {
+        return Ok(Reply::ok(&json!({"mfa_required": true})));
+    }
     let result = outcome(username, password, text("mfa"));
     let link = match (&result, bridge.update) {
         (_, Some(link)) => Some(link),
@@ -94,6 +129,8 @@ fn log_in(state: &mut State, body: &Value) -> Answer {
     };
     let (task_id, status) = (id::hex(task.id), task.status.clone());
     let task = state.truv.add_task(task);
+    let owner = state.bank.users[bridge.user].owner;
+    state.bank.tell(owner, Happened::TaskMoved { task, status: status.clone() });
     if let Some(link) = link {
         status.clone_into(&mut state.bank.links[link].status);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use super::{Bank, Names, Row, Status};
+use super::{AccountChange, Bank, Names, Row, Status};
 use crate::sandbox::id::{AccountId, LinkId};
 
 /// One account of a link.
@@ -150,10 +150,14 @@ impl Bank {
         let (link, account) = self.account_at(account);
         let holder = &mut self.links[link];
         holder.accounts[account].shared = shared;
-        if let Some(shown) = Arc::make_mut(&mut holder.shown_accounts).get_mut(account) {
+        let shown = Arc::make_mut(&mut holder.shown_accounts).get_mut(account).map(|shown| {
             shown.shared = shared;
-        }
+            shown.clone()
+        });
         self.touch(link);
+        if let Some(shown) = shown {
+            self.tell_account(link, &shown, AccountChange::Updated { new: 0, updated: 0, deleted: 0 });
+        }
     }
 
     /// Makes an account that of a business, or not.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bank, FOREVER, Names, NewTransaction, Row, Status};
+use super::{Bank, FOREVER, Happened, Names, NewTransaction, Row, Status};
 use crate::sandbox::id::{AccountId, LinkId, TransactionId};
 
 /// How a pending row becomes a posted one.
@@ -179,6 +179,7 @@ impl Bank {
         self.touch(link);
         self.links[link].deleted_ms = Some(self.now_ms);
         self.links[link].updated_ms = self.now_ms;
+        self.tell_of(link, Happened::Deleted { link });
     }
 
     /// Closes an account: it and its rows disappear from every list.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use super::{Account, Bank, CONSENT_MS, Names, Owner, Row, Served, Stock, Upkeep, merchants, rows};
+use super::{Account, Bank, CONSENT_MS, Happened, Names, Owner, Row, Served, Stock, Upkeep, merchants, rows};
 use crate::sandbox::id::{self, LinkId, UserId};
 
 /// One end customer.
@@ -110,6 +110,7 @@ impl Bank {
     pub fn add_link(&mut self, user: UserId, institution: &str) -> LinkId {
         let user = self.user_at(user);
         let index = self.insert_link(user, institution);
+        self.tell_of(index, Happened::Connected { link: index });
         LinkId(self.links[index].id)
     }
 
@@ -180,5 +181,6 @@ impl Bank {
                 self.delete_link_at(link);
             }
         }
+        self.tell(self.users[user].owner, Happened::UserDeleted { user });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Account, Bank, FOREVER, Names, NewTransaction};
+use super::{Account, Bank, FOREVER, Happened, Names, NewTransaction};
 use crate::clock::DAY_MS;
 use crate::sandbox::id::{AccountId, LinkId, TransactionId};
 use jiff::Timestamp;
@@ -28,6 +28,7 @@ impl Bank {
     pub fn readd_link(&mut self, link: LinkId) -> LinkId {
         let old = self.link_at(link);
         let new = self.readd_link_at(old);
+        self.tell_of(new, Happened::Connected { link: new });
         LinkId(self.links[new].id)
     }
 

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{Bank, FROM_EVER, Owner, Publication};
+use super::{Bank, FROM_EVER, Happened, Owner, Publication};
 use crate::sandbox::id::LinkId;
 
 impl Bank {
     /// Makes the present state of `link` what readers see, as a finished refresh does.
     pub fn publish(&mut self, link: LinkId) {
         let link = self.link_at(link);
-        self.publish_at(link);
+        self.publish_aloud(link, FROM_EVER);
+        let status = self.links[link].status.clone();
+        self.tell_of(link, Happened::Refreshed { link, status, is_whole: true, by_customer: false });
     }
 
     pub(crate) fn publish_at(&mut self, link: usize) {

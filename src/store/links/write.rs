@@ -1,7 +1,7 @@
 //! Writing links: what an aggregator says about them, what people ask for, when they are due.
 
 use jiff::Timestamp;
-use rusqlite::{named_params, params};
+use rusqlite::{OptionalExtension as _, named_params, params};
 
 use super::{NewLink, Phase, RemovedBy, Upserted};
 use crate::model::{Attention, Cause, Condition, InstitutionRecord, LinkHealth, LinkRecord, UserRecord};
@@ -193,11 +193,15 @@ impl WriteTxn<'_> {
     ///
     /// Shape: whether that changed anything.
     pub fn remove_link(&self, link_id: i64, by: RemovedBy, now: Timestamp) -> Result<bool, StoreError> {
-        self.txn.execute(
+        let mut close = self.txn.prepare_cached(
             "UPDATE syncs SET outcome = 'ok', finished_at = :now, error = 'the link was removed during this sync'
-             WHERE sync_id = (SELECT sync_id FROM links WHERE link_id = :link_id AND removed_at IS NULL) AND outcome IS NULL",
-            named_params! { ":now": ms(now), ":link_id": link_id },
+             WHERE sync_id = (SELECT sync_id FROM links WHERE link_id = :link_id AND removed_at IS NULL) AND outcome IS NULL
+             RETURNING sync_id",
         )?;
+        let of_link = named_params! { ":now": ms(now), ":link_id": link_id };
+        if let Some(left_open) = close.query_row(of_link, |row| row.get("sync_id")).optional()? {
+            self.add_to_totals(left_open)?;
+        }
         let changed = self.txn.execute(
             "UPDATE links SET removed_at = :now, removed_by = :by, phase = 'idle', sync_id = NULL, hold_until = NULL,
                     hold_reason = NULL

@@ -74,7 +74,7 @@ pub struct Surroundings {
     pub unrefreshed_accounts: u64,
 }
 
-fn health_row(row: &Row<'_>) -> rusqlite::Result<HealthRow> {
+pub(super) fn health_row(row: &Row<'_>) -> rusqlite::Result<HealthRow> {
     let at = |column: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(instant));
     Ok(HealthRow {
         link_id: row.get("link_id")?,
@@ -100,13 +100,13 @@ fn health_row(row: &Row<'_>) -> rusqlite::Result<HealthRow> {
     })
 }
 
-const HEALTH_COLUMNS: &str =
+pub(super) const HEALTH_COLUMNS: &str =
     "h.link_id, h.source, h.upstream_link_id, h.user, h.institution, h.state, h.upstream_status,
     h.status_detail, h.condition, l.condition_at, h.attention, l.attention_at, h.last_success_at, h.refreshed_at, l.tried_at,
     h.consent_expires_at, h.due_at, iif(s.refreshes_per_day = 0, NULL, h.refreshes_left) AS refreshes_left,
     h.consecutive_failures, h.last_error";
 
-const HEALTH_TABLES: &str =
+pub(super) const HEALTH_TABLES: &str =
     "v_link_health h JOIN links l ON l.link_id = h.link_id JOIN sources s ON s.source_id = l.source_id";
 
 impl ReadTxn<'_> {

@@ -19,13 +19,14 @@ impl Engine {
     /// Stores what a complete list of a user's links says: new ones, their states, and which are gone.
     ///
     /// Shape: the links by upstream id, their conditions as we see them. A stored link that the list does not show is asked for
-    /// by itself before it counts as gone.
+    /// by itself before it counts as gone. `began`: before the list was asked for.
     pub(in crate::sync) async fn take_links(
         &self,
         source: &Source,
         context: &CallContext,
         (user_id, upstream_user_id): (i64, &str),
         listed: Vec<LinkRecord>,
+        began: Timestamp,
     ) -> Result<HashMap<String, LinkRecord>, Stop> {
         let stored = self
             .store
@@ -58,7 +59,7 @@ impl Engine {
         // In one order, so that the same answers always give the same ids.
         let mut in_order: Vec<LinkRecord> = links.values().cloned().collect();
         in_order.sort_by(|a, b| a.upstream_id.cmp(&b.upstream_id));
-        self.store_links(source, (user_id, upstream_user_id), in_order, gone).await?;
+        self.store_links(source, (user_id, upstream_user_id), in_order, gone, began).await?;
         Ok(links)
     }
 
@@ -68,6 +69,7 @@ impl Engine {
         (user_id, upstream_user_id): (i64, &str),
         links: Vec<LinkRecord>,
         gone: Vec<i64>,
+        began: Timestamp,
     ) -> Result<(), StoreError> {
         let (now, source_id) = (self.clock.now(), source.source_id);
         let next_look_at = source.next_look_at(upstream_user_id, now);
@@ -81,7 +83,7 @@ impl Engine {
                 for link_id in gone {
                     txn.remove_link(link_id, RemovedBy::Aggregator, now)?;
                 }
-                txn.looked_at(user_id, next_look_at)?;
+                txn.looked_at(user_id, began, next_look_at, now)?;
                 txn.take_consent_warnings(user_id, &CONSENT_WARNINGS, now)
             })
             .await?;

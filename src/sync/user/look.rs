@@ -39,6 +39,7 @@ impl Engine {
 
     async fn look(&self, source: &Source, context: &CallContext, user: &DueUser) -> Result<Looked, Stop> {
         let id = (user.user_id, user.upstream_id.as_str());
+        let began = self.clock.now();
         let listed = match source.aggregator.user_links(context, id.1).await {
             Err(CallError::Gone(_)) => {
                 self.forget_user(source, id).await?;
@@ -46,7 +47,7 @@ impl Engine {
             }
             listed => listed?,
         };
-        let listed = self.take_links(source, context, id, listed).await?;
+        let listed = self.take_links(source, context, id, listed, began).await?;
         let now = self.clock.now();
         let user_id = user.user_id;
         let due_links = self

@@ -63,7 +63,10 @@ impl Desk {
     pub(crate) async fn on(bench: Bench, user: Option<&str>, link: Option<String>) -> Self {
         let engine = bench.engine().await;
         let config = Arc::new(bench.config.clone());
-        let router = public::router(&Served::new(Arc::clone(&engine), Waker::new(0), config));
+        let served = Served::new(Arc::clone(&engine), Waker::new(0), config);
+        // No webhook comes here, so nobody has to store them.
+        let (intake, _) = public::intake(&served);
+        let router = public::router(&served, intake);
         let mut desk = Self { bench, router, invite: String::new() };
         desk.invite_again(user, link).await;
         desk

@@ -1,46 +1,17 @@
-//! Why a link is as it is: everything that holds it, that a person should do, or that comes next.
+//! Everything that holds a link, that a person should do, or that comes next.
 
 use jiff::Timestamp;
-use serde::Serialize;
 
-use crate::cli::{health, output};
+use super::{Known, Reason, told};
+use crate::limits::refreshes;
 use crate::model::{Attention, Cause};
-use crate::store::{HealthRow, LinkDetail, Phase, SourceRow, Surroundings};
+use crate::store::Phase;
 use crate::sync::CREDENTIALS_REFUSED;
-
-/// One thing that holds a link, or says what comes next.
-#[derive(Debug, Serialize, PartialEq, Eq)]
-pub(super) struct Reason {
-    /// What is the case.
-    pub(super) what: String,
-    /// Until when, where waiting helps.
-    pub(super) until: Option<Timestamp>,
-    /// What would free it; empty where nothing has to be done.
-    pub(super) remedy: String,
-}
-
-impl Reason {
-    pub(super) fn new(what: impl Into<String>, until: Option<Timestamp>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), until, remedy: remedy.into() }
-    }
-}
-
-/// All that is known of a link.
-pub(super) struct Known {
-    pub(super) detail: LinkDetail,
-    pub(super) health: HealthRow,
-    pub(super) around: Surroundings,
-    /// `None`: the store does not know it.
-    pub(super) source: Option<SourceRow>,
-    pub(super) is_configured: bool,
-    /// Whether its aggregator can be asked to refresh.
-    pub(super) can_be_refreshed: bool,
-    pub(super) daemon_runs: bool,
-}
+use crate::words::{consent, counted, relative, since};
 
 impl Known {
     /// Everything that holds the link or says what comes next, the weightiest first.
-    pub(super) fn reasons(&self, now: Timestamp) -> Vec<Reason> {
+    pub fn reasons(&self, now: Timestamp) -> Vec<Reason> {
         let state = &self.detail.state;
         let is_synced = state.removed_at.is_none() && state.paused_at.is_none();
         let mut reasons = self.taken_out();
@@ -48,7 +19,7 @@ impl Known {
         if is_synced {
             reasons.extend(self.consent(now));
         }
-        if !self.daemon_runs {
+        if !self.circumstances.daemon_runs {
             let remedy = "start it: systemctl start passbook, or passbook run";
             reasons.push(Reason::new("no daemon is running", None, remedy));
         }
@@ -61,6 +32,7 @@ impl Known {
             reasons.extend(self.refreshed_by_aggregator(now));
             reasons.extend(self.accounts());
         }
+        reasons.extend(self.refresh_held(now));
         reasons
     }
 
@@ -78,7 +50,7 @@ impl Known {
             let remedy = format!("passbook links resume {}", state.link_id);
             reasons.push(Reason::new("an operator paused it", None, remedy));
         }
-        if !self.is_configured {
+        if !self.circumstances.is_configured {
             reasons.push(Reason::new(
                 format!("its source {:?} is not in the configuration", self.detail.source),
                 None,
@@ -90,8 +62,8 @@ impl Known {
 
     fn person(&self, now: Timestamp) -> Option<Reason> {
         let attention = self.detail.state.attention?;
-        let since = self.detail.attention_at.map_or_else(String::new, |at| health::since(at, now));
-        let told = health::told(self.health.upstream_status.as_deref(), self.health.status_detail.as_deref());
+        let since = self.detail.attention_at.map_or_else(String::new, |at| since(at, now));
+        let told = told(self.health.upstream_status.as_deref(), self.health.status_detail.as_deref());
         let said = match (&self.health.status_detail, &self.detail.attention_detail) {
             (Some(_), _) => told,
             (None, Some(detail)) => Some(format!("{detail:?}")),
@@ -107,7 +79,7 @@ impl Known {
 
     fn consent(&self, now: Timestamp) -> Option<Reason> {
         let at = self.health.consent_ends_at(now)?;
-        let what = format!("the customer's {}", health::consent(at, now));
+        let what = format!("the customer's {}", consent(at, now));
         Some(Reason::new(what, Some(at), "ask the customer to reconnect this bank, which renews it"))
     }
 
@@ -140,8 +112,8 @@ impl Known {
             "incomplete" => "the aggregator says that rows are missing",
             _ => return None,
         };
-        let since = self.health.condition_at.map_or_else(String::new, |at| health::since(at, now));
-        let told = health::told(self.health.upstream_status.as_deref(), self.health.status_detail.as_deref());
+        let since = self.health.condition_at.map_or_else(String::new, |at| since(at, now));
+        let told = told(self.health.upstream_status.as_deref(), self.health.status_detail.as_deref());
         let told = told.map_or_else(String::new, |told| format!("; it says {told}"));
         let remedy = match self.health.condition.as_str() {
             "connecting" => "nothing: it is read as soon as that is done",
@@ -188,15 +160,15 @@ impl Known {
     }
 
     fn refreshed_by_aggregator(&self, now: Timestamp) -> Option<Reason> {
-        if self.can_be_refreshed || !self.is_configured {
+        if self.circumstances.refresh_policy.is_some() || !self.circumstances.is_configured {
             return None;
         }
         let last = match (self.health.refreshed_at, self.health.tried_at) {
             (Some(read), Some(tried)) if tried > read => {
-                format!("last {}, tried {}", output::relative(read, now), output::relative(tried, now))
+                format!("last {}, tried {}", relative(read, now), relative(tried, now))
             }
-            (Some(read), _) => format!("last {}", output::relative(read, now)),
-            (None, Some(tried)) => format!("never so far, tried {}", output::relative(tried, now)),
+            (Some(read), _) => format!("last {}", relative(read, now)),
+            (None, Some(tried)) => format!("never so far, tried {}", relative(tried, now)),
             (None, None) => "it does not say when".to_owned(),
         };
         let looks = match self.around.links_due_at {
@@ -206,6 +178,15 @@ impl Known {
         };
         let what = format!("the aggregator reads the bank by itself and cannot be asked to: {last}{looks}");
         Some(Reason::new(what, self.around.links_due_at.filter(|at| *at > now), String::new()))
+    }
+
+    /// What keeps the next scheduled sync from asking for a refresh.
+    fn refresh_held(&self, now: Timestamp) -> Option<Reason> {
+        let policy = self.circumstances.refresh_policy?;
+        let refused_until = self.detail.state.refresh_hold_until;
+        let held = refreshes::decide(&policy, &self.used, false, refused_until, now).err()?;
+        let what = format!("the next scheduled sync would pull without a refresh: {}", held.reason);
+        Some(Reason::new(what, held.until, "`passbook sync` may use the refreshes kept for a person"))
     }
 
     fn accounts(&self) -> Vec<Reason> {
@@ -233,5 +214,5 @@ impl Known {
 
 /// `1 account` or `2 accounts`, and the verb for so many.
 fn accounts(number: u64, one: &'static str, many: &'static str) -> (String, &'static str) {
-    (output::counted(number, "account"), if number == 1 { one } else { many })
+    (counted(number, "account"), if number == 1 { one } else { many })
 }

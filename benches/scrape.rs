@@ -1,0 +1,125 @@
+//! What a scrape costs on a store of a hundred thousand links and a year: `cargo bench --bench scrape [-- LINKS]`.
+//!
+//! The store is made by SQL, not by syncs: rows of the tables that monitoring and alerts look at, as many as a year leaves.
+//! The rows of a year's syncs are a tenth of what they would be, because nothing that is measured looks at them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use passbook::alert::{AlertOptions, Alerts};
+use passbook::clock::Clock;
+use passbook::config::{AlertConfig, Config};
+use passbook::http::Transport;
+use passbook::sandbox::Sandbox;
+use passbook::server::{self, Peer, Served};
+use passbook::sync::Waker;
+use tower::ServiceExt as _;
+
+#[path = "shared/setup.rs"]
+#[expect(dead_code, reason = "other benches use more of it")]
+mod setup;
+
+const ADMIN: &str = "[server]\nadmin_listen = \"127.0.0.1:0\"\nadmin_token = { credential = \"store-key\" }\n";
+const SCRAPES: usize = 20;
+
+/// What a year leaves, with `:links` links and the present instant `:now`.
+const A_YEAR: &str = "
+    PRAGMA foreign_keys = OFF;
+    BEGIN;
+    CREATE TEMP TABLE n (n INTEGER PRIMARY KEY);
+    WITH RECURSIVE up (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < 4000000) INSERT INTO n SELECT n FROM up;
+    INSERT INTO users (user_id, source_id, upstream_id, first_seen_at) SELECT n, 1, hex(randomblob(16)), 0 FROM n WHERE n <= LINKS;
+    INSERT INTO institutions (institution_id, aggregator, upstream_id, name)
+    SELECT n, 'truv', 'bank-' || n, 'Bank ' || n FROM n WHERE n <= 500;
+    INSERT INTO links (link_id, source_id, user_id, institution_id, upstream_id, access_token_sealed, upstream_status, due_at,
+                       last_attempt_at, last_success_at, first_seen_at, attention, attention_at, reconcile_due_at)
+    SELECT n, 1, n, n % 500 + 1, hex(randomblob(16)), randomblob(110), 'done', NOW + n % 28800000, NOW - n % 28800000,
+           NOW - n % 28800000, NOW - 31536000000, iif(n % 50 = 0, 'login', NULL), iif(n % 50 = 0, NOW - n * 1000, NULL),
+           NOW + n * 1000
+    FROM n WHERE n <= LINKS;
+    INSERT INTO syncs (link_id, cause, started_at, finished_at, outcome, requests, pages, rows_seen)
+    SELECT n % LINKS + 1, 'schedule', NOW - n * 8, NOW - n * 8 + 5000, 'ok', 5, 1, 60 FROM n;
+    INSERT INTO refreshes (source_id, link_id, sync_id, cause, requested_at, counts_from_at, answered_at, upstream_task_id, outcome)
+    SELECT 1, n % LINKS + 1, n, 'schedule', NOW - n * 1036, NOW - n * 1036, NOW - n * 1036, hex(randomblob(16)), 'done'
+    FROM n WHERE n <= 2500000;
+    INSERT INTO request_usage SELECT 1, 'secret', NOW - n * 60000, 200, 0, 1 FROM n WHERE n <= 525600;
+    INSERT INTO request_totals SELECT 1, 'secret', 105120000, 0, 525600;
+    INSERT INTO sync_totals SELECT 1, 'schedule', 'ok', 36500000, 1, 1, 1, 1, 1, 1, 1;
+    INSERT INTO webhook_events (source_id, digest, event_type, received_at, body, handled_at, outcome)
+    SELECT 1, randomblob(32), 'task-status-updated', NOW - n * 1000, randomblob(400), iif(n > 2000, NOW, NULL),
+           iif(n > 2000, 'applied', NULL)
+    FROM n WHERE n <= 1000000;
+    INSERT INTO rejected_rows (link_id, fingerprint, reason, raw, first_seen_at, last_seen_at, resolved_at)
+    SELECT n % LINKS + 1, n, 'no amount', hex(randomblob(200)), NOW, NOW, iif(n % 10 = 0, NULL, NOW) FROM n WHERE n <= 20000;
+    COMMIT;";
+
+#[tokio::main]
+async fn main() {
+    let links = std::env::args().find_map(|word| word.parse::<u32>().ok()).unwrap_or(100_000);
+    let clock = Clock::system();
+    let bank = Sandbox::new(clock.clone(), 7);
+    let keys = setup::Keys::of(&bank);
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = setup::config(dir.path(), &keys, "http://127.0.0.1:1", ADMIN);
+    let store = setup::open_store(&config, &clock);
+    let engine = setup::engine(&config, &store, &clock, Transport::in_process(bank.router())).await;
+    let began = Instant::now();
+    fill(&config, links, clock.now_ms());
+    store.checkpoint().await.expect("a checkpoint");
+    let megabytes = store.size().file_bytes / 1_000_000;
+    println!("{links} links, a store of {megabytes} MB, made in {:.0} s", began.elapsed().as_secs_f64());
+
+    let served = Served::new(engine, Waker::new(1), Arc::new(config.clone()));
+    let token = served.admin().expect("an admin side").token.expose().to_owned();
+    let router = server::admin::router(&served);
+    let mut took = Vec::new();
+    for _ in 0..SCRAPES {
+        let mut request = Request::get("/metrics").header("authorization", format!("Bearer {token}"));
+        request.extensions_mut().expect("a request").insert(Peer([127, 0, 0, 1].into()));
+        let began = Instant::now();
+        let response =
+            router.clone().oneshot(request.body(Body::empty()).expect("a request")).await.expect("an answer");
+        let text = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        took.push(began.elapsed());
+        assert!(text.ends_with(b"# EOF\n"));
+    }
+    report("scrape", took);
+
+    let alerts = Alerts::new(AlertOptions {
+        store: store.clone(),
+        clock,
+        config: &AlertConfig::default(),
+        dashboard: None,
+        transport: Transport::network(),
+        seed: 1,
+    })
+    .expect("alerts");
+    let mut took = Vec::new();
+    for _ in 0..SCRAPES {
+        let began = Instant::now();
+        alerts.pass().await.expect("the store works");
+        took.push(began.elapsed());
+    }
+    report("look for alerts", took);
+}
+
+fn report(what: &str, mut took: Vec<std::time::Duration>) {
+    let first = took[0];
+    took.sort();
+    let ms = |of: std::time::Duration| of.as_secs_f64() * 1000.0;
+    println!(
+        "{what}: first {:.1} ms, median {:.1} ms, slowest {:.1} ms",
+        ms(first),
+        ms(took[took.len() / 2]),
+        ms(took[took.len() - 1])
+    );
+}
+
+#[expect(clippy::disallowed_methods, reason = "the rows of a year are made in seconds, past the store's own door")]
+fn fill(config: &Config, links: u32, now: i64) {
+    let connection = rusqlite::Connection::open(&config.store.path).expect("the store's file");
+    let sql = A_YEAR.replace("LINKS", &links.to_string()).replace("NOW", &now.to_string());
+    connection.execute_batch(&sql).expect("a year");
+}

@@ -1,0 +1,189 @@
+//! The state of everything, for scripts: what `passbook status --json` prints and the admin side answers.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::limits::refreshes::month_began;
+use crate::store::{HealthRow, ReadTxn, SourceReport, StoreError};
+
+/// What is read of the store.
+#[derive(Debug)]
+pub struct Seen {
+    /// Every source that is configured or has links.
+    pub sources: Vec<SourceReport>,
+    /// Links that need a person.
+    pub attention: Vec<HealthRow>,
+    /// Links that are tried again by themselves.
+    pub failing: Vec<HealthRow>,
+    /// Links of which the aggregator says that rows are missing.
+    pub incomplete: Vec<HealthRow>,
+    /// Links whose consent ends soon, or has ended.
+    pub consents: Vec<HealthRow>,
+}
+
+impl Seen {
+    /// Reads at most `limit` links of each list.
+    pub fn read(txn: &ReadTxn<'_>, limit: usize, now: Timestamp) -> Result<Self, StoreError> {
+        Ok(Self {
+            sources: txn.source_reports(now, month_began(now))?,
+            attention: txn.link_health(Some("attention"), limit)?,
+            failing: txn.link_health(Some("failing"), limit)?,
+            incomplete: txn.incomplete_links(limit)?,
+            consents: txn.links_losing_consent(now, limit)?,
+        })
+    }
+}
+
+/// The state of everything.
+#[derive(Serialize)]
+pub struct StatusReport {
+    store: String,
+    daemon: Option<String>,
+    sources: Vec<SourceJson>,
+    needs_a_person: Vec<LinkJson>,
+    failing: Vec<LinkJson>,
+    incomplete: Vec<LinkJson>,
+    /// Of links that are synced, soon or already.
+    consent_ends: Vec<LinkJson>,
+}
+
+impl StatusReport {
+    /// What was seen of the store at `store`; `daemon` is what the process that works on it says of itself.
+    pub fn new(store: String, daemon: Option<String>, seen: Seen) -> Self {
+        let links = |rows: Vec<HealthRow>| rows.into_iter().map(LinkJson::from).collect();
+        Self {
+            store,
+            daemon,
+            sources: seen.sources.into_iter().map(SourceJson::from).collect(),
+            needs_a_person: links(seen.attention),
+            failing: links(seen.failing),
+            incomplete: links(seen.incomplete),
+            consent_ends: links(seen.consents),
+        }
+    }
+}
+
+/// A source for scripts.
+#[derive(Serialize)]
+pub struct SourceJson {
+    name: String,
+    aggregator: String,
+    retired_at: Option<Timestamp>,
+    links: BTreeMap<String, u64>,
+    conditions: BTreeMap<String, u64>,
+    users: u64,
+    consents_ending: u64,
+    oldest_success_at: Option<Timestamp>,
+    newest_success_at: Option<Timestamp>,
+    oldest_refreshed_at: Option<Timestamp>,
+    newest_refreshed_at: Option<Timestamp>,
+    due_now: u64,
+    links_due_at: Option<Timestamp>,
+    request_limit: u64,
+    request_window_ms: i64,
+    requests_last_window: u64,
+    requests_last_hour: u64,
+    rate_limited_last_hour: u64,
+    refreshes_per_day: u64,
+    refreshes_last_day: u64,
+    refreshes_this_month: u64,
+    refreshes_per_month: Option<u64>,
+    refreshable_links: u64,
+    next_refresh_frees_at: Option<Timestamp>,
+    discovered_at: Option<Timestamp>,
+    discover_due_at: Timestamp,
+    discover_error: Option<String>,
+    hold_until: Option<Timestamp>,
+    rejected_rows: u64,
+}
+
+impl From<SourceReport> for SourceJson {
+    fn from(s: SourceReport) -> Self {
+        Self {
+            name: s.name,
+            aggregator: s.aggregator,
+            retired_at: s.retired_at,
+            links: s.links_by_state,
+            conditions: s.links_by_condition,
+            users: s.users,
+            consents_ending: s.consents_ending,
+            oldest_success_at: s.oldest_success_at,
+            newest_success_at: s.newest_success_at,
+            oldest_refreshed_at: s.oldest_refreshed_at,
+            newest_refreshed_at: s.newest_refreshed_at,
+            due_now: s.due_now,
+            links_due_at: s.links_due_at,
+            request_limit: s.request_limit,
+            request_window_ms: s.request_window_ms,
+            requests_last_window: s.requests_last_window,
+            requests_last_hour: s.requests_last_hour,
+            rate_limited_last_hour: s.rate_limited_last_hour,
+            refreshes_per_day: s.refreshes_per_day,
+            refreshes_last_day: s.refreshes_last_day,
+            refreshes_this_month: s.refreshes_this_month,
+            refreshes_per_month: s.refreshes_per_month,
+            refreshable_links: s.refreshable_links,
+            next_refresh_frees_at: s.next_refresh_frees_at,
+            discovered_at: s.discovered_at,
+            discover_due_at: s.discover_due_at,
+            discover_error: s.discover_error,
+            hold_until: s.hold_until,
+            rejected_rows: s.rejected_rows,
+        }
+    }
+}
+
+/// A link for scripts.
+#[derive(Serialize)]
+pub struct LinkJson {
+    link_id: i64,
+    source: String,
+    upstream_link_id: String,
+    user: String,
+    institution: Option<String>,
+    state: String,
+    upstream_status: Option<String>,
+    /// The aggregator's sentence for the customer.
+    status_detail: Option<String>,
+    condition: String,
+    condition_at: Option<Timestamp>,
+    attention: Option<String>,
+    attention_at: Option<Timestamp>,
+    last_success_at: Option<Timestamp>,
+    /// When the aggregator last read the bank.
+    refreshed_at: Option<Timestamp>,
+    consent_expires_at: Option<Timestamp>,
+    due_at: Timestamp,
+    /// `null`: none is ever asked for.
+    refreshes_left: Option<i64>,
+    consecutive_failures: u32,
+    last_error: Option<String>,
+}
+
+impl From<HealthRow> for LinkJson {
+    fn from(h: HealthRow) -> Self {
+        Self {
+            link_id: h.link_id,
+            source: h.source,
+            upstream_link_id: h.upstream_link_id,
+            user: h.user,
+            institution: h.institution,
+            state: h.state,
+            upstream_status: h.upstream_status,
+            status_detail: h.status_detail,
+            condition: h.condition,
+            condition_at: h.condition_at,
+            attention: h.attention,
+            attention_at: h.attention_at,
+            last_success_at: h.last_success_at,
+            refreshed_at: h.refreshed_at,
+            consent_expires_at: h.consent_expires_at,
+            due_at: h.due_at,
+            refreshes_left: h.refreshes_left,
+            consecutive_failures: h.consecutive_failures,
+            last_error: h.last_error,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What the browser visits: a made-up bank on a port, and the daemon that serves its customers.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use passbook::clock::Clock;
+use passbook::sandbox::{Pace, Plan, Sandbox, Served};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::driver::runtime;
+
+/// How long the daemon may take until it listens.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The source of the American customers.
+pub(crate) const US: &str = "us";
+/// The source of the European customers.
+pub(crate) const EUROPE: &str = "europe";
+
+/// Serves a router on a port of its own for as long as the tests run; answers its origin.
+pub(crate) async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    runtime().spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+/// A bank without limits on a port; answers it and its origin.
+pub(crate) async fn open_bank() -> (Sandbox, String) {
+    let bank = Sandbox::new(Clock::system(), 3);
+    let origin = serve(bank.router()).await;
+    bank.settings(|settings| {
+        (settings.request_limit, settings.refresh_limit) = (None, None);
+        settings.pace = Pace::instant();
+        let bridge = &mut settings.bridge;
+        (bridge.application_limit, bridge.user_limit, bridge.token_limit) = (None, None, None);
+        (bridge.first_refresh, bridge.rest_of_history_after) = (Duration::ZERO, None);
+        bridge.connect_url = format!("{origin}/sandbox/bridge/session/");
+    });
+    (bank, origin)
+}
+
+/// A bank with customers at both aggregators, and the daemon. It ends when this is dropped.
+pub(crate) struct House {
+    pub(crate) bank: Sandbox,
+    /// The origin of the public side.
+    pub(crate) public: String,
+    /// The origin of the admin side.
+    pub(crate) admin: String,
+    pub(crate) admin_token: String,
+    dir: TempDir,
+    daemon: Child,
+}
+
+impl House {
+    /// Starts bank and daemon; answers when both sides of the daemon listen.
+    pub(crate) async fn open(links: usize) -> Self {
+        let (bank, origin) = open_bank().await;
+        let plan = Plan { links, transactions_per_link: 30, ..Plan::default() };
+        bank.seed_world(&plan);
+        bank.seed_world(&Plan { serves: Some(Served::Bridge), ..plan });
+        let dir = tempfile::tempdir().expect("a directory");
+        let [public, admin] = free_addresses().await;
+        let admin_token = "a-token-for-the-tests-of-the-dashboard".to_owned();
+        let webhook_secret = bank.add_bridge_webhook(&format!("http://{public}/webhooks/{EUROPE}"));
+        for (name, text) in [
+            ("store.key", keygen().as_str()),
+            ("us.secret", &bank.truv_secret()),
+            ("europe.secret", &bank.bridge_client_secret()),
+            ("europe-webhook.secret", &webhook_secret),
+            ("admin.token", &admin_token),
+        ] {
+            write_secret(&dir.path().join(name), text);
+        }
+        fs::write(dir.path().join("passbook.toml"), config(&bank, &origin, public, admin)).expect("can be written");
+        let log = fs::File::create(dir.path().join("log")).expect("a log");
+        let daemon = passbook(dir.path()).arg("run").stdout(Stdio::null()).stderr(log).spawn().expect("starts");
+        let (public_url, admin_url) = (format!("http://{public}"), format!("http://{admin}"));
+        let mut house = Self { bank, public: public_url, admin: admin_url, admin_token, dir, daemon };
+        for address in [public, admin] {
+            house.wait_for(address).await;
+        }
+        house
+    }
+
+    async fn wait_for(&mut self, address: SocketAddr) {
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).await.is_err() {
+            let ended = self.daemon.try_wait().expect("a state");
+            assert!(ended.is_none() && Instant::now() < deadline, "the daemon does not listen: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    /// What the daemon said so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Runs a command beside the daemon; answers what it printed.
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        let output = passbook(self.dir.path()).args(arguments).output().expect("runs");
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{arguments:?}: {out}{err}");
+        out.into_owned()
+    }
+
+    /// Where the store is.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.dir.path().join("passbook.db")
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ended_before = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+fn passbook(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_passbook"));
+    command.arg("--config").arg(dir.join("passbook.toml"));
+    command
+}
+
+fn keygen() -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_passbook")).arg("keygen").output().expect("runs");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn write_secret(path: &Path, text: &str) {
+    fs::write(path, text).expect("can be written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("can be closed to others");
+}
+
+/// Addresses that nothing listens on.
+async fn free_addresses() -> [SocketAddr; 2] {
+    let one = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let two = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    [one, two].map(|listener| listener.local_addr().expect("an address"))
+}
+
+fn config(bank: &Sandbox, origin: &str, public: SocketAddr, admin: SocketAddr) -> String {
+    format!(
+        "[store]\npath = \"passbook.db\"\nkey = {{ file = \"store.key\" }}\n\n\
+         [server]\npublic_listen = \"{public}\"\npublic_url = \"http://{public}\"\nadmin_listen = \"{admin}\"\n\
+         admin_token = {{ file = \"admin.token\" }}\n\n\
+         [schedule]\nspread = \"0s\"\n\n\
+         [[source]]\nname = \"{US}\"\naggregator = \"truv\"\nbase_url = \"{origin}\"\nclient_id = \"{}\"\n\
+         access_secret = {{ file = \"us.secret\" }}\nwidget_url = \"{origin}/sandbox/widget/bridge.js\"\n\
+         requests_per_minute = 3000\nrefresh_poll_first = \"1s\"\n\n\
+         [[source]]\nname = \"{EUROPE}\"\naggregator = \"bridge\"\nbase_url = \"{origin}\"\nclient_id = \"{}\"\n\
+         client_secret = {{ file = \"europe.secret\" }}\nwebhook_secrets = [{{ file = \"europe-webhook.secret\" }}]\n\
+         user_requests_per_minute = 3000\n",
+        bank.truv_client_id(),
+        bank.bridge_client_id(),
+    )
+}

@@ -1,0 +1,8 @@
+//! The pages in a real browser: Chromium without a window, driven by chromedriver, one for all tests of this file.
+//!
+//! Where the two are not installed the tests say so and pass; with `PASSBOOK_BROWSER_TESTS=require` they fail instead. With
+//! `PASSBOOK_SCREENSHOTS=directory` what was seen is kept there.
+
+mod driver;
+mod house;
+mod stand_ins;

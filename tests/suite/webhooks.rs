@@ -1,0 +1,8 @@
+//! Webhooks: who is listened to, what is kept, and what is made of it.
+
+mod endpoints;
+mod news;
+mod post;
+mod reception;
+mod refreshes;
+mod sockets;
