@@ -108,6 +108,20 @@ impl Desk {
         self.send(Request::get(path).body(Body::empty()).expect("a request")).await
     }
 
+    /// Comes back from the aggregator's pages, and goes where that leads.
+    pub(crate) async fn come_back(&self, path: &str) -> Page {
+        let page = self.get(path).await;
+        if page.status != StatusCode::SEE_OTHER {
+            return page;
+        }
+        assert!(
+            page.header("location").starts_with(&format!("{}/done?lang=", self.invite)),
+            "{}",
+            page.header("location")
+        );
+        self.get(page.header("location")).await
+    }
+
     /// Opens a path under the invite.
     pub(crate) async fn open(&self, rest: &str) -> Page {
         self.get(&format!("{}{rest}", self.invite)).await
