@@ -25,6 +25,7 @@ mod words;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::{CACHE_CONTROL, HeaderMap};
 use axum::http::{StatusCode, Uri};
