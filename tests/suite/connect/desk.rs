@@ -84,7 +84,7 @@ impl Desk {
         };
         let done = carry_out(self.bench.engine().await.as_ref(), order).await.expect("an invite");
         let address = done.address.expect("an address");
-        self.invite = address.strip_prefix("http://127.0.0.1:8780").expect("our address").to_owned();
+        address.strip_prefix("http://127.0.0.1:8780").expect("our address").clone_into(&mut self.invite);
     }
 
     /// The token of the invite.
