@@ -3,10 +3,12 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fantoccini::elements::Element;
+use fantoccini::key::Key;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,7 +18,7 @@ use url::Url;
 
 /// How long a page may take to become what a test waits for.
 const PATIENCE: Duration = Duration::from_secs(10);
-const DESKTOP: (u32, u32) = (1200, 900);
+const DESKTOP: (u32, u32) = (1280, 900);
 const PHONE: (u32, u32) = (390, 844);
 
 /// Runs a scenario in the browser; afterwards the console must hold no complaint that the scenario did not forgive.
@@ -50,6 +52,7 @@ fn told(name: &str) -> Option<String> {
 pub(crate) struct Browser {
     client: Client,
     forgiven: Mutex<Vec<String>>,
+    is_phone: AtomicBool,
     _driver: Driver,
 }
 
@@ -115,15 +118,17 @@ impl Browser {
         builder.capabilities(wanted.as_object().expect("an object").clone());
         let address = format!("http://127.0.0.1:{}", driver.port);
         let client = runtime().block_on(builder.connect(&address)).expect("chromium starts");
-        Some(Mutex::new(Self { client, forgiven: Mutex::default(), _driver: driver }))
+        Some(Mutex::new(Self { client, forgiven: Mutex::default(), is_phone: AtomicBool::new(false), _driver: driver }))
     }
 
     /// Leaves nothing of an earlier scenario.
     async fn clear(&self) {
-        self.client.enter_parent_frame().await.ok();
-        self.client.delete_all_cookies().await.expect("no cookies");
+        self.leave_frame().await;
+        self.chrome("Network.clearBrowserCookies", json!({})).await;
         self.goto("about:blank").await;
-        self.chrome("Emulation.clearDeviceMetricsOverride", json!({})).await;
+        self.as_on_a_desktop().await;
+        self.block(&[]).await;
+        self.chrome("Network.setExtraHTTPHeaders", json!({"headers": {}})).await;
         self.console().await;
         self.forgiven.lock().expect("no panic").clear();
     }
@@ -134,9 +139,73 @@ impl Browser {
 
     /// As small as a phone, which no window can be, until the scenario ends.
     pub(crate) async fn as_on_a_phone(&self) {
+        self.is_phone.store(true, Ordering::Relaxed);
         let (width, height) = PHONE;
         let screen = json!({"width": width, "height": height, "deviceScaleFactor": 2, "mobile": true});
         self.chrome("Emulation.setDeviceMetricsOverride", screen).await;
+    }
+
+    /// On the large screen again.
+    pub(crate) async fn as_on_a_desktop(&self) {
+        self.is_phone.store(false, Ordering::Relaxed);
+        self.chrome("Emulation.clearDeviceMetricsOverride", json!({})).await;
+    }
+
+    /// Loads nothing from these addresses; with none, everything again.
+    pub(crate) async fn block(&self, urls: &[&str]) {
+        self.chrome("Network.enable", json!({})).await;
+        self.chrome("Network.setBlockedURLs", json!({"urls": urls})).await;
+    }
+
+    /// As somebody's whose browser asks for pages in these languages, until the scenario ends.
+    pub(crate) async fn asks_for(&self, languages: &str) {
+        self.chrome("Network.enable", json!({})).await;
+        let headers = json!({"headers": {"Accept-Language": languages}});
+        self.chrome("Network.setExtraHTTPHeaders", headers).await;
+    }
+
+    pub(crate) async fn back(&self) {
+        self.client.back().await.expect("a page before");
+    }
+
+    pub(crate) async fn refresh(&self) {
+        self.client.refresh().await.expect("the page loads");
+    }
+
+    /// What a site has the browser carry under this name.
+    pub(crate) async fn cookie(&self, name: &str) -> Option<String> {
+        self.client.get_named_cookie(name).await.ok().map(|cookie| cookie.value().to_owned())
+    }
+
+    /// Sets a cookie by hand for a site.
+    pub(crate) async fn set_cookie(&self, site: &str, name: &str, value: &str) {
+        self.chrome("Network.setCookie", json!({"url": site, "name": name, "value": value})).await;
+    }
+
+    /// Presses a key wherever the focus is.
+    pub(crate) async fn press(&self, key: Key) {
+        let focus = self.client.active_element().await.expect("a focus");
+        focus.send_keys(&char::from(key).to_string()).await.expect("takes keys");
+    }
+
+    /// Moves the focus with the keyboard alone until it is on the element.
+    pub(crate) async fn tab_to(&self, selector: &str) {
+        for _ in 0..20 {
+            self.press(Key::Tab).await;
+            let is_there = format!("return document.activeElement.matches('{selector}')");
+            if self.client.execute(&is_there, Vec::new()).await.expect("a value") == json!(true) {
+                return;
+            }
+        }
+        panic!("the keyboard does not lead to {selector}");
+    }
+
+    /// The page must not be wider than the screen.
+    pub(crate) async fn fits_the_screen(&self) {
+        let sizes = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth, screen.width]";
+        let sizes = self.client.execute(sizes, Vec::new()).await.expect("sizes");
+        let [page, seen, screen] = [0, 1, 2].map(|index| sizes[index].as_u64().expect("a number"));
+        assert!(page <= seen && seen <= screen, "{page} wide where {seen} of {screen} are seen");
     }
 
     /// Gives Chromium an order that is not in chromedriver's standard.
@@ -184,7 +253,9 @@ impl Browser {
 
     /// Goes on in the page around the frame.
     pub(crate) async fn leave_frame(&self) {
-        self.client.enter_parent_frame().await.expect("a page");
+        // The frame itself may be gone.
+        let order = Order { path: "frame", body: json!({"id": null}) };
+        self.client.issue_cmd(order).await.expect("a page");
     }
 
     /// What an expression of JavaScript's is, once it is neither null nor false.
@@ -213,12 +284,33 @@ impl Browser {
         }
     }
 
-    /// Keeps a picture of the page, if somebody wants pictures.
+    /// Keeps pictures of the page, if somebody wants pictures: on a desktop and a phone, light and dark.
     pub(crate) async fn shoot(&self, name: &str) {
         let Some(directory) = told("PASSBOOK_SCREENSHOTS").map(PathBuf::from) else { return };
         std::fs::create_dir_all(&directory).expect("a directory");
-        let picture = self.client.screenshot().await.expect("a picture");
-        std::fs::write(directory.join(format!("{name}.png")), picture).expect("can be written");
+        for (screen, (width, height), scale) in [("desktop", DESKTOP, 1), ("phone", PHONE, 2)] {
+            let mut height = u64::from(height);
+            // Twice: first to learn how long the page is on such a screen.
+            for _ in 0..2 {
+                let metrics =
+                    json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": scale > 1});
+                self.chrome("Emulation.setDeviceMetricsOverride", metrics).await;
+                let long = self.client.execute("return document.documentElement.scrollHeight", Vec::new()).await;
+                height = height.max(long.expect("a height").as_u64().expect("a number"));
+            }
+            for scheme in ["light", "dark"] {
+                let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+                self.chrome("Emulation.setEmulatedMedia", features).await;
+                let picture = self.client.screenshot().await.expect("a picture");
+                std::fs::write(directory.join(format!("{name}-{screen}-{scheme}.png")), picture).expect("is written");
+            }
+        }
+        self.chrome("Emulation.setEmulatedMedia", json!({"features": []})).await;
+        if self.is_phone.load(Ordering::Relaxed) {
+            self.as_on_a_phone().await;
+        } else {
+            self.as_on_a_desktop().await;
+        }
     }
 
     /// Lets complaints that hold this text pass: refusals that the scenario asked for.

@@ -3,6 +3,10 @@
 //! Where the two are not installed the tests say so and pass; with `PASSBOOK_BROWSER_TESTS=require` they fail instead. With
 //! `PASSBOOK_SCREENSHOTS=directory` what was seen is kept there.
 
+mod dashboard;
 mod driver;
+mod hosted;
 mod house;
 mod stand_ins;
+mod webhooks;
+mod widget;

@@ -8,7 +8,7 @@ use passbook::sandbox::{NewAccount, Sandbox, Served};
 use serde_json::{Value, json};
 
 use crate::driver::{Browser, browse};
-use crate::house::{House, open_bank, serve};
+use crate::house::{House, ask, open_bank, serve};
 
 /// A page that embeds the widget, under a policy that allows nothing it does not need, and one to come back to.
 async fn embedding_page(widget: &str) -> String {
@@ -45,20 +45,6 @@ async fn embedding_page(widget: &str) -> String {
             get(|| async { ([(header::CONTENT_TYPE, "text/html")], "<!doctype html><h1 id=\"back\">Back</h1>") }),
         );
     serve(router).await
-}
-
-/// Asks the bank as the daemon would.
-async fn ask(origin: &str, path: &str, headers: &[(&str, String)], body: Value) -> Value {
-    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
-    let mut request = http::Request::post(format!("{origin}{path}")).header("content-type", "application/json");
-    for (name, value) in headers {
-        request = request.header(*name, value);
-    }
-    let request = request.body(axum::body::Body::from(body.to_string())).expect("a request");
-    let answer = client.request(request).await.expect("an answer");
-    let body = axum::body::Body::new(answer.into_body());
-    let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
-    serde_json::from_slice(&bytes).expect("JSON")
 }
 
 async fn bridge_token(bank: &Sandbox, origin: &str, user: &str, extra: Value) -> String {
