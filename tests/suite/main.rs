@@ -11,6 +11,7 @@ mod bridge_together;
 mod bridge_views;
 mod conformance;
 mod connect;
+mod dashboard;
 mod faults;
 mod harness;
 mod home;

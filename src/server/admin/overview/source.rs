@@ -34,10 +34,10 @@ impl Card<'_> {
                 }
                 (self.links())
                 @if glance.retired_at.is_none() {
-                    (self.requests())
-                    (self.refreshes())
                     (self.rows())
+                    (self.requests())
                     (self.webhooks())
+                    (self.refreshes())
                 }
             }
         }

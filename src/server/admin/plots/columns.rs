@@ -49,10 +49,14 @@ impl Columns<'_> {
             None => round_up(highest),
         };
         let width = self.columns.len().max(1) * PITCH;
+        let limit_is_top = self.limit.is_some_and(|limit| limit >= highest);
         html! {
             div.plot {
                 div.scale aria-hidden="true" {
-                    span { @if self.limit.is_none() { (count(top)) } }
+                    @match self.limit.filter(|_| limit_is_top) {
+                        Some(limit) => span.limit { (count(limit)) },
+                        None => span { (count(top)) },
+                    }
                     span { "0" }
                 }
                 svg.columns role="img" viewBox=(format!("0 0 {width} {HEIGHT}")) preserveAspectRatio="none" {
