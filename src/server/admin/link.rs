@@ -11,6 +11,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -147,10 +148,7 @@ impl LinkPage<'_> {
     fn facts(&self) -> Markup {
         let (detail, health) = (&self.shown.known.detail, &self.shown.known.health);
         let watch = self.watch;
-        let at = |at| match at {
-            Some(at) => html! { (watch.relative(at)) },
-            None => html! { "never" },
-        };
+        let at = |at: Option<Timestamp>| at.map_or_else(|| html! { "never" }, |at| watch.relative(at));
         let is_read = detail.state.paused_at.is_none() && detail.state.removed_at.is_none();
         html! {
             dl.facts {

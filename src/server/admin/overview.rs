@@ -46,6 +46,7 @@ async fn overview(State(admin): State<Admin>, visitor: Visitor) -> Result<Respon
                 @if needing > seen.people.len() as u64 {
                     p { a href="/attention" { "All " (count(needing)) " links that need a person" } }
                 }
+                @if !seen.consents.is_empty() { h3.minor { "Consents that end within 14 days" } }
                 (people.consents(&seen.consents))
             }
         }

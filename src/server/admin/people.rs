@@ -46,7 +46,7 @@ impl People<'_> {
         let what = |link: &HealthRow| {
             let words = link.consent_expires_at.map_or_else(String::new, |at| consent(at, self.watch.now));
             html! {
-                span.state.deferred { (words) }
+                span.state.failing { (words) }
                 span.advice { "ask the customer to reconnect this bank, which renews it" }
             }
         };
@@ -88,7 +88,7 @@ impl People<'_> {
                                 th scope="row" { (link_name(link.link_id)) span.dim { (link.source) } }
                                 td { (link.user) span.dim { (link.institution.as_deref().unwrap_or("an unnamed bank")) } }
                                 td.what { (what(link)) }
-                                td.when { (when(link)) }
+                                td.when data-label=(heads[1]) { (when(link)) }
                                 td.act { @if reconnecting_helps(link) { (self.invite(link.link_id)) } }
                             }
                         }

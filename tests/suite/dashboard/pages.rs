@@ -20,8 +20,8 @@ fn doctor(bench: &Bench, sql: &str) {
 }
 
 /// Six customers with an account each, and some rows.
-async fn street(serves: Served, server: &str) -> Bench {
-    let bench = Bench::pulling(serves, server);
+async fn street(serves: Served, sides: &str) -> Bench {
+    let bench = Bench::pulling(serves, sides);
     for nth in 0..6 {
         let user = bench.bank.add_user(&format!("customer-{nth}"));
         let link = bench.bank.add_link(user, if serves == Served::Truv { "wells_fargo" } else { "574" });

@@ -27,7 +27,7 @@ impl LinkPage<'_> {
                     p { span.state.ok { "yes" } " The transactions explain each of the last " (counted(pairs as u64, "change")) " of a balance." }
                 } @else {
                     p {
-                        span.state.deferred { "not all" }
+                        span.state.failing { "not all" }
                         " The transactions do not explain " (count(unexplained as u64)) " of the last "
                         (counted(pairs as u64, "change")) " of a balance. Pending rows that a bank counts already explain themselves when they post."
                     }

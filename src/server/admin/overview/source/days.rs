@@ -34,7 +34,7 @@ impl Card<'_> {
         let columns: Vec<Column> = days.iter().map(column).collect();
         let time = |index: usize| days.get(index).map_or_else(String::new, |day| utc_day(day.day_at));
         let times = [time(0), time(days.len() / 2), "today".to_owned()];
-        Columns { title, columns: &columns, limit: None, times }.plot()
+        Columns { title, each: &columns, limit: None, times }.plot()
     }
 
     pub(super) fn rows(&self) -> Markup {
