@@ -23,7 +23,7 @@ use super::words::{Watch, state};
 use super::{Admin, trouble};
 use crate::store::StoreError;
 use crate::sync::explain::Reason;
-use crate::words::consent;
+use crate::words::{consent, counted};
 
 pub(super) fn router() -> Router<Admin> {
     Router::new().route("/links/{link}", get(show)).merge(actions::router())
@@ -140,7 +140,9 @@ impl LinkPage<'_> {
     fn reason(&self, reason: &Reason) -> Markup {
         html! {
             span.what { (reason.what) }
-            @if let Some(until) = reason.until { span.until { (self.watch.instant(until)) " (" (self.watch.relative(until)) ")" } }
+            @if let Some(until) = reason.until {
+                span.until { (self.watch.instant(until)) " (" (self.watch.relative(until)) ")" }
+            }
             @if !reason.remedy.is_empty() { span.remedy { (reason.remedy) } }
         }
     }
@@ -162,7 +164,10 @@ impl LinkPage<'_> {
                     }
                 }
                 @if let Some(read) = health.refreshed_at { dt { "Read at the bank" } dd { (watch.relative(read)) } }
-                @if let Some(left) = health.refreshes_left { dt { "Refreshes left" } dd { (left) " in the rolling day" } }
+                @if let Some(left) = health.refreshes_left {
+                    dt { "Refreshes left" }
+                    dd { (left) " in the rolling day" }
+                }
                 @if let Some(ends) = health.consent_expires_at {
                     dt { "Consent" }
                     dd { (consent(ends, watch.now)) }
@@ -171,7 +176,7 @@ impl LinkPage<'_> {
                 dt { "First seen" } dd { (watch.relative(detail.state.first_seen_at)) }
                 @if self.shown.rejected_rows > 0 {
                     dt { "Set aside" }
-                    dd { (crate::words::counted(self.shown.rejected_rows, "malformed row")) "; see rejected_rows in the store" }
+                    dd { (counted(self.shown.rejected_rows, "malformed row")) "; see rejected_rows in the store" }
                 }
             }
         }

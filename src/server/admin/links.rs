@@ -103,7 +103,10 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, Query(asked): Query<
         h1 { "Links" }
         section.card aria-label="Links" {
             (filters(&view, &sources))
-            p.dim role="status" { (counted(total, "link")) @if view.filter.state.is_none() { ", removed ones left out" } }
+            p.dim role="status" {
+                (counted(total, "link"))
+                @if view.filter.state.is_none() { ", removed ones left out" }
+            }
             (table(&links, &watch))
             (pages(&view, total))
         }

@@ -115,8 +115,9 @@ fn headline(facts: &[Fact]) -> Markup {
 }
 
 fn fact_line(fact: &Fact, page: &str) -> Markup {
+    let href = if fact.href.starts_with('#') { format!("{page}{}", fact.href) } else { fact.href.clone() };
     html! {
-        a.fact.(fact.level.class()) href=(if fact.href.starts_with('#') { format!("{page}{}", fact.href) } else { fact.href.clone() }) {
+        a.fact.(fact.level.class()) href=(href) {
             @if fact.level >= Level::Warning { span.unseen { (fact.level.word()) ": " } }
             (fact.words)
         }

@@ -96,13 +96,14 @@ impl LinkPage<'_> {
         let middle = Timestamp::from_millisecond(middle).map_or_else(|_| String::new(), |at| self.watch.day(at));
         let times = [self.watch.day(began), middle, self.watch.day(until)];
         let write = |minor: i64| money(minor, Some(currency));
+        let steps = Steps { title: &title, points: &points, until_ms: until.as_millisecond(), write: &write, times };
         html! {
             figure {
                 figcaption {
                     b { (label(&account.summary)) } " "
                     span.amount { (written(last.value, currency)) }
                 }
-                (Steps { title: &title, points: &points, until_ms: until.as_millisecond(), write: &write, times }.plot())
+                (steps.plot())
             }
         }
     }

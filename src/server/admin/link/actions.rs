@@ -64,7 +64,9 @@ async fn invite(State(admin): State<Admin>, Path(link): Path<String>, change: Ch
         section.card aria-label="The invite" {
             p { "Send this address to the customer. It is shown only here and only now, and it is good for one use." }
             label for="address" { "Address" }
-            div.copy { input #address type="text" readonly data-copy value=(done.address.unwrap_or_default()) size="60"; }
+            div.copy {
+                input #address type="text" readonly data-copy value=(done.address.unwrap_or_default()) size="60";
+            }
             @if let Some(until) = done.good_until {
                 p { "It expires " (watch.relative(until)) ", on " (watch.instant(until)) "." }
             }

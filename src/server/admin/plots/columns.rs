@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::scale::{reach, round_up};
+use super::scale::{edge, reach};
 use crate::words::count;
 
 /// Height of the picture; above the highest column there is a little air.
@@ -46,7 +46,7 @@ impl Columns<'_> {
         let top = match self.limit {
             // Room above the line, so that it is seen as one.
             Some(limit) => highest.max(limit.saturating_add(limit / 8)).max(1),
-            None => round_up(highest),
+            None => edge(highest),
         };
         let width = self.each.len().max(1) * PITCH;
         let limit_is_top = self.limit.is_some_and(|limit| limit >= highest);

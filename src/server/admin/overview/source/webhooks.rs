@@ -21,7 +21,8 @@ impl Card<'_> {
                         code { "passbook webhooks register" }
                     },
                     Some("missing") => p.dim {
-                        "The aggregator does not know our address. To make it known: " code { "passbook webhooks register" }
+                        "The aggregator does not know our address. To make it known: "
+                        code { "passbook webhooks register" }
                     },
                     _ => {}
                 }
@@ -30,7 +31,10 @@ impl Card<'_> {
                 } @else if self.has_public_side {
                     p.dim { "None has come yet. Schedules alone bring what is new, later." }
                 } @else {
-                    p.dim { "None configured: without " code { "public_listen" } " none can come, and schedules alone bring what is new." }
+                    p.dim {
+                        "None configured: without " code { "public_listen" }
+                        " none can come, and schedules alone bring what is new."
+                    }
                 }
             }
         }
