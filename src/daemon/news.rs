@@ -122,7 +122,7 @@ async fn look_at_endpoint(engine: &Engine, source: &Source, next_at: Option<Time
         },
     };
     // A clock that was set back must not put it off for longer than it would have been at most.
-    if next_at > now && next_at <= after(ENABLED_LASTS) {
+    if next_at > now && next_at <= after(ENABLED_LASTS) && !may_be_repaired(engine, source_id).await {
         return next_at;
     }
     match engine.check_webhook_endpoint(source).await {
@@ -133,4 +133,16 @@ async fn look_at_endpoint(engine: &Engine, source: &Source, next_at: Option<Time
             after(TROUBLE_LASTS)
         }
     }
+}
+
+/// Whether something came although our address was in trouble when it was last asked about: then somebody has repaired it.
+async fn may_be_repaired(engine: &Engine, source_id: i64) -> bool {
+    let read = engine.store().read(move |txn| {
+        let Some((state, at)) = txn.webhook_endpoint(source_id)? else { return Ok(false) };
+        if state == EndpointState::Enabled {
+            return Ok(false);
+        }
+        Ok(txn.event_summary(source_id)?.last_received_at.is_some_and(|received_at| received_at > at))
+    });
+    read.await.unwrap_or(false)
 }

@@ -299,7 +299,9 @@ impl Browser {
                 height = height.max(long.expect("a height").as_u64().expect("a number"));
             }
             for scheme in ["light", "dark"] {
-                let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+                // Without motion, so that no colour is on its way to the other scheme.
+                let features = [("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")];
+                let features = json!({"features": features.map(|(name, value)| json!({"name": name, "value": value}))});
                 self.chrome("Emulation.setEmulatedMedia", features).await;
                 let picture = self.client.screenshot().await.expect("a picture");
                 std::fs::write(directory.join(format!("{name}-{screen}-{scheme}.png")), picture).expect("is written");

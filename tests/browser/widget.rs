@@ -161,6 +161,7 @@ fn a_link_is_repaired_with_the_invite_of_the_dashboards_button() {
         house.until(&state, "attention").await;
         house.log_in(browser).await;
         assert!(browser.text(".headline").await.contains("needs a person"), "{}", browser.text(".headline").await);
+        assert!(browser.text(&format!("#{US}")).await.contains("no link can be read"));
         browser.shoot("dashboard-attention").await;
         browser.click("table.people button").await;
         let address = browser.find("#address").await;

@@ -8,7 +8,7 @@ use passbook::sandbox::{Fault, Scope, Served};
 use serde_json::json;
 use url::Url;
 
-use super::post::signed;
+use super::post::{link_read, seconds, signed, with_daemon};
 use crate::harness::Bench;
 
 const SERVER: &str = "[server]\npublic_listen = \"127.0.0.1:0\"\npublic_url = \"https://bank.example.com\"\n";
@@ -64,6 +64,23 @@ async fn the_daemon_notices_when_no_webhooks_are_sent() {
     bench.patch(&path, &json!({ "enabled": true })).await;
     bench.run_for(Duration::from_mins(90)).await;
     assert_eq!(state(), "enabled", "asked every hour while somebody may be repairing it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_webhook_after_a_repair_tells_that_it_was_repaired() {
+    let bench = Bench::with(SERVER);
+    with_daemon(&bench, async |post| {
+        seconds(30).await;
+        let state = || bench.value("SELECT webhook_endpoint FROM sources");
+        assert_eq!(state(), "missing");
+        bench.bank.set_truv_webhook("https://bank.example.com/webhooks/truv");
+        seconds(120).await;
+        assert_eq!(state(), "missing", "nothing came yet, and it is not asked all the time");
+        post.deliver(&link_read(Served::Truv, "a-link", "a-user", 0)).await;
+        seconds(70).await;
+        assert_eq!(state(), "enabled");
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -55,7 +55,12 @@ impl Card<'_> {
             let reason = self.source.glance.hold_reason.as_deref().unwrap_or("a limit");
             ("deferred", html! { (reason) ", goes on " (self.watch.relative(until)) })
         } else if self.source.links.readable == 0 {
-            ("new", html! { "nothing to read yet" })
+            let is_empty = STATES.iter().all(|(word, _)| *word == "removed" || self.source.in_state(word) == 0);
+            if is_empty {
+                ("new", html! { "nothing to read yet" })
+            } else {
+                ("deferred", html! { "no link can be read" })
+            }
         } else {
             ("ok", html! { "delivers" })
         };
