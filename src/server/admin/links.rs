@@ -156,7 +156,7 @@ fn table(links: &[HealthRow], watch: &Watch) -> Markup {
     }
     html! {
         div.wide tabindex="0" role="region" aria-label="Links" {
-            table {
+            table.links {
                 caption.unseen { "Links with their state and when they were last read" }
                 thead {
                     tr {
@@ -165,7 +165,7 @@ fn table(links: &[HealthRow], watch: &Watch) -> Markup {
                         th scope="col" { "Customer and bank" }
                         th.number scope="col" { "Last success" }
                         th.number scope="col" { "Next" }
-                        th scope="col" { "Upstream id" }
+                        th.id scope="col" { "Upstream id" }
                         th scope="col" { "Note" }
                     }
                 }
