@@ -26,7 +26,11 @@ impl LinkPage<'_> {
                 } @else if unexplained == 0 {
                     p {
                         span.state.ok { "yes" }
-                        " The transactions explain each of the last " (counted(pairs as u64, "change")) " of a balance."
+                        @if pairs == 1 {
+                            " The transactions explain the last change of a balance."
+                        } @else {
+                            " The transactions explain each of the last " (counted(pairs as u64, "change")) " of a balance."
+                        }
                     }
                 } @else {
                     p {
