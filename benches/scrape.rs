@@ -3,6 +3,8 @@
 //! The store is made by SQL, not by syncs: rows of the tables that monitoring and alerts look at, as many as a year leaves.
 //! The rows of a year's syncs are a tenth of what they would be, because nothing that is measured looks at them.
 
+#![expect(clippy::print_stdout, clippy::float_arithmetic, reason = "a benchmark prints its figures")]
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -45,6 +47,7 @@ const A_YEAR: &str = "
     SELECT 1, n % LINKS + 1, n, 'schedule', NOW - n * 1036, NOW - n * 1036, NOW - n * 1036, hex(randomblob(16)), 'done'
     FROM n WHERE n <= 2500000;
     INSERT INTO request_usage SELECT 1, 'secret', NOW - n * 60000, 200, 0, 1 FROM n WHERE n <= 525600;
+    INSERT INTO source_days SELECT 1, NOW - NOW % 86400000 - n * 86400000, 6000000, 100000, 1000, 83000, 82000 FROM n WHERE n <= 365;
     INSERT INTO request_totals SELECT 1, 'secret', 105120000, 0, 525600;
     INSERT INTO sync_totals SELECT 1, 'schedule', 'ok', 36500000, 1, 1, 1, 1, 1, 1, 1;
     INSERT INTO webhook_events (source_id, digest, event_type, received_at, body, handled_at, outcome)

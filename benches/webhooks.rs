@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use daemon::Daemon;
 use sender::{Answers, Sender};
-use table::{Table, verdict};
+use table::{Table, percent, verdict};
 
 const PER_SECOND: usize = 2_000;
 const SECONDS: usize = 10;
@@ -114,7 +114,8 @@ fn report(
     let row = |what: &str, figure: String, target: &str, is_met: Option<bool>| {
         table.row(&[what.to_owned(), figure, target.to_owned(), is_met.map_or_else(String::new, verdict)]);
     };
-    row("acknowledged a second before the kill", before.to_string(), "2000", Some(before >= 1_980));
+    let share = percent(before, PER_SECOND as u64);
+    row("acknowledged a second before the kill", format!("{before} ({share} %)"), "2000", Some(share >= 99));
     row("acknowledged a second in all, downtime included", rate.to_string(), "", None);
     row("down", ms(down), "", None);
     for (what, percent) in [("answer, median", 50), ("answer, 99 %", 99), ("answer, slowest", 100)] {

@@ -61,17 +61,13 @@ impl Sender {
             let request = self.request(number);
             loop {
                 let sent = Instant::now();
-                match exchange(&mut connection, self.address, &request).await {
-                    Ok(200) => {
-                        answers.answered.push((began.elapsed(), sent.elapsed()));
-                        answers.acknowledged.push(id(number));
-                        break;
-                    }
-                    Ok(_) | Err(_) => {
-                        answers.repeated += 1;
-                        tokio::time::sleep(Duration::from_millis(20)).await;
-                    }
+                if let Ok(200) = exchange(&mut connection, self.address, &request).await {
+                    answers.answered.push((began.elapsed(), sent.elapsed()));
+                    answers.acknowledged.push(id(number));
+                    break;
                 }
+                answers.repeated += 1;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
         answers
@@ -104,14 +100,8 @@ fn id(number: usize) -> String {
 
 /// Sends a request over a connection that is kept, and returns the answer's status.
 async fn exchange(kept: &mut Option<TcpStream>, address: SocketAddr, request: &[u8]) -> io::Result<u16> {
-    let mut stream = match kept.take() {
-        Some(stream) => stream,
-        None => {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            stream
-        }
-    };
+    let mut stream = if let Some(stream) = kept.take() { stream } else { TcpStream::connect(address).await? };
+    stream.set_nodelay(true)?;
     stream.write_all(request).await?;
     let mut answer = Vec::with_capacity(256);
     while !answer.windows(4).any(|end| end == b"\r\n\r\n") {

@@ -33,6 +33,7 @@ pub struct Message {
     links: Option<usize>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     reasons: BTreeMap<String, usize>,
+    /// The page about it, as this machine reaches the admin side.
     #[serde(skip_serializing_if = "Option::is_none")]
     dashboard: Option<String>,
     /// One sentence; what Slack and the like show.
@@ -57,7 +58,7 @@ impl Message {
             resolved_at: bundle.alerts.iter().filter_map(|alert| alert.resolved_at).max(),
             links: None,
             reasons: BTreeMap::new(),
-            dashboard: dashboard.map(str::to_owned),
+            dashboard: dashboard.map(|at| first.link_id.map_or_else(|| at.to_owned(), |id| format!("{at}links/{id}"))),
             text: sentence(first),
         };
         let Some(summary_id) = bundle.summary_id else {
@@ -73,6 +74,7 @@ impl Message {
             upstream_link_id: None,
             reason: "many".to_owned(),
             links: Some(bundle.alerts.len()),
+            dashboard: dashboard.map(|at| format!("{at}attention")),
             text: summary(bundle, &reasons),
             reasons,
             ..alone

@@ -96,9 +96,10 @@ impl Context {
         self.transport.clone()
     }
 
-    /// Where an operator sees more, as this machine reaches it.
+    /// Where an operator sees more, as this machine reaches it; `None` where that is not one address.
     pub(super) fn dashboard(&self) -> Option<String> {
-        self.config.server.admin.as_ref().map(|admin| format!("http://{}/", admin.listen))
+        let listen = self.config.server.admin.as_ref()?.listen;
+        (!listen.ip().is_unspecified()).then(|| format!("http://{listen}/"))
     }
 
     /// Whether a process works on the store now, and what it says of itself.

@@ -28,7 +28,7 @@ pub(super) enum Verb {
         /// Only this source.
         #[arg(long)]
         source: Option<String>,
-        /// An address other than the one under [server] `public_url`; with several sources only together with --source.
+        /// An address other than the one under `public_url`; with several sources only together with --source.
         #[arg(long)]
         url: Option<Url>,
     },

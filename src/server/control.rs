@@ -94,10 +94,19 @@ pub enum Order {
 }
 
 impl Order {
-    /// The word for its kind, as it is sent.
-    fn word(&self) -> String {
-        let sent = serde_json::to_value(self).unwrap_or_default();
-        sent["order"].as_str().unwrap_or_default().to_owned()
+    /// The word for its kind, as it is sent: all of an order that a log may hold.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Sync { .. } => "sync",
+            Self::Pause { .. } => "pause",
+            Self::Resume { .. } => "resume",
+            Self::Remove { .. } => "remove",
+            Self::Split { .. } => "split",
+            Self::Add { .. } => "add",
+            Self::Discover {} => "discover",
+            Self::Invite { .. } => "invite",
+            Self::Revoke { .. } => "revoke",
+        }
     }
 }
 

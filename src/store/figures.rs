@@ -51,10 +51,12 @@ pub struct SourceFigures {
     pub syncs: Vec<SyncTotals>,
     /// Requests since the store was made, by scope.
     pub requests: Vec<RequestTotals>,
-    /// Refreshes in the last rolling day.
-    pub refreshes_last_day: u64,
-    /// Refreshes since the month began.
+    /// Refreshes asked for since the day began (UTC) that count against the limits.
+    pub refreshes_today: u64,
+    /// The same since the month began.
     pub refreshes_this_month: u64,
+    /// Those of them that are billed.
+    pub refreshes_billed_this_month: u64,
     /// Per link and rolling day; 0: none is ever asked for.
     pub refreshes_per_day: u64,
     /// Cap per month.
@@ -147,12 +149,15 @@ impl ReadTxn<'_> {
         let mut select = self.txn.prepare_cached(
             "SELECT s.source_id, s.name, s.aggregator, s.first_seen_at, s.refreshes_per_day, s.refreshes_per_month,
                     s.hold_until, s.discover_failures, s.discovered_at, s.webhook_endpoint,
-                    (SELECT count(*) FROM refreshes r WHERE r.source_id = s.source_id AND r.counts_from_at > :now - 86400000
-                        AND r.outcome NOT IN ('refused', 'throttled', 'not_sent')) AS refreshes_last_day,
-                    (SELECT count(*) FROM refreshes r WHERE r.source_id = s.source_id AND r.counts_from_at >= :month
-                        AND r.outcome NOT IN ('refused', 'throttled', 'not_sent')) AS refreshes_this_month,
+                    coalesce(d.refreshes_today, 0) AS refreshes_today,
+                    coalesce(d.refreshes_this_month, 0) AS refreshes_this_month,
+                    coalesce(d.refreshes_billed_this_month, 0) AS refreshes_billed_this_month,
                     (SELECT max(received_at) FROM webhook_events e WHERE e.source_id = s.source_id) AS newest_webhook_at
-             FROM sources s WHERE s.retired_at IS NULL ORDER BY s.name",
+             FROM sources s
+             LEFT JOIN (SELECT source_id, sum(iif(day_at > :now - 86400000, refreshes, 0)) AS refreshes_today,
+                               sum(refreshes) AS refreshes_this_month, sum(refreshes_billed) AS refreshes_billed_this_month
+                        FROM source_days WHERE day_at >= :month GROUP BY source_id) d ON d.source_id = s.source_id
+             WHERE s.retired_at IS NULL ORDER BY s.name",
         )?;
         let rows = select.query_map(named_params! { ":now": ms(now), ":month": ms(month_began) }, |row| {
             let at = |column: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(instant));
@@ -169,8 +174,9 @@ impl ReadTxn<'_> {
                 consents_ending: 0,
                 syncs: Vec::new(),
                 requests: Vec::new(),
-                refreshes_last_day: row.get("refreshes_last_day")?,
+                refreshes_today: row.get("refreshes_today")?,
                 refreshes_this_month: row.get("refreshes_this_month")?,
+                refreshes_billed_this_month: row.get("refreshes_billed_this_month")?,
                 refreshes_per_day: row.get("refreshes_per_day")?,
                 refreshes_per_month: row.get("refreshes_per_month")?,
                 hold_until: at("hold_until")?,

@@ -18,7 +18,7 @@ pub use accounts::{AccountSummary, ContinuedAccount, LoanSummary};
 pub use glance::{LinkTotals, MAX_WAITING_COUNTED, SourceGlance, StalestLink, WebhookGlance};
 pub use health::{HealthRow, Surroundings};
 pub use history::{BalancePoint, EventRow, ReconciledPair, RefreshRow};
-pub use listing::{LinkFilter, LinkOrder};
+pub use listing::{LinkFilter, LinkOrder, LinkPage};
 pub use sources::{CONSENT_NEAR, SourceReport};
 
 /// One past or open sync.

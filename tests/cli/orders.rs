@@ -35,6 +35,27 @@ fn links_are_added_and_removed_by_hand() {
 }
 
 #[test]
+fn an_invite_is_printed_and_taken_back() {
+    for served in BOTH {
+        let desk = Desk::at(served, 1);
+        let connect = ["links", "connect", "--user", "customer-9", "--email", "canary@example.com"];
+        assert!(text(&desk.passbook(&connect).stderr).contains("public_listen"));
+        let config = std::fs::read_to_string(desk.config()).expect("reads");
+        let server = "[server]\npublic_listen = \"127.0.0.1:0\"\npublic_url = \"https://bank.example.com\"\n";
+        std::fs::write(desk.config(), format!("{server}{config}")).expect("writes");
+        let printed = desk.ends_with(0, &connect);
+        assert!(printed.starts_with("https://bank.example.com/connect/"), "{printed}");
+        assert!(printed.contains("until") && printed.contains("no daemon is running"), "{printed}");
+        let invite = desk.json(0, &[&connect[..], &["--json"]].concat());
+        assert_eq!((&invite["is_answered"], &invite["link_id"]), (&Value::Bool(false), &Value::Null));
+        let address = invite["address"].as_str().expect("an address");
+        assert!(desk.ends_with(0, &["links", "connect", "--revoke", address]).contains("taken back"));
+        desk.ends_with(1, &["links", "connect", "--revoke", address]);
+        desk.ends_with(2, &["links", "connect"]);
+    }
+}
+
+#[test]
 fn no_secret_reaches_a_log_an_answer_or_the_file() {
     for served in BOTH {
         let desk = Desk::at(served, 3);

@@ -115,6 +115,13 @@ async fn forbid(bench: &Bench, links: &[LinkId]) -> Vec<passbook::sandbox::Fault
     faults
 }
 
+async fn mend(bench: &Bench, faults: Vec<passbook::sandbox::FaultId>) {
+    for fault in faults {
+        bench.bank.clear_fault(fault);
+    }
+    bench.sync_all(false).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_broken_link_is_told_once_after_the_grace_and_its_repair_once() {
     let (bench, links) = street(3).await;
@@ -134,13 +141,12 @@ async fn a_broken_link_is_told_once_after_the_grace_and_its_repair_once() {
         ["raised", "link_attention", "truv", "truv", "access"]
     );
     assert_eq!((&message["link_id"], &message["upstream_link_id"]), (&link_id.into(), &links[1].to_string().into()));
-    assert_eq!(message["dashboard"], "http://127.0.0.1:8781/");
+    assert_eq!(message["dashboard"], format!("http://127.0.0.1:8781/links/{link_id}"));
     let text = message["text"].as_str().expect("text");
     assert!(text.starts_with(&format!("truv: link {link_id} has needed a person since 2026-03-02 21:")), "{text}");
     watch(&bench, &receiver, 60).await;
     assert_eq!(receiver.events(), [""; 0], "told once");
-    faults.into_iter().for_each(|fault| bench.bank.clear_fault(fault));
-    bench.sync_all(false).await;
+    mend(&bench, faults).await;
     watch(&bench, &receiver, 5).await;
     let heard = receiver.heard();
     assert_eq!(heard.len(), 1, "{heard:#?}");
@@ -183,8 +189,7 @@ async fn an_alert_that_ends_while_its_message_may_be_known_is_ended_aloud() {
     let killed = alerts(&bench, &receiver, &by_webhook());
     let _ = tokio::time::timeout(Duration::from_secs(1), killed.pass()).await;
     assert_eq!(receiver.events(), ["raised link_attention"]);
-    faults.into_iter().for_each(|fault| bench.bank.clear_fault(fault));
-    bench.sync_all(false).await;
+    mend(&bench, faults).await;
     receiver.becomes(Mood::Takes);
     watch(&bench, &receiver, 10).await;
     assert_eq!(receiver.events(), ["resolved link_attention"]);
@@ -215,8 +220,7 @@ async fn what_ends_before_anybody_heard_is_not_told_at_all() {
     let faults = forbid(&bench, &links).await;
     watch(&bench, &receiver, 20).await;
     assert_eq!(bench.value("SELECT tries > 0 FROM alerts"), "1");
-    faults.into_iter().for_each(|fault| bench.bank.clear_fault(fault));
-    bench.sync_all(false).await;
+    mend(&bench, faults).await;
     receiver.becomes(Mood::Takes);
     watch(&bench, &receiver, 120).await;
     assert_eq!(receiver.events(), [""; 0]);
@@ -240,8 +244,7 @@ async fn many_links_at_once_are_one_message_each_way() {
     assert!(summary.get("link_id").is_none() && summary["id"].as_str().expect("text").starts_with("summary-"));
     assert!(summary["text"].as_str().expect("text").contains("23 links need a person (access 23)"));
     assert_eq!(heard[1]["link_id"], bench.link_id(links[23]), "one that came later stands alone");
-    faults.into_iter().for_each(|fault| bench.bank.clear_fault(fault));
-    bench.sync_all(false).await;
+    mend(&bench, faults).await;
     watch(&bench, &receiver, 5).await;
     let heard = receiver.heard();
     assert_eq!(heard.len(), 1, "{heard:#?}");

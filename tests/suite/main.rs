@@ -13,6 +13,7 @@ mod bridge_views;
 mod conformance;
 mod connect;
 mod counter;
+mod dashboard;
 mod faults;
 mod harness;
 mod health;

@@ -63,7 +63,7 @@ async fn links_freshness_and_rows_are_told_as_they_are() {
     let sent = "passbook_requests_total{source=\"truv\",aggregator=\"truv\",scope=\"secret\"}";
     assert_eq!(number(&text, sent), stored);
     let refreshes: i64 = bench.value("SELECT count(*) FROM refreshes").parse().expect("a number");
-    assert_eq!(number(&text, &of_truv("passbook_refreshes_last_day")), refreshes);
+    assert_eq!(number(&text, &of_truv("passbook_refreshes_today")), refreshes);
     assert_eq!(number(&text, &of_truv("passbook_refreshes_this_month")), refreshes);
 }
 

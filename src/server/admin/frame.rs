@@ -6,6 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use super::Admin;
+use super::assets::ADDRESSES;
 use super::change::TOKEN_FIELD;
 use super::visitor::Visitor;
 use crate::server::page::Page;
@@ -111,9 +112,9 @@ fn document(status: StatusCode, title: &str, is_live: bool, body: &Markup) -> Re
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
                 title { (title) " · Passbook" }
-                link rel="icon" type="image/svg+xml" href="/assets/mark.svg";
-                link rel="stylesheet" href="/assets/admin.css";
-                script src="/assets/admin.js" defer {}
+                link rel="icon" type="image/svg+xml" href=(ADDRESSES.mark);
+                link rel="stylesheet" href=(ADDRESSES.style);
+                script src=(ADDRESSES.script) defer {}
             }
             body data-live[is_live] { (body) }
         }

@@ -11,6 +11,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -22,7 +23,7 @@ use super::words::{Watch, state};
 use super::{Admin, trouble};
 use crate::store::StoreError;
 use crate::sync::explain::Reason;
-use crate::words::consent;
+use crate::words::{consent, counted};
 
 pub(super) fn router() -> Router<Admin> {
     Router::new().route("/links/{link}", get(show)).merge(actions::router())
@@ -139,7 +140,9 @@ impl LinkPage<'_> {
     fn reason(&self, reason: &Reason) -> Markup {
         html! {
             span.what { (reason.what) }
-            @if let Some(until) = reason.until { span.until { (self.watch.instant(until)) " (" (self.watch.relative(until)) ")" } }
+            @if let Some(until) = reason.until {
+                span.until { (self.watch.instant(until)) " (" (self.watch.relative(until)) ")" }
+            }
             @if !reason.remedy.is_empty() { span.remedy { (reason.remedy) } }
         }
     }
@@ -147,10 +150,7 @@ impl LinkPage<'_> {
     fn facts(&self) -> Markup {
         let (detail, health) = (&self.shown.known.detail, &self.shown.known.health);
         let watch = self.watch;
-        let at = |at| match at {
-            Some(at) => html! { (watch.relative(at)) },
-            None => html! { "never" },
-        };
+        let at = |at: Option<Timestamp>| at.map_or_else(|| html! { "never" }, |at| watch.relative(at));
         let is_read = detail.state.paused_at.is_none() && detail.state.removed_at.is_none();
         html! {
             dl.facts {
@@ -164,7 +164,10 @@ impl LinkPage<'_> {
                     }
                 }
                 @if let Some(read) = health.refreshed_at { dt { "Read at the bank" } dd { (watch.relative(read)) } }
-                @if let Some(left) = health.refreshes_left { dt { "Refreshes left" } dd { (left) " in the rolling day" } }
+                @if let Some(left) = health.refreshes_left {
+                    dt { "Refreshes left" }
+                    dd { (left) " in the rolling day" }
+                }
                 @if let Some(ends) = health.consent_expires_at {
                     dt { "Consent" }
                     dd { (consent(ends, watch.now)) }
@@ -173,7 +176,7 @@ impl LinkPage<'_> {
                 dt { "First seen" } dd { (watch.relative(detail.state.first_seen_at)) }
                 @if self.shown.rejected_rows > 0 {
                     dt { "Set aside" }
-                    dd { (crate::words::counted(self.shown.rejected_rows, "malformed row")) "; see rejected_rows in the store" }
+                    dd { (counted(self.shown.rejected_rows, "malformed row")) "; see rejected_rows in the store" }
                 }
             }
         }

@@ -12,16 +12,16 @@ use super::frame::Frame;
 use super::visitor::Visitor;
 use super::words::{STATES, Watch, link_name, state};
 use super::{Admin, trouble};
-use crate::store::{HealthRow, LinkFilter, LinkOrder};
+use crate::store::{HealthRow, LinkFilter, LinkOrder, LinkPage, ReadTxn};
 use crate::sync::explain::note;
-use crate::words::{count, counted};
+use crate::words::counted;
 
 /// Links on one page.
-const PAGE_SIZE: u64 = 50;
+const PAGE_SIZE: usize = 50;
 /// Characters of a search; ids are shorter.
 const MAX_SEARCH_CHARS: usize = 100;
 /// Beyond it no page is asked for by a person.
-const MAX_PAGE: u64 = 1_000_000;
+const MAX_PAGE: usize = 1_000_000;
 
 const ORDERS: [(&str, LinkOrder, &str); 3] = [
     ("stalest", LinkOrder::Stalest, "Stalest first"),
@@ -49,7 +49,7 @@ struct View {
     filter: LinkFilter,
     order: LinkOrder,
     /// From 1.
-    page: u64,
+    page: usize,
 }
 
 impl View {
@@ -69,7 +69,7 @@ impl View {
     }
 
     /// The address of another page of this view.
-    fn address(&self, page: u64) -> String {
+    fn address(&self, page: usize) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         let filter = &self.filter;
         for (name, value) in [("state", &filter.state), ("source", &filter.source), ("q", &filter.search)] {
@@ -96,18 +96,17 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, Query(asked): Query<
     let watch = admin.watch();
     let view = View::of(asked);
     let (filter, order, offset) = (view.filter.clone(), view.order, (view.page - 1) * PAGE_SIZE);
-    let read = move |txn: &crate::store::ReadTxn<'_>| {
-        let total = txn.count_links(&filter)?;
-        let links = txn.list_links(&filter, order, offset, PAGE_SIZE)?;
-        let sources = txn.source_glances()?.into_iter().map(|source| source.name).collect::<Vec<_>>();
-        Ok((total, links, sources))
-    };
-    let (total, links, sources) = admin.served.engine.store().read(read).await.map_err(|error| trouble(&error))?;
+    let read = move |txn: &ReadTxn<'_>| Ok((txn.list_links(&filter, order, offset, PAGE_SIZE)?, txn.source_names()?));
+    let (LinkPage { total, links }, sources) =
+        admin.served.engine.store().read(read).await.map_err(|error| trouble(&error))?;
     let content = html! {
         h1 { "Links" }
         section.card aria-label="Links" {
             (filters(&view, &sources))
-            p.dim role="status" { (counted(total, "link")) @if view.filter.state.is_none() { ", removed ones left out" } }
+            p.dim role="status" {
+                (counted(total, "link"))
+                @if view.filter.state.is_none() { ", removed ones left out" }
+            }
             (table(&links, &watch))
             (pages(&view, total))
         }
@@ -157,7 +156,7 @@ fn table(links: &[HealthRow], watch: &Watch) -> Markup {
     }
     html! {
         div.wide tabindex="0" role="region" aria-label="Links" {
-            table {
+            table.links {
                 caption.unseen { "Links with their state and when they were last read" }
                 thead {
                     tr {
@@ -166,7 +165,7 @@ fn table(links: &[HealthRow], watch: &Watch) -> Markup {
                         th scope="col" { "Customer and bank" }
                         th.number scope="col" { "Last success" }
                         th.number scope="col" { "Next" }
-                        th scope="col" { "Upstream id" }
+                        th.id scope="col" { "Upstream id" }
                         th scope="col" { "Note" }
                     }
                 }
@@ -193,13 +192,13 @@ fn table(links: &[HealthRow], watch: &Watch) -> Markup {
 }
 
 fn pages(view: &View, total: u64) -> Markup {
-    let last = total.div_ceil(PAGE_SIZE).max(1);
+    let last = usize::try_from(total).unwrap_or(usize::MAX).div_ceil(PAGE_SIZE).max(1);
     html! {
         @if last > 1 || view.page > 1 {
             nav.pages aria-label="Pages of links" {
                 @if view.page > 1 { a rel="prev" href=(view.address((view.page - 1).min(last))) { "Previous" } }
                 @else { span.dim { "Previous" } }
-                span { "Page " (count(view.page)) " of " (count(last)) }
+                span { "Page " (view.page) " of " (last) }
                 @if view.page < last { a rel="next" href=(view.address(view.page + 1)) { "Next" } }
                 @else { span.dim { "Next" } }
             }

@@ -46,6 +46,7 @@ async fn overview(State(admin): State<Admin>, visitor: Visitor) -> Result<Respon
                 @if needing > seen.people.len() as u64 {
                     p { a href="/attention" { "All " (count(needing)) " links that need a person" } }
                 }
+                @if !seen.consents.is_empty() { h3.minor { "Consents that end within 14 days" } }
                 (people.consents(&seen.consents))
             }
         }
@@ -114,8 +115,9 @@ fn headline(facts: &[Fact]) -> Markup {
 }
 
 fn fact_line(fact: &Fact, page: &str) -> Markup {
+    let href = if fact.href.starts_with('#') { format!("{page}{}", fact.href) } else { fact.href.clone() };
     html! {
-        a.fact.(fact.level.class()) href=(if fact.href.starts_with('#') { format!("{page}{}", fact.href) } else { fact.href.clone() }) {
+        a.fact.(fact.level.class()) href=(href) {
             @if fact.level >= Level::Warning { span.unseen { (fact.level.word()) ": " } }
             (fact.words)
         }

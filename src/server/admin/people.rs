@@ -46,7 +46,7 @@ impl People<'_> {
         let what = |link: &HealthRow| {
             let words = link.consent_expires_at.map_or_else(String::new, |at| consent(at, self.watch.now));
             html! {
-                span.state.deferred { (words) }
+                span.state.failing { (words) }
                 span.advice { "ask the customer to reconnect this bank, which renews it" }
             }
         };
@@ -86,9 +86,9 @@ impl People<'_> {
                         @for link in links {
                             tr {
                                 th scope="row" { (link_name(link.link_id)) span.dim { (link.source) } }
-                                td { (link.user) span.dim { (link.institution.as_deref().unwrap_or("an unnamed bank")) } }
+                                td { (link.user) span.dim { (bank(link)) } }
                                 td.what { (what(link)) }
-                                td.when data-head=(heads[1]) { (when(link)) }
+                                td.when data-label=(heads[1]) { (when(link)) }
                                 td.act { @if reconnecting_helps(link) { (self.invite(link.link_id)) } }
                             }
                         }
@@ -115,6 +115,10 @@ pub(super) fn invite_button(link_id: i64, can_invite: bool, form_token: &Markup)
             span.dim { "Invites need " code { "public_listen" } }
         }
     }
+}
+
+fn bank(link: &HealthRow) -> &str {
+    link.institution.as_deref().unwrap_or("an unnamed bank")
 }
 
 fn attention_of(link: &HealthRow) -> Option<Attention> {

@@ -114,7 +114,7 @@ pub(super) async fn invite(engine: &Engine, wish: Wish) -> Result<Done, OrderErr
     let what = if link_id.is_some() { "repair the link" } else { "connect a bank" };
     Ok(Done {
         links: link_id.into_iter().collect(),
-        message: format!("invite {invite_id} to {what}, for one use"),
+        message: format!("invite {invite_id} to {what}, good for one use"),
         address: Some(address),
         good_until: Some(expires_at),
     })

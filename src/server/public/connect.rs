@@ -25,6 +25,7 @@ mod words;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::{CACHE_CONTROL, HeaderMap};
 use axum::http::{StatusCode, Uri};
@@ -69,7 +70,10 @@ fn glue_path(source_id: i64) -> String {
     format!("/connect/assets/widget-{source_id}.js")
 }
 
-async fn glue(State(served): State<Arc<Served>>, Path(file): Path<String>) -> Response {
+async fn glue(State(served): State<Arc<Served>>, file: Result<Path<String>, PathRejection>) -> Response {
+    let Ok(Path(file)) = file else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let source_id =
         file.strip_prefix("widget-").and_then(|rest| rest.strip_suffix(".js")).and_then(|id| id.parse().ok());
     let source = source_id.and_then(|id: i64| served.engine.source(id));

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension as _, named_params};
 
 use super::CONSENT_NEAR;
@@ -11,6 +11,8 @@ use crate::store::{ReadTxn, StoreError, UsageRow, instant, ms};
 
 /// Events that wait are counted up to here; more are as bad.
 pub const MAX_WAITING_COUNTED: u64 = 10_000;
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// A source's links in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,7 +78,7 @@ pub struct SourceGlance {
 /// Events of a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WebhookGlance {
-    /// Events by the start of the hour in which they first came, the earliest first; hours without any are left out.
+    /// Events by the start of the hour in which they first came, the earliest first.
     pub by_hour: Vec<(Timestamp, u64)>,
     /// The last one; `None`: none is kept.
     pub last_at: Option<Timestamp>,
@@ -112,6 +114,13 @@ impl ReadTxn<'_> {
                 users: row.get("users")?,
             })
         })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The names of all sources that were ever configured, in order.
+    pub fn source_names(&self) -> Result<Vec<String>, StoreError> {
+        let mut select = self.txn.prepare_cached("SELECT name FROM sources ORDER BY name")?;
+        let rows = select.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -179,15 +188,26 @@ impl ReadTxn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The events of a source since `since`.
-    pub fn webhook_glance(&self, source_id: i64, since: Timestamp) -> Result<WebhookGlance, StoreError> {
-        let mut by_hour = self.txn.prepare_cached(
-            "SELECT received_at - received_at % 3600000 AS hour_at, count(*) AS events FROM webhook_events
-             WHERE source_id = :source_id AND received_at >= :since GROUP BY hour_at ORDER BY hour_at",
+    /// The events of a source in each hour from `since` to `now`.
+    pub fn webhook_glance(
+        &self,
+        source_id: i64,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<WebhookGlance, StoreError> {
+        // Hour by hour, because to group them SQLite would sort a day of events first.
+        let mut of_hour = self.txn.prepare_cached(
+            "SELECT count(*) FROM webhook_events
+             WHERE source_id = :source_id AND received_at >= :from AND received_at < :to",
         )?;
-        let hours = by_hour.query_map(named_params! { ":source_id": source_id, ":since": ms(since) }, |row| {
-            Ok((instant(row.get("hour_at")?), row.get("events")?))
-        })?;
+        let mut by_hour = Vec::new();
+        let mut from = since;
+        while from <= now {
+            let to = from.saturating_add(HOUR).unwrap_or(Timestamp::MAX);
+            let parameters = named_params! { ":source_id": source_id, ":from": ms(from), ":to": ms(to) };
+            by_hour.push((from, of_hour.query_row(parameters, |row| row.get(0))?));
+            from = to;
+        }
         let mut last = self.txn.prepare_cached(
             "SELECT received_at FROM webhook_events WHERE source_id = :source_id ORDER BY received_at DESC LIMIT 1",
         )?;
@@ -197,7 +217,7 @@ impl ReadTxn<'_> {
             "SELECT count(*) FROM (SELECT 1 FROM webhook_events WHERE handled_at IS NULL AND source_id = :source_id LIMIT :most)",
         )?;
         Ok(WebhookGlance {
-            by_hour: hours.collect::<Result<_, _>>()?,
+            by_hour,
             last_at: last_at.map(instant),
             waiting: waiting
                 .query_row(named_params! { ":source_id": source_id, ":most": MAX_WAITING_COUNTED }, |row| row.get(0))?,

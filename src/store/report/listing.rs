@@ -1,7 +1,7 @@
 //! Lists of links, page by page.
 
 use jiff::Timestamp;
-use rusqlite::named_params;
+use rusqlite::{Row, ToSql, named_params};
 
 use super::health::{HEALTH_COLUMNS, HEALTH_TABLES, HealthRow, health_row};
 use crate::store::report::CONSENT_NEAR;
@@ -30,9 +30,20 @@ pub enum LinkOrder {
     Oldest,
 }
 
-const MATCHING: &str =
-    "iif(:state IS NULL, h.state <> 'removed', h.state = :state) AND (:source IS NULL OR h.source = :source)
-     AND (:search IS NULL OR h.upstream_link_id LIKE :search ESCAPE '\\' OR h.user LIKE :search ESCAPE '\\'
+/// One page of a list.
+#[derive(Debug, Clone)]
+pub struct LinkPage {
+    /// How many links the filter lets through.
+    pub total: u64,
+    /// Those on this page.
+    pub links: Vec<HealthRow>,
+}
+
+const MATCHING: &str = "SELECT h.link_id, l.last_success_at FROM links l JOIN v_link_health h ON h.link_id = l.link_id
+     WHERE iif(:state IS NULL, h.state <> 'removed', h.state = :state) AND (:source IS NULL OR h.source = :source)";
+
+/// Apart from the others, because it needs the names of the banks.
+const SEARCHED: &str = " AND (h.upstream_link_id LIKE :search ESCAPE '\\' OR h.user LIKE :search ESCAPE '\\'
           OR h.institution LIKE :search ESCAPE '\\')";
 
 impl LinkFilter {
@@ -44,44 +55,43 @@ impl LinkFilter {
 }
 
 impl ReadTxn<'_> {
-    /// How many links a filter lets through.
-    pub fn count_links(&self, filter: &LinkFilter) -> Result<u64, StoreError> {
-        let mut select = self.txn.prepare_cached(&format!("SELECT count(*) FROM v_link_health h WHERE {MATCHING}"))?;
-        let number = select.query_row(
-            named_params! { ":state": filter.state, ":source": filter.source, ":search": filter.pattern() },
-            |row| row.get(0),
-        );
-        Ok(number?)
-    }
-
-    /// One page of the links that a filter lets through.
+    /// One page of the links that a filter lets through, `limit` of them after the first `offset`.
     pub fn list_links(
         &self,
         filter: &LinkFilter,
         order: LinkOrder,
-        offset: u64,
-        limit: u64,
-    ) -> Result<Vec<HealthRow>, StoreError> {
-        let order = match order {
-            LinkOrder::Stalest => "l.last_success_at, h.link_id",
-            LinkOrder::Freshest => "l.last_success_at DESC, h.link_id DESC",
-            LinkOrder::Oldest => "h.link_id",
-        };
-        // The ids first: sorting would otherwise work out every column of every link.
-        let mut select = self.txn.prepare_cached(&format!(
-            "SELECT {HEALTH_COLUMNS} FROM {HEALTH_TABLES}
-             WHERE h.link_id IN (SELECT h.link_id FROM v_link_health h JOIN links l ON l.link_id = h.link_id
-                                 WHERE {MATCHING} ORDER BY {order} LIMIT :limit OFFSET :offset)
-             ORDER BY {order}"
-        ))?;
-        let rows = select.query_map(
-            named_params! {
-                ":state": filter.state, ":source": filter.source, ":search": filter.pattern(), ":limit": limit,
-                ":offset": offset,
-            },
-            health_row,
-        )?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        offset: usize,
+        limit: usize,
+    ) -> Result<LinkPage, StoreError> {
+        // Sorted here: SQLite would go through all links once to count and once more to sort.
+        let mut matching = self.matching(filter)?;
+        match order {
+            LinkOrder::Stalest => matching.sort_unstable_by_key(|(link_id, success)| (*success, *link_id)),
+            LinkOrder::Freshest => {
+                matching.sort_unstable_by_key(|(link_id, success)| std::cmp::Reverse((*success, *link_id)));
+            }
+            LinkOrder::Oldest => matching.sort_unstable(),
+        }
+        let links = matching.iter().skip(offset).take(limit).map(|(link_id, _)| self.health_of(*link_id));
+        Ok(LinkPage {
+            links: links.collect::<Result<_, _>>()?,
+            total: u64::try_from(matching.len()).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// Every link that a filter lets through with its last success, in no order.
+    fn matching(&self, filter: &LinkFilter) -> Result<Vec<(i64, Option<i64>)>, StoreError> {
+        let row = |row: &Row<'_>| Ok((row.get("link_id")?, row.get("last_success_at")?));
+        let pattern = filter.pattern();
+        let mut values: Vec<(&str, &dyn ToSql)> = vec![(":state", &filter.state), (":source", &filter.source)];
+        let mut sql = MATCHING.to_owned();
+        if let Some(pattern) = &pattern {
+            sql.push_str(SEARCHED);
+            values.push((":search", pattern));
+        }
+        let mut select = self.txn.prepare_cached(&sql)?;
+        let found = select.query_map(values.as_slice(), row)?.collect::<Result<_, _>>()?;
+        Ok(found)
     }
 
     /// Links that need a person, those that have for the longest time first.

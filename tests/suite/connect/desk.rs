@@ -84,7 +84,7 @@ impl Desk {
         };
         let done = carry_out(self.bench.engine().await.as_ref(), order).await.expect("an invite");
         let address = done.address.expect("an address");
-        self.invite = address.strip_prefix("http://127.0.0.1:8780").expect("our address").to_owned();
+        address.strip_prefix("http://127.0.0.1:8780").expect("our address").clone_into(&mut self.invite);
     }
 
     /// The token of the invite.
@@ -106,6 +106,20 @@ impl Desk {
 
     pub(crate) async fn get(&self, path: &str) -> Page {
         self.send(Request::get(path).body(Body::empty()).expect("a request")).await
+    }
+
+    /// Comes back from the aggregator's pages, and goes where that leads.
+    pub(crate) async fn come_back(&self, path: &str) -> Page {
+        let page = self.get(path).await;
+        if page.status != StatusCode::SEE_OTHER {
+            return page;
+        }
+        assert!(
+            page.header("location").starts_with(&format!("{}/done?lang=", self.invite)),
+            "{}",
+            page.header("location")
+        );
+        self.get(page.header("location")).await
     }
 
     /// Opens a path under the invite.

@@ -28,12 +28,12 @@ async fn a_customer_connects_a_bank() {
     let desk = Desk::new(Served::Bridge).await;
     assert_eq!(desk.open("?lang=fr").await.heading(), "Connectez votre banque");
     let back = visit(&desk, json!({ "login": "otp", "code": "1234" })).await;
-    let done = desk.get(&back).await;
+    let done = desk.come_back(&back).await;
     assert_eq!((done.status.as_u16(), done.heading()), (200, "Your bank is connected"));
     assert_eq!(desk.stored(), ("1".to_owned(), "1".to_owned()));
     assert_eq!(desk.bench.value("SELECT due_cause FROM links"), "person");
     // The page is reloaded.
-    assert_eq!(desk.get(&back).await.heading(), "Your bank is connected");
+    assert_eq!(desk.come_back(&back).await.heading(), "Your bank is connected");
     assert_eq!(desk.stored(), ("1".to_owned(), "1".to_owned()));
     desk.bench.pass(Duration::from_mins(2)).await;
     desk.bench.sync_all(false).await;
@@ -58,7 +58,7 @@ async fn a_customer_repairs_a_link() {
         assert_eq!(bench.states(&[link]), ["attention"], "{status}");
         let desk = Desk::on(bench, None, Some(link.to_string())).await;
         let back = visit(&desk, json!({ "login": "success" })).await;
-        let done = desk.get(&back).await;
+        let done = desk.come_back(&back).await;
         assert_eq!(done.heading(), "Your bank is connected again", "{status} {forced}");
         assert_eq!(desk.stored(), ("1".to_owned(), "1".to_owned()));
         desk.bench.pass(Duration::from_mins(2)).await;
@@ -78,14 +78,14 @@ async fn a_customer_who_stops_is_told_why_and_may_try_again() {
     ] {
         let desk = Desk::new(Served::Bridge).await;
         let back = visit(&desk, fields.clone()).await;
-        let page = desk.get(&back).await;
+        let page = desk.come_back(&back).await;
         assert_eq!((page.status.as_u16(), page.heading()), (200, english), "{fields}");
         assert!(page.text.contains(&format!("class=\"primary\" href=\"{}?lang=en\"", desk.invite)), "{}", page.text);
         assert_eq!(desk.get(&back.replace("/return/en?", "/return/fr?")).await.heading(), french);
         assert_eq!(desk.stored(), ("0".to_owned(), "0".to_owned()), "{fields}");
         assert_ne!(desk.bench.value("SELECT last_error FROM invites"), "NULL");
         let back = visit(&desk, json!({ "login": "success" })).await;
-        assert_eq!(desk.get(&back).await.heading(), "Your bank is connected", "{fields}");
+        assert_eq!(desk.come_back(&back).await.heading(), "Your bank is connected", "{fields}");
     }
 }
 
@@ -107,14 +107,14 @@ async fn a_forged_way_back_stores_nothing() {
         format!("{query}&context=x"),
         query.replace(&user, "00000000-0000-4000-8000-000000000000"),
     ] {
-        let page = desk.get(&format!("{path}?{forged}")).await;
+        let page = desk.come_back(&format!("{path}?{forged}")).await;
         assert_eq!((page.status.as_u16(), page.heading()), (403, "This does not match"), "{forged}");
         assert_eq!(desk.stored(), ("0".to_owned(), "0".to_owned()), "{forged}");
     }
     // What the aggregator does not show is not stored, whatever the hint says.
     let item = query.split('&').find(|part| part.starts_with("item_id=")).expect("an item");
     desk.bench.bank.delete_link(item["item_id=".len()..].parse().expect("an id"));
-    let page = desk.get(&format!("{path}?{query}")).await;
+    let page = desk.come_back(&format!("{path}?{query}")).await;
     assert_eq!((page.status.as_u16(), page.heading()), (200, "We have it"));
     assert_eq!(desk.stored(), ("0".to_owned(), "0".to_owned()));
 }
@@ -125,14 +125,14 @@ async fn what_cannot_be_read_back_is_settled_by_the_next_look() {
         let desk = Desk::new(Served::Bridge).await;
         let back = visit(&desk, json!({ "login": "success" })).await;
         let broken = desk.bench.bank.fault(fault.clone(), Scope::path("/v3/aggregation/items"));
-        let page = desk.get(&back).await;
+        let page = desk.come_back(&back).await;
         assert_eq!((page.status.as_u16(), page.heading()), (200, "We have it"), "{fault:?}");
         assert_eq!(desk.stored(), ("0".to_owned(), "0".to_owned()), "{fault:?}");
         desk.bench.bank.clear_fault(broken);
         desk.bench.pass(Duration::from_mins(2)).await;
         desk.bench.run_once().await;
         assert_eq!(desk.stored(), ("1".to_owned(), "1".to_owned()), "{fault:?}");
-        assert_eq!(desk.get(&back).await.heading(), "Your bank is connected");
+        assert_eq!(desk.come_back(&back).await.heading(), "Your bank is connected");
         desk.bench.assert_store_is_truth();
     }
 }

@@ -13,15 +13,24 @@ fn session(url: &str) -> (u16, Value) {
     (200, json!({"id": "s-1", "url": url}))
 }
 
-/// Begins a connection, or the repair of a link with `attention`.
-async fn begin(bridge: &Bridge, repair: Option<Option<Attention>>) -> Result<String, CallError> {
+/// What is begun: a new connection, or the repair of a link.
+#[derive(Clone, Copy)]
+enum Wish {
+    New,
+    Repair(Option<Attention>),
+}
+
+async fn begin(bridge: &Bridge, wish: Wish) -> Result<String, CallError> {
     let callback: Url = "https://bank.test/connect/invite/return/fr".parse().expect("a URL");
     let email = Secret::new("a@example.com");
     let context_word = Secret::new("0123456789abcdef");
     let beginning = Beginning {
         user: "u-1",
-        email: Some(&email).filter(|_| repair.is_none()),
-        repair: repair.map(|attention| Repair { link: "10000001", access_token: None, attention }),
+        email: Some(&email).filter(|_| matches!(wish, Wish::New)),
+        repair: match wish {
+            Wish::New => None,
+            Wish::Repair(attention) => Some(Repair { link: "10000001", access_token: None, attention }),
+        },
         language: "fr",
         callback: &callback,
         context: &context_word,
@@ -43,13 +52,13 @@ async fn a_session_is_asked_for_with_the_documented_fields() {
     let stand = Stand::default();
     stand.on(SESSIONS, [session("https://connect.test/session/s-1")]);
     let (bridge, _) = stand.bridge();
-    for (repair, more) in [
-        (None, json!({"user_email": "a@example.com"})),
-        (Some(None), json!({"item_id": 10_000_001})),
-        (Some(Some(Attention::Login)), json!({"item_id": 10_000_001})),
-        (Some(Some(Attention::SecondFactor)), json!({"item_id": 10_000_001, "force_reauthentication": true})),
+    for (wish, more) in [
+        (Wish::New, json!({"user_email": "a@example.com"})),
+        (Wish::Repair(None), json!({"item_id": 10_000_001})),
+        (Wish::Repair(Some(Attention::Login)), json!({"item_id": 10_000_001})),
+        (Wish::Repair(Some(Attention::SecondFactor)), json!({"item_id": 10_000_001, "force_reauthentication": true})),
     ] {
-        assert_eq!(begin(&bridge, repair).await.expect("a session"), "https://connect.test/session/s-1");
+        assert_eq!(begin(&bridge, wish).await.expect("a session"), "https://connect.test/session/s-1");
         let mut expected = json!({
             "callback_url": "https://bank.test/connect/invite/return/fr", "context": "0123456789abcdef",
             "account_types": "all",
@@ -66,13 +75,13 @@ async fn a_refused_token_is_renewed_once_and_nothing_else_is_sent_again() {
     let stand = Stand::default();
     stand.on(SESSIONS, [(401, errors("invalid_token")), session("https://connect.test/1")]);
     let (bridge, _) = stand.bridge();
-    begin(&bridge, None).await.expect("a session");
+    begin(&bridge, Wish::New).await.expect("a session");
     assert_eq!((stand.count(SESSIONS), stand.count(TOKEN)), (2, 2));
     stand.on(SESSIONS, [(500, errors("down"))]);
-    assert!(matches!(begin(&bridge, None).await, Err(CallError::OutcomeUnknown(_))));
+    assert!(matches!(begin(&bridge, Wish::New).await, Err(CallError::OutcomeUnknown(_))));
     assert_eq!(stand.count(SESSIONS), 3);
     stand.on(SESSIONS, [(404, errors("not_found"))]);
-    assert!(matches!(begin(&bridge, None).await, Err(CallError::Gone(_))));
+    assert!(matches!(begin(&bridge, Wish::New).await, Err(CallError::Gone(_))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,7 +102,7 @@ async fn customers_are_sent_nowhere_but_over_https() {
             let stand = Stand::default();
             stand.on(SESSIONS, [session(url)]);
             let (bridge, _) = stand.bridge_at(origin);
-            let begun = begin(&bridge, None).await;
+            let begun = begin(&bridge, Wish::New).await;
             assert_eq!(begun.is_ok(), expected, "{url} from {origin}");
             assert!(expected || matches!(begun, Err(CallError::Malformed { .. })), "{url}");
         }
@@ -105,8 +114,8 @@ async fn customers_are_sent_nowhere_but_over_https() {
 async fn a_customer_is_found_or_made_once() {
     let made = || (201, json!({"uuid": "u-1", "external_user_id": "customer-1"}));
     let token = || (200, json!({"access_token": "t", "user": {"uuid": "u-1", "external_user_id": "customer-1"}}));
-    let taken = || (409, errors("users.creation.already_exists_with_external_user_id"));
-    for (answer, expected) in [(made(), 0), (taken(), 1), ((500, errors("down")), 1), ((201, json!([])), 1)] {
+    let refused = || (409, errors("users.creation.already_exists_with_external_user_id"));
+    for (answer, expected) in [(made(), 0), (refused(), 1), ((500, errors("down")), 1), ((201, json!([])), 1)] {
         let stand = Stand::default();
         stand.on(USERS, [answer.clone()]).on(TOKEN, [token()]);
         assert_eq!(user(&stand.bridge().0, None).await.expect("a user"), "u-1");
@@ -126,7 +135,7 @@ async fn a_customer_is_found_or_made_once() {
     // Somebody else's.
     let stand = Stand::default();
     let other = json!({"access_token": "t", "user": {"uuid": "u-3", "external_user_id": "customer-3"}});
-    stand.on(USERS, [taken()]).on(TOKEN, [(200, other)]);
+    stand.on(USERS, [refused()]).on(TOKEN, [(200, other)]);
     assert!(matches!(user(&stand.bridge().0, None).await, Err(CallError::Malformed { .. })));
 }
 

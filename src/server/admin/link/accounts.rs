@@ -1,5 +1,6 @@
 //! A link's accounts, and how their balances went.
 
+use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::LinkPage;
@@ -91,15 +92,18 @@ impl LinkPage<'_> {
             written(first.value, currency),
             written(last.value, currency)
         );
-        let times = [self.watch.day(began), String::new(), self.watch.day(until)];
+        let middle = began.as_millisecond().midpoint(until.as_millisecond());
+        let middle = Timestamp::from_millisecond(middle).map_or_else(|_| String::new(), |at| self.watch.day(at));
+        let times = [self.watch.day(began), middle, self.watch.day(until)];
         let write = |minor: i64| money(minor, Some(currency));
+        let steps = Steps { title: &title, points: &points, until_ms: until.as_millisecond(), write: &write, times };
         html! {
             figure {
                 figcaption {
                     b { (label(&account.summary)) } " "
                     span.amount { (written(last.value, currency)) }
                 }
-                (Steps { title: &title, points: &points, until_ms: until.as_millisecond(), write: &write, times }.plot())
+                (steps.plot())
             }
         }
     }

@@ -64,7 +64,9 @@ async fn invite(State(admin): State<Admin>, Path(link): Path<String>, change: Ch
         section.card aria-label="The invite" {
             p { "Send this address to the customer. It is shown only here and only now, and it is good for one use." }
             label for="address" { "Address" }
-            div.copy { input #address type="text" readonly data-copy value=(done.address.unwrap_or_default()) size="60"; }
+            div.copy {
+                input #address type="text" readonly data-copy value=(done.address.unwrap_or_default()) size="60";
+            }
             @if let Some(until) = done.good_until {
                 p { "It expires " (watch.relative(until)) ", on " (watch.instant(until)) "." }
             }
@@ -85,19 +87,19 @@ async fn ask(admin: &Admin, change: &Change, link: &str, order: Order) -> Result
     tracing::info!(client = change.client, order = ?order, "asked for on the dashboard");
     let result = carry_out(&admin.served.engine, order).await;
     admin.served.waker.wake();
-    result.map_err(|error| match error {
-        OrderError::NoSuchLink(_) => not_found(admin, &change.visitor),
-        error => {
-            tracing::warn!(%error, "what was asked for on the dashboard was not done");
-            let content = html! {
-                h1 { "That was not done" }
-                p.problem role="alert" { (error) }
-                p { a href=(format!("/links/{link}")) { "Back to the link" } }
-            };
-            let frame =
-                Frame { admin, visitor: &change.visitor, title: "That was not done", place: "/links", is_live: false };
-            frame.with_status(StatusCode::CONFLICT, &content)
+    result.map_err(|error| {
+        if matches!(error, OrderError::NoSuchLink(_)) {
+            return not_found(admin, &change.visitor);
         }
+        tracing::warn!(%error, "what was asked for on the dashboard was not done");
+        let title = "That was not done";
+        let content = html! {
+            h1 { (title) }
+            p.problem role="alert" { (error) }
+            p { a href=(format!("/links/{link}")) { "Back to the link" } }
+        };
+        let frame = Frame { admin, visitor: &change.visitor, title, place: "/links", is_live: false };
+        frame.with_status(StatusCode::CONFLICT, &content)
     })
 }
 

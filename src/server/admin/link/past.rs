@@ -24,12 +24,20 @@ impl LinkPage<'_> {
                 @if pairs == 0 {
                     p.dim { "Two balances of an account are needed to tell." }
                 } @else if unexplained == 0 {
-                    p { span.state.ok { "yes" } " The transactions explain each of the last " (counted(pairs as u64, "change")) " of a balance." }
+                    p {
+                        span.state.ok { "yes" }
+                        @if pairs == 1 {
+                            " The transactions explain the last change of a balance."
+                        } @else {
+                            " The transactions explain each of the last " (counted(pairs as u64, "change")) " of a balance."
+                        }
+                    }
                 } @else {
                     p {
-                        span.state.deferred { "not all" }
+                        span.state.failing { "not all" }
                         " The transactions do not explain " (count(unexplained as u64)) " of the last "
-                        (counted(pairs as u64, "change")) " of a balance. Pending rows that a bank counts already explain themselves when they post."
+                        (counted(pairs as u64, "change"))
+                        " of a balance. Pending rows that a bank counts already explain themselves when they post."
                     }
                     (self.unexplained(accounts))
                 }
@@ -80,7 +88,9 @@ impl LinkPage<'_> {
         let link_id = self.shown.known.detail.state.link_id;
         html! {
             @for joined in &self.shown.continued {
-                @let (word, other) = if joined.former_link_id == link_id { ("goes on in", joined.link_id) } else { ("came from", joined.former_link_id) };
+                @let goes = joined.former_link_id == link_id;
+                @let (word, other) =
+                    if goes { ("goes on in", joined.link_id) } else { ("came from", joined.former_link_id) };
                 p {
                     "Account " (joined.account_id) " " (word) " " a href=(format!("/links/{other}")) { "link " (other) }
                     ", same " (joined.evidence) ", joined " (self.watch.about(joined.matched_at))
@@ -166,11 +176,12 @@ impl LinkPage<'_> {
     }
 
     fn event(&self, event: &EventRow) -> Markup {
+        let without_outcome = if event.handled_at.is_some() { "handled" } else { "waiting" };
         html! {
             tr {
                 th scope="row" { (self.watch.instant(event.received_at)) }
                 td { (event.event_type) }
-                td { (event.outcome.as_deref().unwrap_or(if event.handled_at.is_some() { "handled" } else { "waiting" })) }
+                td { (event.outcome.as_deref().unwrap_or(without_outcome)) }
                 td.number { (count(event.deliveries)) }
             }
         }

@@ -12,6 +12,14 @@ use crate::words::{count, counted, duration};
 const SHOWN_AT_ONCE: usize = 10;
 /// Room in the strip.
 const STRIP_ROOM: usize = 50;
+/// How a sync may end, and what the legend says of it.
+const OUTCOMES: [(&str, &str); 5] = [
+    ("ok", "ok"),
+    ("partial", "partial"),
+    ("deferred", "deferred by a limit"),
+    ("failed", "failed"),
+    ("attention", "needs a person"),
+];
 
 impl LinkPage<'_> {
     pub(super) fn syncs(&self) -> Markup {
@@ -26,13 +34,16 @@ impl LinkPage<'_> {
                 } @else {
                     (strip(&title(syncs), &marks, STRIP_ROOM))
                     ul.legend {
-                        @for (class, words) in [("ok", "ok"), ("partial", "partial"), ("deferred", "deferred by a limit"), ("attention", "needs a person"), ("failed", "failed")] {
+                        @for (class, words) in OUTCOMES {
                             li { span.swatch.(class) {} (words) }
                         }
                     }
                     (self.sync_table("The latest syncs", first))
                     @if !rest.is_empty() {
-                        details { summary { (counted(rest.len() as u64, "earlier sync")) } (self.sync_table("Earlier syncs", rest)) }
+                        details {
+                            summary { (counted(rest.len() as u64, "earlier sync")) }
+                            (self.sync_table("Earlier syncs", rest))
+                        }
                     }
                 }
             }
@@ -106,10 +117,10 @@ impl LinkPage<'_> {
 
 fn title(syncs: &[SyncRow]) -> String {
     let ended = |word: &str| syncs.iter().filter(|sync| sync.outcome.as_deref() == Some(word)).count();
-    let words: Vec<String> = ["ok", "partial", "deferred", "attention", "failed"]
+    let words: Vec<String> = OUTCOMES
         .into_iter()
-        .filter(|word| ended(word) > 0)
-        .map(|word| format!("{} {word}", ended(word)))
+        .filter(|(word, _)| ended(word) > 0)
+        .map(|(word, said)| format!("{} {said}", ended(word)))
         .collect();
     format!("The last {}, the latest on the right: {}", counted(syncs.len() as u64, "sync"), words.join(", "))
 }

@@ -12,7 +12,7 @@ use crate::store::{AlertKind, Figures};
 /// Puts the process on the sheet.
 pub(super) fn put(sheet: &mut Sheet, served: &Served, figures: &Figures, now: Timestamp) {
     let build = sheet.numbers("passbook_build_info", "The version of Passbook that runs, in a label");
-    build.set(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1_i64);
+    build.set(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1_i64);
     sheet.number("passbook_process_start_time_seconds", "When the process began", served.started_at.as_second());
     sheet.number(
         "passbook_uptime_seconds",
@@ -31,7 +31,7 @@ pub(super) fn put(sheet: &mut Sheet, served: &Served, figures: &Figures, now: Ti
     let open = sheet.numbers("passbook_alerts_open", "Conditions that somebody is told about and that have not ended");
     for kind in AlertKind::ALL {
         let number = figures.alerts_open.get(kind.as_str()).copied().unwrap_or_default();
-        open.set(vec![("kind", kind.as_str().to_owned())], number);
+        open.set(&vec![("kind", kind.as_str().to_owned())], number);
     }
     sheet.number(
         "passbook_alerts_to_tell",

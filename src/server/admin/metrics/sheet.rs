@@ -73,20 +73,20 @@ impl Sheet {
 }
 
 impl Numbers {
-    pub(super) fn set(&self, labels: Labels, value: impl TryInto<i64>) {
-        self.0.get_or_create(&labels).set(value.try_into().unwrap_or(i64::MAX));
+    pub(super) fn set(&self, labels: &Labels, value: impl TryInto<i64>) {
+        self.0.get_or_create(labels).set(value.try_into().unwrap_or(i64::MAX));
     }
 }
 
 impl Fractions {
-    pub(super) fn set(&self, labels: Labels, value: f64) {
-        self.0.get_or_create(&labels).set(value);
+    pub(super) fn set(&self, labels: &Labels, value: f64) {
+        self.0.get_or_create(labels).set(value);
     }
 }
 
 impl Counts {
-    pub(super) fn set(&self, labels: Labels, value: u64) {
-        self.0.get_or_create(&labels).inc_by(value);
+    pub(super) fn set(&self, labels: &Labels, value: u64) {
+        self.0.get_or_create(labels).inc_by(value);
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
     fn what_a_label_says_cannot_end_it() {
         let mut sheet = Sheet::default();
         let odd = "a\"b\\c\nd 1".to_owned();
-        sheet.numbers("passbook_odd", "Odd").set(vec![("source", odd)], 1_u64);
+        sheet.numbers("passbook_odd", "Odd").set(&vec![("source", odd)], 1_u64);
         let text = sheet.into_text().expect("text");
         assert!(text.contains("passbook_odd{source=\"a\\\"b\\\\c\\nd 1\"} 1\n"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");

@@ -59,12 +59,12 @@ fn put_links(sheet: &mut Sheet, sources: &[Both<'_>]) {
     for s in sources {
         for state in STATES {
             let number = s.figures.links.get(state).copied().unwrap_or_default();
-            links.set(s.labels_and("state", state), number);
+            links.set(&s.labels_and("state", state), number);
         }
-        due.set(s.labels(), s.figures.links_due);
-        overdue.set(s.labels(), s.figures.links_overdue);
-        consents.set(s.labels(), s.figures.consents_ending);
-        rejected.set(s.labels(), s.figures.rejected_rows);
+        due.set(&s.labels(), s.figures.links_due);
+        overdue.set(&s.labels(), s.figures.links_overdue);
+        consents.set(&s.labels(), s.figures.consents_ending);
+        rejected.set(&s.labels(), s.figures.rejected_rows);
     }
 }
 
@@ -83,10 +83,10 @@ fn put_freshness(sheet: &mut Sheet, sources: &[Both<'_>], now: Timestamp) {
     );
     for s in sources {
         if let Some(at) = s.figures.newest_success_at {
-            success.set(s.labels(), at.as_second());
+            success.set(&s.labels(), at.as_second());
         }
-        staleness.set(s.labels(), seconds_since(s.figures.fresh_at, now));
-        stalest.set(s.labels(), s.figures.stalest_link_at.map_or(0, |at| seconds_since(at, now)));
+        staleness.set(&s.labels(), seconds_since(s.figures.fresh_at, now));
+        stalest.set(&s.labels(), s.figures.stalest_link_at.map_or(0, |at| seconds_since(at, now)));
     }
 }
 
@@ -102,15 +102,15 @@ fn put_syncs(sheet: &mut Sheet, sources: &[Both<'_>]) {
         for totals in &s.figures.syncs {
             let mut labels = s.labels_and("outcome", &totals.outcome);
             labels.push(("cause", totals.cause.clone()));
-            syncs.set(labels, totals.syncs);
+            syncs.set(&labels, totals.syncs);
             seen += totals.rows_seen;
             for ((_, sum), (_, rows)) in by_kind.iter_mut().zip(totals.rows) {
                 *sum += rows;
             }
         }
-        read.set(s.labels(), seen);
+        read.set(&s.labels(), seen);
         for (kind, sum) in by_kind {
-            rows.set(s.labels_and("kind", kind), sum);
+            rows.set(&s.labels_and("kind", kind), sum);
         }
     }
 }
@@ -136,24 +136,24 @@ fn put_requests(sheet: &mut Sheet, sources: &[Both<'_>], now: Timestamp) {
     );
     for s in sources {
         for totals in &s.figures.requests {
-            sent.set(s.labels_and("scope", &totals.scope), totals.requests);
-            throttled.set(s.labels_and("scope", &totals.scope), totals.rate_limited);
-            failed.set(s.labels_and("scope", &totals.scope), totals.failed);
+            sent.set(&s.labels_and("scope", &totals.scope), totals.requests);
+            throttled.set(&s.labels_and("scope", &totals.scope), totals.rate_limited);
+            failed.set(&s.labels_and("scope", &totals.scope), totals.failed);
         }
         let state = s.source.map(|source| source.limiter.state());
         let held_until = state.as_ref().and_then(|state| state.held_until).max(s.figures.hold_until);
         let is_resting = held_until.is_some_and(|until| until > now);
-        resting.set(s.labels(), i64::from(is_resting));
+        resting.set(&s.labels(), i64::from(is_resting));
         if let Some(at) = held_until {
-            until.set(s.labels(), at.as_second());
+            until.set(&s.labels(), at.as_second());
         }
         let Some(state) = state else { continue };
-        limit.set(s.labels(), state.quota.requests);
-        window.set(s.labels(), state.quota.window.as_secs());
-        used.set(s.labels(), state.admitted_in_window);
-        share.set(s.labels(), used_ratio(&state));
-        left.set(s.labels(), if is_resting { 0 } else { state.limit.saturating_sub(state.admitted_in_window) });
-        waiting.set(s.labels(), state.waiting);
+        limit.set(&s.labels(), state.quota.requests);
+        window.set(&s.labels(), state.quota.window.as_secs());
+        used.set(&s.labels(), state.admitted_in_window);
+        share.set(&s.labels(), used_ratio(&state));
+        left.set(&s.labels(), if is_resting { 0 } else { state.limit.saturating_sub(state.admitted_in_window) });
+        waiting.set(&s.labels(), state.waiting);
     }
 }
 
@@ -163,8 +163,9 @@ fn used_ratio(state: &LimiterState) -> f64 {
 }
 
 fn put_refreshes(sheet: &mut Sheet, sources: &[Both<'_>]) {
-    let day = sheet.numbers("passbook_refreshes_last_day", "Refreshes asked for in the last 24 hours, all links");
+    let day = sheet.numbers("passbook_refreshes_today", "Refreshes asked for since the day began (UTC), all links");
     let month = sheet.numbers("passbook_refreshes_this_month", "Refreshes asked for in this calendar month (UTC)");
+    let billed = sheet.numbers("passbook_refreshes_billed_this_month", "Those of the month that are billed");
     let per_day = sheet.numbers(
         "passbook_refresh_limit_per_link_day",
         "Refreshes allowed per link and 24 hours; 0: none is ever asked for",
@@ -174,11 +175,12 @@ fn put_refreshes(sheet: &mut Sheet, sources: &[Both<'_>]) {
         "Refreshes that the configuration allows per month; left out without such a limit",
     );
     for s in sources {
-        day.set(s.labels(), s.figures.refreshes_last_day);
-        month.set(s.labels(), s.figures.refreshes_this_month);
-        per_day.set(s.labels(), s.figures.refreshes_per_day);
+        day.set(&s.labels(), s.figures.refreshes_today);
+        billed.set(&s.labels(), s.figures.refreshes_billed_this_month);
+        month.set(&s.labels(), s.figures.refreshes_this_month);
+        per_day.set(&s.labels(), s.figures.refreshes_per_day);
         if let Some(cap) = s.figures.refreshes_per_month {
-            per_month.set(s.labels(), cap);
+            per_month.set(&s.labels(), cap);
         }
     }
 }
@@ -191,9 +193,9 @@ fn put_discovery(sheet: &mut Sheet, sources: &[Both<'_>]) {
         "When users and links were last listed completely; left out if never",
     );
     for s in sources {
-        failures.set(s.labels(), s.figures.discover_failures);
+        failures.set(&s.labels(), s.figures.discover_failures);
         if let Some(discovered_at) = s.figures.discovered_at {
-            at.set(s.labels(), discovered_at.as_second());
+            at.set(&s.labels(), discovered_at.as_second());
         }
     }
 }
@@ -218,16 +220,16 @@ fn put_webhooks(sheet: &mut Sheet, served: &Served, sources: &[Both<'_>], now: T
     for s in sources {
         for receipt in Receipt::ALL {
             let number = served.tally.webhooks(Some(s.figures.source_id), receipt);
-            received.set(s.labels_and("outcome", receipt.as_str()), number);
+            received.set(&s.labels_and("outcome", receipt.as_str()), number);
         }
-        waiting.set(s.labels(), s.figures.webhooks_waiting);
-        lag.set(s.labels(), s.figures.oldest_webhook_at.map_or(0, |at| seconds_since(at, now)));
+        waiting.set(&s.labels(), s.figures.webhooks_waiting);
+        lag.set(&s.labels(), s.figures.oldest_webhook_at.map_or(0, |at| seconds_since(at, now)));
         if let Some(at) = s.figures.newest_webhook_at {
-            last.set(s.labels(), at.as_second());
+            last.set(&s.labels(), at.as_second());
         }
         let listed = s.figures.webhook_endpoint.as_deref().unwrap_or("unknown");
         for state in ENDPOINT_STATES {
-            endpoint.set(s.labels_and("state", state), i64::from(state == listed));
+            endpoint.set(&s.labels_and("state", state), i64::from(state == listed));
         }
     }
 }

@@ -80,7 +80,7 @@ impl Seen {
                 price_unit: configured.get(&id).and_then(|source| source.price_unit),
                 minutes: txn.requests_by_minute(id, hours_began(now).saturating_sub(window).unwrap_or(now))?,
                 days: txn.source_days(id, days_began(now).min(month_began(now)))?,
-                webhooks: txn.webhook_glance(id, hours_began(now))?,
+                webhooks: txn.webhook_glance(id, hours_began(now), now)?,
                 rejected_rows: rejected.get(&id).copied().unwrap_or(0),
                 glance,
             });

@@ -34,10 +34,10 @@ impl Card<'_> {
                 }
                 (self.links())
                 @if glance.retired_at.is_none() {
-                    (self.requests())
-                    (self.refreshes())
                     (self.rows())
+                    (self.requests())
                     (self.webhooks())
+                    (self.refreshes())
                 }
             }
         }
@@ -48,9 +48,9 @@ impl Card<'_> {
         let (class, words) = if let Some(at) = self.source.glance.retired_at {
             ("paused", html! { "not configured since " (self.watch.day(at)) })
         } else if let Some(until) = self.source.refused_until(now) {
-            ("failed", html! { "credentials refused, tried again " (self.watch.relative(until)) })
+            ("attention", html! { "credentials refused, tried again " (self.watch.relative(until)) })
         } else if self.source.stale_since().is_some() {
-            ("failed", html! { "stale" })
+            ("attention", html! { "stale" })
         } else if let Some(until) = self.source.resting_until(now) {
             let reason = self.source.glance.hold_reason.as_deref().unwrap_or("a limit");
             ("deferred", html! { (reason) ", goes on " (self.watch.relative(until)) })

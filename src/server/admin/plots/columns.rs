@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::scale::{reach, round_up};
+use super::scale::{edge, reach};
 use crate::words::count;
 
 /// Height of the picture; above the highest column there is a little air.
@@ -32,7 +32,7 @@ pub(in crate::server::admin) struct Columns<'a> {
     /// What is shown, in words.
     pub(in crate::server::admin) title: &'a str,
     /// The columns, the earliest first.
-    pub(in crate::server::admin) columns: &'a [Column],
+    pub(in crate::server::admin) each: &'a [Column],
     /// What is allowed, drawn as a line; the picture then reaches at least up to it.
     pub(in crate::server::admin) limit: Option<u64>,
     /// What stands below the first, the middle and the last column.
@@ -42,27 +42,27 @@ pub(in crate::server::admin) struct Columns<'a> {
 impl Columns<'_> {
     /// The picture with the value of its upper edge and the times below it.
     pub(in crate::server::admin) fn plot(&self) -> Markup {
-        let highest = self.columns.iter().map(Column::total).max().unwrap_or(0);
+        let highest = self.each.iter().map(Column::total).max().unwrap_or(0);
         let top = match self.limit {
             // Room above the line, so that it is seen as one.
             Some(limit) => highest.max(limit.saturating_add(limit / 8)).max(1),
-            None => round_up(highest),
+            None => edge(highest),
         };
-        let width = self.columns.len().max(1) * PITCH;
+        let width = self.each.len().max(1) * PITCH;
+        let limit_is_top = self.limit.is_some_and(|limit| limit >= highest);
         html! {
             div.plot {
                 div.scale aria-hidden="true" {
-                    @match self.limit {
+                    @match self.limit.filter(|_| limit_is_top) {
+                        Some(limit) => span.limit { (count(limit)) },
                         None => span { (count(top)) },
-                        // Beside its line, which lies lower once it is exceeded.
-                        Some(limit) => span.limit { @if highest <= limit { (count(limit)) } },
                     }
                     span { "0" }
                 }
                 svg.columns role="img" viewBox=(format!("0 0 {width} {HEIGHT}")) preserveAspectRatio="none" {
                     title { (self.title) }
                     line.base x1="0" x2=(width) y1=(HEIGHT) y2=(HEIGHT) {}
-                    @for (index, column) in self.columns.iter().enumerate() {
+                    @for (index, column) in self.each.iter().enumerate() {
                         @if column.total() > 0 { (drawn(column, index * PITCH, top)) }
                     }
                     @if let Some(limit) = self.limit {
@@ -107,7 +107,7 @@ mod tests {
 
     fn drawn_with(columns: &[Column], limit: Option<u64>) -> String {
         let times = ["1".to_owned(), String::new(), "now".to_owned()];
-        Columns { title: "Rows <per> day", columns, limit, times }.plot().into_string()
+        Columns { title: "Rows <per> day", each: columns, limit, times }.plot().into_string()
     }
 
     #[test]

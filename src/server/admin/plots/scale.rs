@@ -19,6 +19,16 @@ pub(super) fn place(value: i64, low: i64, high: i64, room: u32) -> u32 {
     u32::try_from(above * i128::from(room) / span).unwrap_or(room)
 }
 
+/// The upper edge of a picture whose highest value is `value`: at least that, little more, and told in few digits.
+pub(super) fn edge(value: u64) -> u64 {
+    let mut unit = 1_u64;
+    while value / unit >= 100 {
+        unit *= 10;
+    }
+    let step = if value < 10 { 1 } else { unit.saturating_mul(5) };
+    value.max(1).div_ceil(step).saturating_mul(step)
+}
+
 /// A round number that is at least `value` and at most 2.5 times as much: 1, 2 or 5 and zeros; at least 1.
 pub(super) fn round_up(value: u64) -> u64 {
     let mut unit = 1_u64;
@@ -77,6 +87,15 @@ mod tests {
     }
 
     #[test]
+    fn the_upper_edge_is_near_the_highest_value() {
+        let cases =
+            [(0, 1), (7, 7), (11, 15), (50, 50), (612, 650), (1_115, 1_500), (99_999, 100_000), (u64::MAX, u64::MAX)];
+        for (value, expected) in cases {
+            assert_eq!(edge(value), expected, "{value}");
+        }
+    }
+
+    #[test]
     fn ticks_are_round_and_enclose_what_is_shown() {
         assert_eq!(ticks(0, 100), [0, 20, 40, 60, 80, 100]);
         assert_eq!(ticks(-150, 310), [-200, -100, 0, 100, 200, 300, 400]);
@@ -93,7 +112,9 @@ mod tests {
         }
 
         #[test]
-        fn places_lie_in_the_room_and_keep_their_order(a in any::<i64>(), b in any::<i64>(), low in any::<i64>(), high in any::<i64>()) {
+        fn places_lie_in_the_room_and_keep_their_order(
+            a in any::<i64>(), b in any::<i64>(), low in any::<i64>(), high in any::<i64>(),
+        ) {
             let (first, second) = (place(a.min(b), low, high, 400), place(a.max(b), low, high, 400));
             prop_assert!(first <= second && second <= 400);
         }

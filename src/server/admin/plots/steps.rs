@@ -47,7 +47,8 @@ impl Steps<'_> {
                 svg.steps role="img" viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) preserveAspectRatio="none" {
                     title { (self.title) }
                     @for tick in &ticks {
-                        line class=(if *tick == 0 { "grid zero" } else { "grid" }) x1="0" x2=(WIDTH) y1=(y(*tick)) y2=(y(*tick)) {}
+                        @let class = if *tick == 0 { "grid zero" } else { "grid" };
+                        line class=(class) x1="0" x2=(WIDTH) y1=(y(*tick)) y2=(y(*tick)) {}
                     }
                     path.area d=(format!("{line}V{HEIGHT}H0Z")) {}
                     path.line d=(line) {}

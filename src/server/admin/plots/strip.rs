@@ -28,7 +28,8 @@ pub(in crate::server::admin) fn strip(title: &str, marks: &[Mark], room: usize) 
             line.base x1="0" x2=(width) y1=(HEIGHT) y2=(HEIGHT) {}
             @for (index, mark) in marks.iter().enumerate() {
                 @let height = HEIGHT * mark.height.clamp(1, 3) / 3;
-                rect class=(mark.class) x=(first + index * PITCH + GAP / 2) y=(HEIGHT - height) width=(PITCH - GAP) height=(height) {
+                @let x = first + index * PITCH + GAP / 2;
+                rect class=(mark.class) x=(x) y=(HEIGHT - height) width=(PITCH - GAP) height=(height) {
                     title { (mark.title) }
                 }
             }

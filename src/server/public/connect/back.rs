@@ -5,7 +5,8 @@
 
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use subtle::ConstantTimeEq as _;
 
 use super::pages::{self, Tone};
@@ -25,7 +26,7 @@ pub(super) async fn come_back(visit: Visit, RawQuery(query): RawQuery) -> Respon
     }
     match visit.invite.state {
         // The page was reloaded, or a look was quicker.
-        InviteState::Used => return pages::done(&visit).into_response(),
+        InviteState::Used => return to_done(&visit),
         InviteState::Revoked => return visit.refuse(Refusal::Revoked),
         InviteState::Open | InviteState::Exhausted | InviteState::Expired if !visit.is_under_way() => {
             return visit.refuse(Refusal::NotBegun);
@@ -35,11 +36,15 @@ pub(super) async fn come_back(visit: Visit, RawQuery(query): RawQuery) -> Respon
     match returned.stopped {
         Some(stopped) if stopped != Stopped::Reading => stopped_page(&visit, stopped).await,
         Some(_) | None => match settled(&visit, returned).await {
-            Ok(Settled::Connected | Settled::UsedAlready) => pages::done(&visit).into_response(),
-            Ok(Settled::Later | Settled::Nothing | Settled::NotTheirs) => pages::pending(&visit).into_response(),
+            Ok(_) => to_done(&visit),
             Err(error) => visit.refuse_because(Refusal::Busy, Some(&error)),
         },
     }
+}
+
+/// Leads on, so that the hints stay neither in the address nor in the browser's history. The page says what came of it.
+fn to_done(visit: &Visit) -> Response {
+    ([(CACHE_CONTROL, "no-store")], Redirect::to(&visit.path("/done"))).into_response()
 }
 
 /// Whether the way back carries what was given along, and speaks of the customer who was invited.

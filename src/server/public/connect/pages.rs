@@ -182,7 +182,7 @@ pub(super) fn leaving(visit: &Visit, url: &Url) -> Response {
     let words = visit.words();
     let (title, text) = words.leaving;
     let content = html! {
-        (picture(Picture::Waiting))
+        (picture(Picture::Leaving))
         h1 { (title) }
         p.lead { (text) }
         a.primary href=(url) rel="noreferrer" { (words.leaving_button) }
@@ -239,6 +239,7 @@ enum Picture {
     Bank,
     Good,
     Waiting,
+    Leaving,
     Stopped,
 }
 
@@ -250,6 +251,7 @@ fn picture(picture: Picture) -> Markup {
         }
         Picture::Good => ("picture good", "M5.5 12.5 10 17l8.5-9.5"),
         Picture::Waiting => ("picture", "M12 7v5l3.2 2M12 3.8a8.2 8.2 0 1 1-.01 0"),
+        Picture::Leaving => ("picture", "M5 12h13M12.5 6.5 18 12l-5.5 5.5"),
         Picture::Stopped => ("picture stopped", "M12 7.5v5.5M12 16.3v.2M12 3.8a8.2 8.2 0 1 1-.01 0"),
     };
     html! { div class=(class) aria-hidden="true" { (stroke(path)) } }

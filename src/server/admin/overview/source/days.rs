@@ -34,7 +34,7 @@ impl Card<'_> {
         let columns: Vec<Column> = days.iter().map(column).collect();
         let time = |index: usize| days.get(index).map_or_else(String::new, |day| utc_day(day.day_at));
         let times = [time(0), time(days.len() / 2), "today".to_owned()];
-        Columns { title, columns: &columns, limit: None, times }.plot()
+        Columns { title, each: &columns, limit: None, times }.plot()
     }
 
     pub(super) fn rows(&self) -> Markup {
@@ -50,10 +50,7 @@ impl Card<'_> {
         html! {
             section {
                 h4 { "Transactions " small { "rows per day, last " (DAYS) " days (UTC)" } }
-                (self.by_day(&title, |day| Column {
-                    title: format!("{}: {}", utc_day(day.day_at), rows_in_words(day)),
-                    parts: vec![("added", day.rows_added), ("changed", day.rows_changed), ("gone", day.rows_removed)],
-                }))
+                (self.by_day(&title, rows_of))
                 ul.legend {
                     li { span.swatch.added {} "new" }
                     li { span.swatch.changed {} "changed" }
@@ -83,10 +80,7 @@ impl Card<'_> {
         html! {
             section {
                 h4 { "Refreshes " small { "used per day, last " (DAYS) " days (UTC)" } }
-                (self.by_day(&title, |day| Column {
-                    title: format!("{}: {} used, {} billed", utc_day(day.day_at), count(day.refreshes), count(day.refreshes_billed)),
-                    parts: vec![("billed", day.refreshes_billed), ("used", day.refreshes.saturating_sub(day.refreshes_billed))],
-                }))
+                (self.by_day(&title, refreshes_of))
                 ul.legend {
                     li { span.swatch.billed {} "billed" }
                     li { span.swatch.used {} "used, not billed" }
@@ -107,6 +101,22 @@ impl Card<'_> {
                 }
             }
         }
+    }
+}
+
+fn rows_of(day: &SourceDay) -> Column {
+    Column {
+        title: format!("{}: {}", utc_day(day.day_at), rows_in_words(day)),
+        parts: vec![("added", day.rows_added), ("changed", day.rows_changed), ("gone", day.rows_removed)],
+    }
+}
+
+fn refreshes_of(day: &SourceDay) -> Column {
+    let (used, billed) = (count(day.refreshes), count(day.refreshes_billed));
+    let not_billed = day.refreshes.saturating_sub(day.refreshes_billed);
+    Column {
+        title: format!("{}: {used} used, {billed} billed", utc_day(day.day_at)),
+        parts: vec![("billed", day.refreshes_billed), ("used", not_billed)],
     }
 }
 

@@ -90,7 +90,7 @@ impl Card<'_> {
         html! {
             section {
                 h4 { "Requests " small { "last " (HOURS) " hours, busiest " (window) " against the limit" } }
-                (Columns { title: &title, columns: &columns, limit: Some(glance.request_limit), times }.plot())
+                (Columns { title: &title, each: &columns, limit: Some(glance.request_limit), times }.plot())
                 dl.facts {
                     dt { "Busiest" }
                     dd {

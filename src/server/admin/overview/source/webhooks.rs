@@ -21,7 +21,8 @@ impl Card<'_> {
                         code { "passbook webhooks register" }
                     },
                     Some("missing") => p.dim {
-                        "The aggregator does not know our address. To make it known: " code { "passbook webhooks register" }
+                        "The aggregator does not know our address. To make it known: "
+                        code { "passbook webhooks register" }
                     },
                     _ => {}
                 }
@@ -30,7 +31,10 @@ impl Card<'_> {
                 } @else if self.has_public_side {
                     p.dim { "None has come yet. Schedules alone bring what is new, later." }
                 } @else {
-                    p.dim { "None configured: without " code { "public_listen" } " none can come, and schedules alone bring what is new." }
+                    p.dim {
+                        "None configured: without " code { "public_listen" }
+                        " none can come, and schedules alone bring what is new."
+                    }
                 }
             }
         }
@@ -39,12 +43,12 @@ impl Card<'_> {
     fn events(&self) -> Markup {
         let webhooks = &self.source.webhooks;
         let began = hours_began(self.watch.now);
-        let columns: Vec<Column> = (0..HOURS)
-            .map(|index| {
-                let hour_at = Timestamp::from_second(began.as_second() + index * 3600).unwrap_or(began);
-                let number = webhooks.by_hour.iter().find(|(at, _)| *at == hour_at).map_or(0, |(_, number)| *number);
-                let title = format!("{}: {}", self.watch.time_of_day(hour_at), counted(number, "event"));
-                Column { title, parts: vec![("used", number)] }
+        let columns: Vec<Column> = webhooks
+            .by_hour
+            .iter()
+            .map(|(hour_at, number)| Column {
+                title: format!("{}: {}", self.watch.time_of_day(*hour_at), counted(*number, "event")),
+                parts: vec![("used", *number)],
             })
             .collect();
         let total: u64 = webhooks.by_hour.iter().map(|(_, number)| number).sum();
@@ -52,7 +56,7 @@ impl Card<'_> {
         let times = [self.watch.time_of_day(began), self.watch.time_of_day(middle), "now".to_owned()];
         let title = format!("Events per hour over {HOURS} hours: {} in all", count(total));
         html! {
-            (Columns { title: &title, columns: &columns, limit: None, times }.plot())
+            (Columns { title: &title, each: &columns, limit: None, times }.plot())
             dl.facts {
                 dt { "In all" }
                 dd { b { (counted(total, "event")) } }

@@ -13,13 +13,13 @@ pub(super) const WORDS: Words = Words {
     asks_to_repair: "no longer receives anything from this bank. Logging in once more is usually all it takes.",
     steps_title: "What happens next",
     connect_steps: [
-        ("Choose your bank", "in the secure window of our data service."),
-        ("Log in as usual", "with your bank’s own login, and confirm if it asks you to."),
-        ("That’s all", "Balances and transactions arrive by themselves from then on."),
+        ("Choose your bank", "In the secure window of our data service."),
+        ("Log in as usual", "With your bank’s own login. Confirm if it asks you to."),
+        ("That’s all", "Balances and transactions then arrive by themselves."),
     ],
     repair_steps: [
-        ("Continue to your bank", "in the secure window of our data service."),
-        ("Log in as usual", "with your current login, and confirm if it asks you to."),
+        ("Continue to your bank", "In the secure window of our data service."),
+        ("Log in as usual", "With your current login. Confirm if your bank asks you to."),
         ("That’s all", "Everything picks up where it left off; nothing is lost."),
     ],
     promises: ["We never see your password.", "Read-only: nobody can move money with this."],

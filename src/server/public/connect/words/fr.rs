@@ -13,16 +13,13 @@ pub(super) const WORDS: Words = Words {
     asks_to_repair: "ne reçoit plus rien de cette banque. Le plus souvent, il suffit de vous identifier à nouveau.",
     steps_title: "Comment cela se passe",
     connect_steps: [
-        ("Choisissez votre banque", "dans l’espace sécurisé de notre service de données."),
-        (
-            "Identifiez-vous comme d’habitude",
-            "avec vos identifiants bancaires, et confirmez si votre banque le demande.",
-        ),
+        ("Choisissez votre banque", "Dans l’espace sécurisé de notre service de données."),
+        ("Identifiez-vous", "Avec vos identifiants bancaires. Confirmez si votre banque le demande."),
         ("C’est tout", "Soldes et opérations arrivent ensuite d’eux-mêmes."),
     ],
     repair_steps: [
-        ("Continuez vers votre banque", "dans l’espace sécurisé de notre service de données."),
-        ("Identifiez-vous comme d’habitude", "avec vos identifiants actuels, et confirmez si votre banque le demande."),
+        ("Continuez vers votre banque", "Dans l’espace sécurisé de notre service de données."),
+        ("Identifiez-vous", "Avec vos identifiants actuels. Confirmez si votre banque le demande."),
         ("C’est tout", "Tout reprend là où cela s’était arrêté ; rien n’est perdu."),
     ],
     promises: ["Nous ne voyons jamais votre mot de passe.", "Lecture seule : personne ne peut déplacer d’argent."],
