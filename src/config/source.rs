@@ -75,7 +75,7 @@ pub struct SourceConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub enum AggregatorConfig {
     /// Truv.
-    Truv(TruvConfig),
+    Truv(Box<TruvConfig>),
     /// Bridge.
     Bridge(Box<BridgeConfig>),
 }
@@ -172,7 +172,7 @@ fn read_source(section: &Section<'_, '_>, zone: &TimeZone, around: &Surroundings
         section.number("backfill_share", DEFAULT_BACKFILL_SHARE, shares, "percent of the request budget");
     let webhook_addresses = read_networks(section, "webhook_addresses");
     let aggregator = match aggregator? {
-        Aggregator::Truv => truv::read_truv(section, around).map(AggregatorConfig::Truv),
+        Aggregator::Truv => truv::read_truv(section, around).map(Box::new).map(AggregatorConfig::Truv),
         Aggregator::Bridge => bridge::read_bridge(section, zone, around).map(Box::new).map(AggregatorConfig::Bridge),
     };
     let source = SourceConfig {

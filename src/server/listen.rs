@@ -37,17 +37,19 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 /// How long to wait after the system refused a connection, which it does again at once where file descriptors ran out.
 const ACCEPT_REST: Duration = Duration::from_millis(200);
 
+/// What to do where an address cannot be bound.
+const HINTS: [(io::ErrorKind, &str); 3] = [
+    (io::ErrorKind::AddrInUse, "another process listens there; change the address or stop it"),
+    (io::ErrorKind::AddrNotAvailable, "this machine has no such address"),
+    (io::ErrorKind::PermissionDenied, "ports below 1024 need a privilege; choose a higher one"),
+];
+
 /// Binds an address.
 ///
 /// Errors: names the address, and what to do.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => "another process listens there; change the address or stop it",
-            io::ErrorKind::AddrNotAvailable => "this machine has no such address",
-            io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose a higher one",
-            _ => "check the address",
-        };
+        let hint = HINTS.iter().find(|(kind, _)| *kind == error.kind()).map_or("check the address", |(_, hint)| hint);
         io::Error::new(error.kind(), format!("cannot listen on {address}: {error}; {hint}"))
     })
 }

@@ -77,8 +77,8 @@ impl Bench {
 
     /// The same with a public side at `http://127.0.0.1:8780`, that nobody listens at: its router is asked in the process.
     pub(crate) fn with_public_side(serves: Served, source_lines: &str) -> Self {
-        let server = "[server]\npublic_listen = \"127.0.0.1:8780\"\npublic_url = \"http://127.0.0.1:8780\"\n";
-        Self::at(serves, &format!("{source_lines}{server}"))
+        let sides = "[server]\npublic_listen = \"127.0.0.1:8780\"\npublic_url = \"http://127.0.0.1:8780\"\n";
+        Self::at(serves, &format!("{source_lines}{sides}"))
     }
 
     /// The same at either aggregator.
