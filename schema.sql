@@ -464,6 +464,8 @@ CREATE TABLE rejected_rows (
     UNIQUE (link_id, fingerprint)
 ) STRICT;
 
+CREATE INDEX rejected_rows_open ON rejected_rows (link_id) WHERE resolved_at IS NULL;
+
 CREATE TABLE webhook_events (
     -- One row per event that an aggregator announced, stored before it was acknowledged. The same event delivered again is only
     -- counted. Handled ones are kept for a while, so that repeats are recognised.

@@ -192,13 +192,24 @@ impl ReadTxn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The states are those of v_link_health, which reads three more tables to name them. The `+` keeps the index on the source
+    /// out of it: one pass over the table takes a third of the time of a walk along an index.
     fn add_links(&self, sources: &mut [SourceFigures], now: Timestamp) -> Result<(), StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT l.source_id, h.state, count(*) AS links, max(l.last_success_at) AS newest,
-                    min(coalesce(l.last_success_at, l.first_seen_at)) AS stalest,
-                    sum(l.due_at <= :now) AS due, sum(l.due_at < :overdue) AS overdue,
-                    sum(coalesce(l.consent_expires_at <= :near, 0)) AS consents
-             FROM links l JOIN v_link_health h ON h.link_id = l.link_id GROUP BY l.source_id, h.state",
+            "SELECT source_id,
+                    CASE
+                        WHEN removed_at IS NOT NULL THEN 'removed'
+                        WHEN paused_at IS NOT NULL THEN 'paused'
+                        WHEN attention IS NOT NULL THEN 'attention'
+                        WHEN consecutive_failures > 0 OR condition = 'passing' THEN 'failing'
+                        WHEN last_success_at IS NULL THEN 'new'
+                        ELSE 'active'
+                    END AS state,
+                    count(*) AS links, max(last_success_at) AS newest,
+                    min(coalesce(last_success_at, first_seen_at)) AS stalest,
+                    sum(due_at <= :now) AS due, sum(due_at < :overdue) AS overdue,
+                    sum(coalesce(consent_expires_at <= :near, 0)) AS consents
+             FROM links GROUP BY +source_id, state",
         )?;
         let near = now.saturating_add(CONSENT_NEAR).unwrap_or(Timestamp::MAX);
         let overdue = now.saturating_sub(OVERDUE).unwrap_or(now);
@@ -276,10 +287,12 @@ impl ReadTxn<'_> {
         Ok(())
     }
 
+    /// By the index of those that wait: left to choose, SQLite walks along the one that is in the order of the sources, which
+    /// holds a month of events.
     fn add_webhooks(&self, sources: &mut [SourceFigures]) -> Result<(), StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT source_id, count(*) AS waiting, min(received_at) AS oldest FROM webhook_events
-             WHERE handled_at IS NULL GROUP BY source_id",
+            "SELECT source_id, count(*) AS waiting, min(received_at) AS oldest
+             FROM webhook_events INDEXED BY webhook_events_waiting WHERE handled_at IS NULL GROUP BY source_id",
         )?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {

@@ -68,6 +68,34 @@ async fn links_freshness_and_rows_are_told_as_they_are() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn links_are_in_the_states_in_which_the_view_shows_them() {
+    let bench = Bench::with(&format!("refreshes_per_day = 0\n{ADMIN}"));
+    bench.bank.seed_world(&Plan { links: 6, transactions_per_link: 3, ..Plan::default() });
+    bench.run_once().await;
+    let truth: Vec<_> = bench.bank.truth().links.iter().map(|link| link.id).collect();
+    let ids: Vec<i64> = truth.iter().map(|link| bench.link_id(*link)).collect();
+    let now = bench.clock.now();
+    let (paused, removed) = (ids[0], ids[1]);
+    let change = move |txn: &passbook::store::WriteTxn<'_>| {
+        txn.set_paused(paused, true, now)?;
+        txn.remove_link(removed, passbook::store::RemovedBy::Operator, now)
+    };
+    bench.store.write(change).await.expect("the store works");
+    bench.bank.fault(Fault::Status(403), Scope::link(truth[2]));
+    bench.bank.fault(Fault::Status(500), Scope::link(truth[3]));
+    bench.pass(Duration::from_hours(9)).await;
+    bench.run_once().await;
+    let text = scrape(&bench).await;
+    let seen = bench.rows("SELECT state, count(*) FROM v_link_health GROUP BY state ORDER BY state");
+    let expected = [("active", "2"), ("attention", "1"), ("failing", "1"), ("paused", "1"), ("removed", "1")];
+    assert_eq!(seen, expected.map(|(state, number)| [state.to_owned(), number.to_owned()]));
+    for row in seen {
+        assert_eq!(links(&text, &row[0]).to_string(), row[1], "{}", row[0]);
+    }
+    assert_eq!(links(&text, "new"), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_totals_say_is_what_the_rows_say() {
     let home = Home::of(Bench::pulling(Served::Truv, ADMIN));
     let bench = &home.bench;
