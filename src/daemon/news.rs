@@ -6,13 +6,16 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::{MAX_SLEEP, Waker};
+use super::Waker;
 use crate::model::EndpointState;
 use crate::store::StoreError;
 use crate::sync::{Engine, Source};
 
 /// Rest between two batches, so that a flood of events is taken in few commits.
 const BREATH: Duration = Duration::from_millis(100);
+/// How long the loop waits to be told of events before it looks by itself: whoever stores them tells it, so this is for what
+/// nobody thought of.
+const UNTOLD: Duration = Duration::from_mins(5);
 /// How long the loop rests after the store failed.
 const STORE_REST: Duration = Duration::from_secs(10);
 /// How long handled events are kept: longer than any aggregator repeats one.
@@ -54,8 +57,7 @@ pub(super) async fn take(engine: &Engine, waker: &Waker, done: CancellationToken
             if let Some(rest) = rest {
                 return tokio::time::sleep(rest).await;
             }
-            // Nobody waking us is no reason not to look.
-            let _ = tokio::time::timeout(MAX_SLEEP, waker.news()).await;
+            let _ = tokio::time::timeout(UNTOLD, waker.news()).await;
             tokio::time::sleep(BREATH).await;
         };
         tokio::select! {

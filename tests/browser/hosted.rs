@@ -25,7 +25,7 @@ fn a_customer_comes_back_from_the_aggregators_pages_with_a_bank() {
         let invite = house.invite(EUROPE, "customer-1").await;
         begin(browser, &house, &invite).await;
         log_in(browser, 574, "success").await;
-        browser.url_below(&format!("{invite}/return/en?")).await;
+        browser.url_below(&format!("{invite}/done?lang=en")).await;
         browser.reads("h1", "Your bank is connected").await;
         house.until_all_are_active(1).await;
         house.assert_store_is_truth();
@@ -59,7 +59,7 @@ fn a_customer_leaves_the_aggregators_pages_and_then_connects_with_a_code() {
         log_in(browser, 574, "otp").await;
         browser.fill("#code", "1234").await;
         browser.click("#submit").await;
-        browser.url_below(&format!("{invite}/return/en?")).await;
+        browser.url_below(&format!("{invite}/done?lang=en")).await;
         browser.reads("h1", "Your bank is connected").await;
         house.until_all_are_active(1).await;
         house.assert_store_is_truth();

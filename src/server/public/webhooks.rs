@@ -25,8 +25,8 @@ use sha2::{Digest as _, Sha256};
 use super::Intake;
 use super::intake::NotStored;
 use crate::aggregator::SignatureError;
-use crate::server::Served;
 use crate::server::peer::{self, Peer};
+use crate::server::{Receipt, Served, Tally};
 use crate::store::NewEvent;
 use crate::sync::{Engine, Source};
 
@@ -45,6 +45,7 @@ struct Reception {
     entrances: Arc<HashMap<String, Entrance>>,
     trusted_proxies: Arc<[IpNet]>,
     intake: Intake,
+    tally: Arc<Tally>,
 }
 
 /// Where the webhooks of one source come in.
@@ -122,6 +123,7 @@ pub(super) fn router(served: &Served, intake: Intake) -> Router {
         entrances: Arc::new(entrances.collect()),
         trusted_proxies: served.config.server.trusted_proxies.clone().into(),
         intake,
+        tally: Arc::clone(&served.tally),
     };
     Router::new().route("/webhooks/{source}", post(receive)).with_state(reception)
 }
@@ -138,6 +140,7 @@ async fn receive(
         Some(entrance) => reception.take(entrance, client, request).await,
         None => Err(Refusal::UnknownSource),
     };
+    reception.tally.webhook(entrance.map(|entrance| entrance.source.source_id), receipt(taken));
     match taken {
         Ok(is_new) => {
             tracing::debug!(source = entrance.map(|e| e.source.name.as_str()), is_new, "webhook");
@@ -148,6 +151,24 @@ async fn receive(
             reception.intake.refusals().note(source, refusal.reason(), client);
             refusal.answer()
         }
+    }
+}
+
+/// What monitoring counts it as.
+fn receipt(taken: Result<bool, Refusal>) -> Receipt {
+    match taken {
+        Ok(true) => Receipt::Stored,
+        Ok(false) => Receipt::Repeated,
+        Err(Refusal::Full | Refusal::Store) => Receipt::Failed,
+        Err(
+            Refusal::UnknownSource
+            | Refusal::Address
+            | Refusal::TooLarge
+            | Refusal::TooSlow
+            | Refusal::CutShort
+            | Refusal::Signature(_)
+            | Refusal::NotJson,
+        ) => Receipt::Refused,
     }
 }
 

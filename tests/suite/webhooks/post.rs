@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use passbook::daemon::Daemon;
 use passbook::sandbox::{LinkId, Served};
 use passbook::server::public::{intake, router};
-use passbook::server::{self, Peer};
+use passbook::server::{self, Peer, Tally};
 use passbook::sync::{Engine, Waker};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -31,6 +31,8 @@ pub(crate) fn signed(serves: Served) -> &'static str {
 /// Delivers webhooks to the public side of one process.
 pub(crate) struct Post {
     pub(crate) router: Router,
+    /// What the process has counted.
+    pub(crate) tally: Arc<Tally>,
     secret: String,
     serves: Served,
     _storing: JoinSet<()>,
@@ -48,7 +50,7 @@ impl Post {
         let mut jobs = JoinSet::new();
         jobs.spawn(storing);
         let router = router(&served, intake);
-        Self { router, secret: bench.secret.clone(), serves: bench.serves, _storing: jobs }
+        Self { router, tally: served.tally, secret: bench.secret.clone(), serves: bench.serves, _storing: jobs }
     }
 
     /// The name of the source.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use passbook::sandbox::Served;
-use passbook::server::Peer;
+use passbook::server::{Peer, Receipt};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tracing_subscriber::fmt::MakeWriter;
@@ -188,6 +188,9 @@ async fn a_repeated_event_is_acknowledged_and_changes_nothing() {
         let word = if serves == Served::Truv { "unheard-of" } else { "unheard.of" };
         assert_eq!(row, [["3", word, handled_at.as_str(), CANARY].map(str::to_owned)]);
         assert_eq!(outcomes(&bench), ["ignored"], "unknown events are kept and of no concern");
+        let forged = Request::post(format!("/webhooks/{}", post.source())).body(Body::from(event)).expect("a request");
+        assert_eq!(post.send(forged).await.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(Receipt::ALL.map(|receipt| post.tally.webhooks(Some(1), receipt)), [1, 2, 1, 0], "as it is counted");
     }
 }
 
