@@ -192,7 +192,7 @@ impl ReadTxn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The states are those of v_link_health, which reads three more tables to name them. The `+` keeps the index on the source
+    /// The states are those of `v_link_health`, which reads three more tables to name them. The `+` keeps the index on the source
     /// out of it: one pass over the table takes a third of the time of a walk along an index.
     fn add_links(&self, sources: &mut [SourceFigures], now: Timestamp) -> Result<(), StoreError> {
         let mut select = self.txn.prepare_cached(
