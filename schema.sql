@@ -17,6 +17,18 @@ CREATE TABLE store_meta (
     value ANY NOT NULL
 ) STRICT;
 
+CREATE TABLE config_loads (
+    -- One row per time that a daemon read its configuration: at its start, and whenever it was told to reload. The last
+    -- hundred are kept. No secret and nothing of a customer is in it.
+    load_id   INTEGER PRIMARY KEY,
+    loaded_at INTEGER NOT NULL,
+    outcome   TEXT NOT NULL CHECK (outcome IN ('started', 'applied', 'refused')),
+                                -- started: by a new process; applied: changed while it ran; refused: it kept the former one
+    summary   TEXT NOT NULL,    -- what changed, or why it was refused
+    plan      TEXT CHECK (plan IS NULL OR json_valid(plan))
+                                -- what it asks for, per source, as JSON; NULL where it was refused
+) STRICT;
+
 CREATE TABLE currencies (
     -- One row per ISO 4217 currency seen so far. Written when a currency first appears; never changed.
     code         TEXT PRIMARY KEY CHECK (code GLOB '[A-Z][A-Z][A-Z]'),

@@ -74,7 +74,7 @@ async fn main() {
     let megabytes = store.size().file_bytes / 1_000_000;
     println!("{links} links, a store of {megabytes} MB, made in {:.0} s", began.elapsed().as_secs_f64());
 
-    let served = Served::new(engine, Waker::new(1), Arc::new(config.clone()));
+    let served = Served::new(engine, Waker::default(), Arc::new(config.clone()));
     let token = served.admin().expect("an admin side").token.expose().to_owned();
     let router = server::admin::router(&served);
     let mut took = Vec::new();

@@ -14,6 +14,7 @@ mod keygen;
 mod links;
 mod output;
 mod progress;
+mod reload;
 mod run;
 mod sandbox;
 mod status;
@@ -48,6 +49,8 @@ enum Verb {
     Demo(demo::Arguments),
     /// Check the configuration; with --online, try every credential too.
     Check(check::Arguments),
+    /// Have the running daemon take over a changed configuration. Fails, and says why, if it keeps the one it has.
+    Reload,
     /// Sources at a glance, and what needs a person. Exits with 4 if a link does.
     Status(status::Arguments),
     /// Sync links now, or all of them, and wait for the result.
@@ -117,6 +120,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Run(arguments) => run::run(config, arguments).await,
         Verb::Demo(arguments) => demo::demo(arguments).await,
         Verb::Check(arguments) => check::check(config, arguments).await,
+        Verb::Reload => reload::reload(config).await,
         Verb::Status(arguments) => status::status(config, arguments).await,
         Verb::Sync(arguments) => sync::sync(config, arguments).await,
         Verb::Links(verb) => links::links(config, verb).await,

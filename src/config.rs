@@ -14,8 +14,10 @@
 
 pub mod alert;
 pub mod bridge;
+mod changes;
 pub mod common;
 mod duration;
+mod plan;
 mod problem;
 mod reference;
 pub mod refresh;
@@ -30,7 +32,9 @@ mod value;
 pub use crate::telemetry::LogFormat;
 pub use alert::AlertConfig;
 pub use bridge::BridgeConfig;
+pub use changes::{changes, unchangeable};
 pub use common::{LogConfig, ScheduleConfig, StoreConfig};
+pub use plan::{Plan, SourcePlan};
 pub use problem::{ConfigErrors, Problem};
 pub use refresh::RefreshConfig;
 use secrets::StandIns;

@@ -12,24 +12,30 @@ mod alerts;
 mod build;
 mod heartbeat;
 mod lane;
+mod lanes;
 mod news;
+mod process;
+mod sides;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Config;
 use crate::store::StoreError;
 use crate::sync::{Discovered, Engine, Step};
 
+use lanes::Lanes;
+
 pub use crate::sync::Waker;
 pub use alerts::tell_alerts;
-pub use build::{BuildError, BuildOptions, build, refresh_policy};
+pub use build::{BuildError, BuildOptions, Succession, build, rebuild, refresh_policy};
 pub use heartbeat::beat;
 pub use lane::{flush_usage, step};
+pub use process::{ProcessError, ProcessOptions, serve};
 
 /// The longest a lane sleeps without looking: bounds the harm of clock jumps and suspend.
 pub const MAX_SLEEP: Duration = Duration::from_secs(30);
@@ -43,7 +49,7 @@ const FLUSHES_PER_CHECKPOINT: u32 = 6;
 const LARGE_WAL_BYTES: u64 = 256 * 1024 * 1024;
 
 /// How the daemon works.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DaemonOptions {
     /// Links of one source worked on at the same time.
     pub workers: usize,
@@ -53,6 +59,27 @@ pub struct DaemonOptions {
     pub step_deadline: Duration,
     /// End when nothing is due any more.
     pub once: bool,
+}
+
+impl DaemonOptions {
+    /// How the configuration says that a daemon works.
+    pub fn of(config: &Config, once: bool) -> Self {
+        Self {
+            workers: config.schedule.workers,
+            backfill_share: config.sources.iter().map(|source| source.backfill_share).max().unwrap_or(100),
+            step_deadline: config.schedule.sync_deadline,
+            once,
+        }
+    }
+}
+
+/// What a daemon works on. It may be given another while it runs.
+#[derive(Clone)]
+pub struct Assignment {
+    /// The sources, and how their links are brought up to date.
+    pub engine: Arc<Engine>,
+    /// How the daemon works.
+    pub options: DaemonOptions,
 }
 
 /// Something that happened, for whoever watches.
@@ -76,8 +103,7 @@ pub enum Event {
 
 /// Brings every configured source's links up to date until it is stopped.
 pub struct Daemon {
-    engine: Arc<Engine>,
-    options: DaemonOptions,
+    assignment: watch::Sender<Assignment>,
     waker: Waker,
     events: Option<mpsc::UnboundedSender<Event>>,
     /// Steps under way in all lanes; housekeeping waits for idleness.
@@ -87,8 +113,8 @@ pub struct Daemon {
 impl Daemon {
     /// A daemon that has not started.
     pub fn new(engine: Arc<Engine>, options: DaemonOptions) -> Self {
-        let waker = Waker::new(engine.sources().count());
-        Self { engine, options, waker, events: None, busy: Arc::new(AtomicUsize::new(0)) }
+        let (assignment, _) = watch::channel(Assignment { engine, options });
+        Self { assignment, waker: Waker::default(), events: None, busy: Arc::new(AtomicUsize::new(0)) }
     }
 
     /// Sends every [`Event`] to `events`.
@@ -108,49 +134,68 @@ impl Daemon {
         Arc::clone(&self.busy)
     }
 
+    /// Where it is given something else to work on while it runs.
+    pub fn assignment(&self) -> watch::Sender<Assignment> {
+        self.assignment.clone()
+    }
+
     /// Runs until `stop` is cancelled, or with `once` until nothing is due.
     ///
     /// Errors: the store's, where it cannot be read or written at the start; later ones are logged and waited out.
     pub async fn run(self, stop: CancellationToken) -> Result<(), StoreError> {
-        if self.options.once {
-            news::take_what_waits(&self.engine).await?;
+        let is_once = self.assignment.borrow().options.once;
+        if is_once {
+            news::take_what_waits(&self.engine()).await?;
         }
         let lanes_done = CancellationToken::new();
-        let mut lanes = JoinSet::new();
-        for (source, notify) in self.engine.sources().zip(self.waker.sleepers()) {
-            let lane = lane::Lane::new(
-                Arc::clone(&self.engine),
-                Arc::clone(source),
-                self.options,
-                Arc::clone(notify),
-                self.events.clone(),
-                Arc::clone(&self.busy),
-            );
-            lanes.spawn(lane.run(stop.clone()));
-        }
-        let housekeeping = self.housekeeping(lanes_done.clone());
-        let news = async {
-            if !self.options.once {
-                let taken = news::take(&self.engine, &self.waker, lanes_done.clone());
-                tokio::join!(taken, news::watch_endpoints(&self.engine, lanes_done.clone()));
-            }
-        };
-        let all_lanes = async {
-            let mut result = Ok(());
-            while let Some(joined) = lanes.join_next().await {
-                if let Ok(Err(error)) = joined {
-                    result = Err(error);
-                }
-            }
+        let work = async {
+            let result = self.work(stop).await;
             lanes_done.cancel();
             result
         };
-        let (result, (), ()) = tokio::join!(all_lanes, housekeeping, news);
+        let news = async {
+            if !is_once {
+                self.follow_news(lanes_done.clone()).await;
+            }
+        };
+        let (result, (), ()) = tokio::join!(work, self.housekeeping(lanes_done.clone()), news);
         self.flush_usage().await;
-        if let Err(error) = self.engine.store().checkpoint().await {
+        if let Err(error) = self.engine().store().checkpoint().await {
             tracing::warn!(%error, "checkpoint at the end failed; the WAL keeps what it has");
         }
         result
+    }
+
+    /// Works on what is assigned until every lane has ended.
+    async fn work(&self, stop: CancellationToken) -> Result<(), StoreError> {
+        let mut assigned = self.assignment.subscribe();
+        let mut lanes = Lanes::new(self, stop);
+        lanes.assign(&assigned.borrow_and_update());
+        let mut result = Ok(());
+        loop {
+            tokio::select! {
+                ended = lanes.next_ended() => match ended {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => result = Err(error),
+                    None => return result,
+                },
+                Ok(()) = assigned.changed() => lanes.assign(&assigned.borrow_and_update()),
+            }
+        }
+    }
+
+    /// Takes webhook events, and sees to it that they keep coming, until `done` is cancelled.
+    async fn follow_news(&self, done: CancellationToken) {
+        let mut assigned = self.assignment.subscribe();
+        while !done.is_cancelled() {
+            let engine = Arc::clone(&assigned.borrow_and_update().engine);
+            let taken = news::take(&engine, &self.waker, done.clone());
+            let watched = news::watch_endpoints(&engine, done.clone());
+            tokio::select! {
+                _ = async { tokio::join!(taken, watched) } => {}
+                Ok(()) = assigned.changed() => {}
+            }
+        }
     }
 
     async fn housekeeping(&self, done: CancellationToken) {
@@ -163,13 +208,13 @@ impl Daemon {
             self.flush_usage().await;
             flushes += 1;
             if flushes.is_multiple_of(FLUSHES_PER_CHECKPOINT) {
-                news::forget(&self.engine).await;
+                news::forget(&self.engine()).await;
             }
             if flushes < FLUSHES_PER_CHECKPOINT || self.busy.load(Ordering::Relaxed) > 0 {
                 continue;
             }
             flushes = 0;
-            match self.engine.store().checkpoint().await {
+            match self.engine().store().checkpoint().await {
                 Ok(bytes) if bytes > LARGE_WAL_BYTES => {
                     tracing::warn!(
                         wal_bytes = bytes,
@@ -183,8 +228,13 @@ impl Daemon {
     }
 
     async fn flush_usage(&self) {
-        for source in self.engine.sources() {
-            lane::flush_usage(&self.engine, source).await;
+        let engine = self.engine();
+        for source in engine.sources() {
+            lane::flush_usage(&engine, source).await;
         }
+    }
+
+    fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.assignment.borrow().engine)
     }
 }

@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{AdminConfig, Config, PublicConfig};
 use crate::sync::{Engine, Waker};
 
+use admin::SessionSeed;
+pub use control::Reloader;
 pub use peer::Peer;
 pub use tally::{Receipt, Tally};
 
@@ -46,6 +48,10 @@ pub struct Served {
     pub busy: Arc<AtomicUsize>,
     /// Cancelled when the process is told to stop.
     pub stop: CancellationToken,
+    /// Where a changed configuration is asked for; `None`: nowhere.
+    pub reloader: Option<Reloader>,
+    /// What the admin side's sessions of this process have in common.
+    sessions: Arc<SessionSeed>,
 }
 
 impl Served {
@@ -60,6 +66,8 @@ impl Served {
             tally: Arc::default(),
             busy: Arc::default(),
             stop: CancellationToken::new(),
+            reloader: None,
+            sessions: Arc::default(),
         }
     }
 
@@ -67,6 +75,18 @@ impl Served {
     #[must_use]
     pub fn within(self, busy: Arc<AtomicUsize>, stop: CancellationToken) -> Self {
         Self { busy, stop, ..self }
+    }
+
+    /// The same where a changed configuration can be asked for.
+    #[must_use]
+    pub fn reloaded_by(self, reloader: Reloader) -> Self {
+        Self { reloader: Some(reloader), ..self }
+    }
+
+    /// The same process, serving `engine` as `config` says from now on.
+    #[must_use]
+    pub fn with(&self, engine: Arc<Engine>, config: Arc<Config>) -> Self {
+        Self { engine, config, ..self.clone() }
     }
 
     /// The public side's settings; `None`: there is no public side.

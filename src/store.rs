@@ -11,6 +11,7 @@
 mod accounts;
 mod alerts;
 mod catalog;
+mod config_loads;
 mod days;
 mod figures;
 mod holdings;
@@ -42,6 +43,7 @@ use crate::secret::{SealError, Sealer};
 
 pub use accounts::Continued;
 pub use alerts::{AlertKind, AlertPolicy, Burst, DueAlert, Settled, Way};
+pub use config_loads::{ConfigLoad, LoadOutcome};
 pub use days::SourceDay;
 pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, SyncTotals};
 pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
@@ -53,8 +55,8 @@ pub use query::QueryAnswer;
 pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};
 pub use report::{
     AccountSummary, BalancePoint, CONSENT_NEAR, ContinuedAccount, EventRow, HealthRow, LinkFilter, LinkOrder, LinkPage,
-    LinkTotals, LoanSummary, MAX_WAITING_COUNTED, ReconciledPair, RefreshRow, SourceGlance, SourceReport, StalestLink,
-    Surroundings, SyncRow, WebhookGlance,
+    LinkTotals, LoanSummary, MAX_WAITING_COUNTED, ReconciledPair, RefreshRow, SourceGlance, SourceLoad, SourceReport,
+    StalestLink, Surroundings, SyncRow, WebhookGlance,
 };
 pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};

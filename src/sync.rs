@@ -166,9 +166,9 @@ pub struct Engine {
     store: Store,
     clock: Clock,
     sources: HashMap<i64, Arc<Source>>,
-    rng: Mutex<StdRng>,
+    rng: Arc<Mutex<StdRng>>,
     /// Whose links are worked on, by our user id.
-    turns: Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>,
+    turns: Arc<Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>>,
     public: Option<PublicConfig>,
 }
 
@@ -225,8 +225,22 @@ impl Engine {
     /// An engine over `store` for `sources`.
     pub fn new(store: Store, clock: Clock, sources: Vec<Arc<Source>>, seed: u64) -> Self {
         let sources = sources.into_iter().map(|source| (source.source_id, source)).collect();
-        let rng = Mutex::new(StdRng::seed_from_u64(seed));
-        Self { store, clock, sources, rng, turns: Mutex::default(), public: None }
+        let rng = Arc::new(Mutex::new(StdRng::seed_from_u64(seed)));
+        Self { store, clock, sources, rng, turns: Arc::default(), public: None }
+    }
+
+    /// An engine for other sources over the same store. The two may work beside each other: a customer's links are still
+    /// worked on by one at a time.
+    #[must_use]
+    pub fn with_sources(&self, sources: Vec<Arc<Source>>) -> Self {
+        Self {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            sources: sources.into_iter().map(|source| (source.source_id, source)).collect(),
+            rng: Arc::clone(&self.rng),
+            turns: Arc::clone(&self.turns),
+            public: self.public.clone(),
+        }
     }
 
     /// The same where customers can be sent to a public side.

@@ -9,6 +9,14 @@ pub fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
 }
 
+/// Tells systemd that the configuration is read anew; [`ready`] says how that ended.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::debug!(%error, "systemd could not be told"),
+    }
+}
+
 /// Tells systemd that the process is on its way out.
 pub fn stopping() {
     notify(&[NotifyState::Stopping]);

@@ -9,8 +9,10 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Directive;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt, reload};
 
 const QUIET_CRATES: [&str; 6] =
     ["hyper=warn", "hyper_util=warn", "h2=warn", "rustls=warn", "reqwest=warn", "tokio_cron_scheduler=warn"];
@@ -28,30 +30,56 @@ pub enum LogFormat {
     Journald,
 }
 
-/// Starts logging: `level` is a level or a list of directives, as `tracing_subscriber` reads them. A second call changes nothing.
-///
-/// `under_journald` is what the environment says about standard error.
-pub fn init(level: &str, format: LogFormat, under_journald: bool) {
+/// Changes what is logged while the process runs.
+pub struct LevelSwitch(Box<dyn Fn(&str) + Send + Sync>);
+
+impl LevelSwitch {
+    /// Logs by `level` from now on, as [`init`] reads it.
+    pub fn set(&self, level: &str) {
+        (self.0)(level);
+    }
+}
+
+impl std::fmt::Debug for LevelSwitch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LevelSwitch")
+    }
+}
+
+fn filter_of(level: &str) -> EnvFilter {
     let mut filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     for directive in QUIET_CRATES.iter().filter_map(|d| d.parse::<Directive>().ok()) {
         filter = filter.add_directive(directive);
     }
+    filter
+}
+
+/// Starts logging: `level` is a level or a list of directives, as `tracing_subscriber` reads them. A second call changes
+/// nothing, and neither does its switch.
+///
+/// `under_journald` is what the environment says about standard error.
+pub fn init(level: &str, format: LogFormat, under_journald: bool) -> LevelSwitch {
+    let (filter, handle) = reload::Layer::new(filter_of(level));
     // A terminal that went away must not end the process: what cannot be written is lost.
-    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
+    let lines = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
     let format = match format {
         LogFormat::Auto if under_journald => LogFormat::Journald,
         LogFormat::Auto if io::stderr().is_terminal() => LogFormat::Text,
         LogFormat::Auto => LogFormat::Json,
         LogFormat::Text | LogFormat::Json | LogFormat::Journald => format,
     };
-    // Failing means that a subscriber is set already, as in tests.
-    let _ = match format {
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
-        LogFormat::Journald => builder.with_ansi(false).event_format(Journald).try_init(),
-        LogFormat::Auto | LogFormat::Text => {
-            builder.with_target(false).with_ansi(io::stderr().is_terminal()).try_init()
-        }
+    let lines = match format {
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+        LogFormat::Journald => lines.with_ansi(false).event_format(Journald).boxed(),
+        LogFormat::Auto | LogFormat::Text => lines.with_target(false).with_ansi(io::stderr().is_terminal()).boxed(),
     };
+    // Failing means that a subscriber is set already, as in tests.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    LevelSwitch(Box::new(move |level| {
+        if let Err(error) = handle.reload(filter_of(level)) {
+            tracing::warn!(%error, "the log level could not be changed");
+        }
+    }))
 }
 
 /// A line as journald reads it from standard error: the priority in front, no time, which journald adds.

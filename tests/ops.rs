@@ -69,7 +69,7 @@ async fn scrape() -> String {
     let hold = clock.now() + jiff::SignedDuration::from_mins(1);
     engine.store().write(move |txn| txn.hold_source(1, hold, "request limit")).await.expect("the store works");
 
-    let served = Served::new(engine, Waker::new(1), Arc::new(config));
+    let served = Served::new(engine, Waker::default(), Arc::new(config));
     let token = served.admin().expect("an admin side").token.expose().to_owned();
     let mut request = Request::get("/metrics").header("authorization", format!("Bearer {token}"));
     request.extensions_mut().expect("a request").insert(Peer([127, 0, 0, 1].into()));

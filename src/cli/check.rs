@@ -1,22 +1,30 @@
 //! `passbook check`: is the configuration good, and with `--online` do the credentials work?
 
+mod diff;
+
 use std::path::Path;
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::diff::Diff;
 use super::context::Context;
 use super::{Exit, output};
 use crate::aggregator::{self, CallContext};
-use crate::config::SourceConfig;
+use crate::config::{Plan, SourceConfig};
 use crate::http::Transport;
 use crate::limits::requests::Lane;
+use crate::store::Access;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Try every credential with one request.
     #[arg(long)]
     online: bool,
+    /// Compare with the configuration that the daemon works by: schedules, requests and refreshes a day, before and after.
+    #[arg(long)]
+    diff: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -29,6 +37,9 @@ struct Report {
     store_exists: bool,
     warnings: Vec<String>,
     sources: Vec<SourceReport>,
+    /// `None`: not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff: Option<Diff>,
 }
 
 #[derive(Serialize)]
@@ -63,6 +74,7 @@ pub(super) async fn check(config: &Path, arguments: Arguments) -> anyhow::Result
         let online = if arguments.online { Some(try_online(&context, source).await) } else { None };
         sources.push(describe(source, now, &context, online));
     }
+    let diff = if arguments.diff { Some(compare(&context, now).await?) } else { None };
     let store = &context.config.store.path;
     let report = Report {
         config: config.display().to_string(),
@@ -70,6 +82,7 @@ pub(super) async fn check(config: &Path, arguments: Arguments) -> anyhow::Result
         store_exists: store.exists(),
         warnings: context.config.warnings.iter().map(ToString::to_string).collect(),
         sources,
+        diff,
     };
     let is_good = report.sources.iter().all(|s| s.online.as_ref().is_none_or(|online| online.ok));
     if arguments.json {
@@ -78,6 +91,17 @@ pub(super) async fn check(config: &Path, arguments: Arguments) -> anyhow::Result
         output::print(&text(&report))?;
     }
     Ok(if is_good { Exit::Done } else { Exit::Failed })
+}
+
+/// Compares the file with what the daemon works by.
+async fn compare(context: &Context, now: Timestamp) -> anyhow::Result<Diff> {
+    let plan = Plan::of(&context.config, now);
+    let names: Vec<String> = plan.sources.iter().map(|source| source.name.clone()).collect();
+    let store = context.open(Access::ReadOnly)?;
+    let known = store.read(move |txn| diff::read(txn, &names)).await?;
+    let known = known.context("no daemon has worked on this store yet, so there is nothing to compare with")?;
+    let zone = &context.config.schedule.timezone;
+    Ok(diff::compare(known, &plan, |at| output::instant(at, zone)))
 }
 
 fn describe(source: &SourceConfig, now: Timestamp, context: &Context, online: Option<Online>) -> SourceReport {
@@ -122,6 +146,9 @@ fn text(report: &Report) -> String {
     for source in &report.sources {
         out.push('\n');
         out.push_str(&source_text(source));
+    }
+    if let Some(diff) = &report.diff {
+        out.push_str(&diff::text(diff));
     }
     out
 }

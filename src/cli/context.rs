@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::daemon::{self, BuildOptions, DaemonOptions};
+use crate::daemon::{self, BuildOptions};
 use crate::http::Transport;
 use crate::secret::Sealer;
 use crate::server::control::{self, Done, Order};
@@ -80,17 +80,6 @@ impl Context {
         Ok(CarriedOut { done, local: Some(local) })
     }
 
-    /// How the daemon works under this configuration.
-    pub(super) fn daemon_options(&self, once: bool) -> DaemonOptions {
-        let shares = self.config.sources.iter().map(|source| source.backfill_share);
-        DaemonOptions {
-            workers: self.config.schedule.workers,
-            backfill_share: shares.max().unwrap_or(100),
-            step_deadline: self.config.schedule.sync_deadline,
-            once,
-        }
-    }
-
     /// How requests travel.
     pub(super) fn transport(&self) -> Transport {
         self.transport.clone()
@@ -98,8 +87,7 @@ impl Context {
 
     /// Where an operator sees more, as this machine reaches it; `None` where that is not one address.
     pub(super) fn dashboard(&self) -> Option<String> {
-        let listen = self.config.server.admin.as_ref()?.listen;
-        (!listen.ip().is_unspecified()).then(|| format!("http://{listen}/"))
+        self.config.server.admin.as_ref()?.address()
     }
 
     /// Whether a process works on the store now, and what it says of itself.

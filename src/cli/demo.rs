@@ -8,7 +8,7 @@ mod home;
 mod result;
 mod world;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::{Context, Local};
 use super::progress::Tally;
-use super::run::{once, serve, stop_on_signals};
+use super::run::{Extras, once, serve, stop_on_signals};
 use super::{Exit, output, sandbox};
 use crate::config::Config;
 use crate::http::Transport;
@@ -70,7 +70,7 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     world::set_in_motion(&bank, &home);
-    keep_running(&context, &local, &bank, listener, stop).await?;
+    keep_running(&context, &local, &home.config, &bank, listener, stop).await?;
     Ok(Exit::Done)
 }
 
@@ -78,13 +78,14 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<Exit> {
 async fn keep_running(
     context: &Context,
     local: &Local,
+    config: &Path,
     bank: &Sandbox,
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let (events, watched) = mpsc::unbounded_channel();
     let bank = sandbox::serve(bank.clone(), listener, stop.clone());
-    let daemon = serve(context, local, stop.clone(), Some(events));
+    let daemon = serve(context, local, config, stop.clone(), Extras { events: Some(events), level: None });
     let (daemon, bank, news) = tokio::join!(daemon, bank, tell_news(watched, local.engine.store()));
     daemon.and(bank).and(news)
 }

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -12,11 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::context::{Context, Local, is_under_journald};
 use super::progress::{self, Tally};
 use super::{Exit, output};
-use crate::alert::{AlertOptions, Alerts};
-use crate::daemon::{self, Daemon};
-use crate::server::{self, Served, control, listen};
+use crate::daemon::{self, Daemon, DaemonOptions, ProcessOptions};
+use crate::server::Reloader;
 use crate::store::Due;
-use crate::{systemd, telemetry};
+use crate::telemetry::{self, LevelSwitch};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -30,7 +29,7 @@ pub(super) async fn run(config: &Path, arguments: Arguments) -> anyhow::Result<E
     let log = &context.config.log;
     // A progress bar and lines of log do not share a terminal well; what is worth a warning is shown all the same.
     let shows_bar = arguments.once && std::io::stderr().is_terminal();
-    telemetry::init(if shows_bar { "warn" } else { &log.level }, log.format, is_under_journald());
+    let level = telemetry::init(if shows_bar { "warn" } else { &log.level }, log.format, is_under_journald());
     for warning in &context.config.warnings {
         tracing::warn!("{}: {warning}", config.display());
     }
@@ -52,7 +51,7 @@ pub(super) async fn run(config: &Path, arguments: Arguments) -> anyhow::Result<E
         return Ok(exit_of(&tally));
     }
     let local = context.take_store("run").await?;
-    serve(&context, &local, stop, None).await?;
+    serve(&context, &local, config, stop, Extras { level: Some(level), ..Extras::default() }).await?;
     Ok(Exit::Done)
 }
 
@@ -75,82 +74,48 @@ pub(super) async fn once(context: &Context, local: &Local, stop: CancellationTok
         let source_id = source.source_id;
         due += local.engine.store().read(move |txn| txn.unfinished_links(source_id, Due::now(now))).await?;
     }
-    let daemon = Daemon::new(Arc::clone(&local.engine), context.daemon_options(true)).watched_by(events);
+    let daemon = Daemon::new(Arc::clone(&local.engine), DaemonOptions::of(&context.config, true)).watched_by(events);
     let (result, tally) = tokio::join!(daemon.run(stop), progress::watch(watched, due));
     result?;
     Ok(tally)
 }
 
-/// Runs the daemon with its heartbeat and control socket until `stop` is cancelled.
+/// Runs the daemon with everything beside it until `stop` is cancelled.
 pub(super) async fn serve(
     context: &Context,
     local: &Local,
+    config_path: &Path,
     stop: CancellationToken,
-    events: Option<mpsc::UnboundedSender<daemon::Event>>,
+    extras: Extras,
 ) -> anyhow::Result<()> {
-    let mut daemon = Daemon::new(Arc::clone(&local.engine), context.daemon_options(false));
-    if let Some(events) = events {
-        daemon = daemon.watched_by(events);
-    }
-    let waker = daemon.waker();
-    let mut beside: JoinSet<()> = JoinSet::new();
-    let served = Served::new(Arc::clone(&local.engine), waker.clone(), Arc::new(context.config.clone()))
-        .within(daemon.busy(), stop.clone());
-    if let Some(public) = served.public() {
-        let listener = listen::bind(public.listen).await?;
-        tracing::info!(address = %public.listen, url = %public.url, "the public side listens");
-        let (intake, storing) = server::public::intake(&served);
-        beside.spawn(storing);
-        beside.spawn(listen::serve(listener, server::public::router(&served, intake), stop.clone()));
-    }
-    if let Some(admin) = served.admin() {
-        let listener = listen::bind(admin.listen).await?;
-        tracing::info!(address = %admin.listen, "the admin side listens");
-        beside.spawn(listen::serve(listener, server::admin::router(&served), stop.clone()));
-    }
-    let alerts = Alerts::new(AlertOptions {
-        store: local.engine.store().clone(),
-        clock: context.clock.clone(),
-        config: &context.config.alert,
-        dashboard: context.dashboard(),
+    let reloads = Reloader::new();
+    let mut signals = JoinSet::new();
+    signals.spawn(reload_on_hang_up(signal(SignalKind::hangup())?, reloads.0.clone()));
+    let options = ProcessOptions {
+        config: context.config.clone(),
+        config_path: config_path.to_owned(),
+        engine: Arc::clone(&local.engine),
         transport: context.transport(),
-        seed: rand::random(),
-    })?;
-    beside.spawn(daemon::tell_alerts(alerts, stop.clone()));
-    beside.spawn(daemon::beat(waker.clone(), stop.clone()));
-    let (engine, asked) = (Arc::clone(&local.engine), stop.clone());
-    beside.spawn(async move {
-        if let Err(error) = control::serve(engine, waker, asked).await {
-            tracing::error!(%error, "the control socket failed; commands cannot reach this daemon until it is restarted");
-        }
-    });
-    beside.spawn(watchdog(Arc::clone(&local.engine), stop.clone()));
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"), store = %context.config.store.path.display(),
-        sources = context.config.sources.len(), "ready"
-    );
-    systemd::ready(&format!("syncing {}", output::counted(context.config.sources.len() as u64, "source")));
-    let result = daemon.run(stop.clone()).await;
-    stop.cancel();
-    systemd::stopping();
-    while beside.join_next().await.is_some() {}
-    tracing::info!("stopped");
-    Ok(result?)
+        level: extras.level,
+        events: extras.events,
+        reloads,
+    };
+    Ok(daemon::serve(options, stop).await?)
 }
 
-/// Feeds systemd's watchdog, each time after the store has answered.
-async fn watchdog(engine: Arc<crate::sync::Engine>, stop: CancellationToken) {
-    let Some(interval) = systemd::watchdog_interval() else {
-        return;
-    };
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(interval) => {}
-        }
-        match engine.store().read(|txn| txn.find_link("0")).await {
-            Ok(_) => systemd::alive(),
-            Err(error) => tracing::error!(%error, "the store does not answer; systemd will restart us"),
+/// What a serving process may have besides.
+#[derive(Default)]
+pub(super) struct Extras {
+    /// Changes what is logged.
+    pub(super) level: Option<LevelSwitch>,
+    /// Who is told what happens to links.
+    pub(super) events: Option<mpsc::UnboundedSender<daemon::Event>>,
+}
+
+async fn reload_on_hang_up(mut hang_up: Signal, reloader: Reloader) {
+    while hang_up.recv().await.is_some() {
+        if reloader.reload().await.is_none() {
+            return;
         }
     }
 }
@@ -162,20 +127,17 @@ pub(super) fn stop_on_signals() -> anyhow::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     let token = stop.clone();
-    // In a terminal a hang-up means that the person is gone; a service is not in one.
-    let is_in_terminal = std::io::stderr().is_terminal();
+    let was_in_terminal = std::io::stderr().is_terminal();
     #[expect(clippy::disallowed_methods, reason = "listens as long as the process lives; ends with the runtime")]
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hang_up.recv() => {
-                    if is_in_terminal {
-                        break;
-                    }
-                    tracing::warn!("SIGHUP: a changed configuration needs a restart in this version");
-                }
+                // Without the terminal we were in, the person is gone. Otherwise it asks a daemon for a reload.
+                _ = hang_up.recv() => if was_in_terminal && !std::io::stderr().is_terminal() {
+                    break;
+                },
             }
         }
         token.cancel();

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::{Exit, output};
 use crate::model::Attention;
 use crate::server::status::{Seen, StatusReport};
-use crate::store::{Access, HealthRow, SourceReport};
+use crate::store::{Access, ConfigLoad, HealthRow, LoadOutcome, SourceReport};
 use crate::sync::explain;
 use crate::words;
 
@@ -39,6 +39,7 @@ pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Resul
         Some(holder) => output::dim(&format!("{} · working on it: {holder}\n", store.path().display())),
         None => format!("{} · {}\n", store.path().display(), output::alarming("no daemon is running")),
     };
+    text.push_str(&refused_text(seen.config_read.as_ref(), now));
     for source in &seen.sources {
         text.push('\n');
         text.push_str(&source_text(source, now, &context));
@@ -49,6 +50,16 @@ pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Resul
     text.push_str(&incomplete_text(&seen.incomplete, now));
     output::print(&text)?;
     Ok(exit)
+}
+
+/// That the daemon does not work by the file as it is.
+fn refused_text(read: Option<&ConfigLoad>, now: Timestamp) -> String {
+    let Some(refused) = read.filter(|load| load.outcome == LoadOutcome::Refused) else {
+        return String::new();
+    };
+    let when = output::relative(refused.loaded_at, now);
+    let what = format!("the changed configuration was refused {when}, the former one is in use:");
+    format!("{}\n{}\n", output::alarming(&what), refused.summary)
 }
 
 fn source_text(s: &SourceReport, now: Timestamp, context: &Context) -> String {

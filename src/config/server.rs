@@ -74,6 +74,13 @@ pub struct AdminConfig {
     pub token: Secret,
 }
 
+impl AdminConfig {
+    /// Where an operator sees it, as this machine reaches it; `None` where that is not one address.
+    pub fn address(&self) -> Option<String> {
+        (!self.listen.ip().is_unspecified()).then(|| format!("http://{}/", self.listen))
+    }
+}
+
 pub(super) fn read_server(section: &Section<'_, '_>, around: &Surroundings<'_>) -> Option<ServerConfig> {
     let public_listen = section.optional("public_listen", |value| read_address(value, "127.0.0.1:8780"));
     let admin_listen = section.optional("admin_listen", |value| read_address(value, "127.0.0.1:8781"));

@@ -88,15 +88,16 @@ impl Lane {
         }
     }
 
-    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
-        while !stop.is_cancelled() {
+    /// Works until `retire` is cancelled, then lets what runs come to its end, for a while if `stop` is cancelled as well.
+    pub(super) async fn run(mut self, retire: CancellationToken, stop: CancellationToken) -> Result<(), StoreError> {
+        while !retire.is_cancelled() {
             let nap = match self.start_what_is_due().await {
                 Ok(Some(nap)) => nap,
                 Ok(None) => return Ok(()),
                 Err(error) => self.rest(error)?,
             };
             tokio::select! {
-                () = stop.cancelled() => {}
+                () = retire.cancelled() => {}
                 Some(done) = self.jobs.join_next() => {
                     if let Err(error) = self.take(done) {
                         self.rest(error)?;
@@ -106,7 +107,8 @@ impl Lane {
                 () = tokio::time::sleep(nap) => self.queue.clear(),
             }
         }
-        self.drain().await;
+        self.drain(stop).await;
+        flush_usage(&self.engine, &self.source).await;
         Ok(())
     }
 
@@ -267,16 +269,28 @@ impl Lane {
         }
     }
 
-    /// Lets running jobs finish for a while, then drops them where they wait.
-    async fn drain(&mut self) {
-        let finish = async {
-            while let Some(done) = self.jobs.join_next().await {
-                self.busy.fetch_sub(1, Ordering::Relaxed);
-                drop(done);
-            }
+    /// Lets running jobs finish, each within its deadline. Once the process is to stop they are dropped where they wait, after
+    /// a while.
+    async fn drain(&mut self, stop: CancellationToken) {
+        let patience = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP_GRACE).await;
         };
-        if tokio::time::timeout(STOP_GRACE, finish).await.is_err() {
-            self.jobs.shutdown().await;
+        tokio::pin!(patience);
+        loop {
+            tokio::select! {
+                joined = self.jobs.join_next() => match joined {
+                    Some(done) => {
+                        // What became of it is in the store; a store that failed says so again to whoever comes next.
+                        drop(self.take(done));
+                    }
+                    None => return,
+                },
+                () = &mut patience => {
+                    self.busy.fetch_sub(self.jobs.len(), Ordering::Relaxed);
+                    return self.jobs.shutdown().await;
+                }
+            }
         }
     }
 }

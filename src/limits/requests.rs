@@ -11,7 +11,8 @@
 //! empty**, so in the first `b` of its life it admits at most `floor(b / period)`. Replace a bucket in the middle of a
 //! window, by restarting the process or by changing the pace, and the old one has admitted at most
 //! `burst + floor(a / period)`, the new one at most `floor(b / period)`, with `a + b <= W`: together no more than before.
-//! So nothing about the bucket has to be stored, and a crash loop admits nothing but what time refills.
+//! So nothing about the bucket has to be stored, and a crash loop admits nothing but what time refills. The same holds where
+//! a limiter is succeeded by another while requests wait at it: from that instant on all go to the successor.
 //!
 //! The margin between the limit and the quota pays for what we cannot see: two requests may take differently long to
 //! arrive. At the default margin the aggregator would have to see them shifted by more than about three seconds a minute.
@@ -42,6 +43,7 @@ mod pace;
 mod place;
 mod queue;
 mod state;
+mod succession;
 mod usage;
 
 use std::collections::VecDeque;
@@ -56,6 +58,7 @@ use keys::Scopes;
 use pace::{BURST_PART, Bucket, Pace};
 use place::Place;
 use queue::Queue;
+use succession::Succession;
 use usage::UsageLog;
 
 pub use claims::{Claims, ScopedQuota};
@@ -92,6 +95,7 @@ struct Shared {
     pace: Pace,
     clock: Clock,
     inner: Mutex<Inner>,
+    succession: Succession,
 }
 
 struct Inner {
@@ -141,6 +145,7 @@ impl RequestLimiter {
                 slowed_until: None,
                 usage: UsageLog::default(),
             }),
+            succession: Succession::default(),
         }))
     }
 
@@ -149,7 +154,14 @@ impl RequestLimiter {
     /// Dropping the future before it is ready gives its place away and costs no token. A future that is neither polled
     /// nor dropped keeps its place, as with every queue that has no task of its own.
     pub async fn admit(&self, lane: Lane, claims: &Claims) {
-        Place::new(self, lane, claims).admitted().await;
+        let mut limiter = self.latest();
+        loop {
+            tokio::select! {
+                biased;
+                () = limiter.0.succession.happened() => limiter = limiter.latest(),
+                () = Place::new(&limiter, lane, claims).admitted() => return,
+            }
+        }
     }
 
     /// The aggregator said 429 to a request with these claims: the keys, or everyone, are held until `until`. If it is
@@ -158,6 +170,9 @@ impl RequestLimiter {
     /// Shape: never shortens a hold; an instant further off than [`MAX_HOLD`] counts as that. The instant is turned into
     /// monotonic time here and now, so a later change of the wall clock does not move it.
     pub fn throttled(&self, until: Timestamp, claims: &Claims) -> Hold {
+        if let Some(successor) = self.0.succession.successor() {
+            return successor.throttled(until, claims);
+        }
         let ahead_ms = until.as_millisecond().saturating_sub(self.0.clock.now_ms());
         let hold = Duration::from_millis(u64::try_from(ahead_ms).unwrap_or(0)).min(MAX_HOLD);
         let mut inner = self.0.lock();
@@ -174,7 +189,7 @@ impl RequestLimiter {
 
     /// The throttle that holds a request with these claims longest; `None` when none does.
     pub fn held_for(&self, claims: &Claims) -> Option<Hold> {
-        self.0.lock().hold_on(claims, Instant::now())
+        self.latest().0.lock().hold_on(claims, Instant::now())
     }
 
     /// What the limiter allows right now.

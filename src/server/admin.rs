@@ -29,6 +29,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+pub(super) use self::session::SessionSeed;
 use self::session::Sessions;
 use self::token::Gate;
 use self::words::Watch;
@@ -72,7 +73,7 @@ pub fn router(served: &Served) -> Router {
     let Some(config) = served.admin() else {
         return Router::new();
     };
-    let sessions = match Sessions::new() {
+    let sessions = match Sessions::new(Arc::clone(&served.sessions), &config.token) {
         Ok(sessions) => sessions,
         Err(error) => {
             tracing::error!(%error, "the system has no randomness, so nobody can log in: the admin side stays closed");

@@ -5,11 +5,11 @@
 //! [`carry_out`]. Who may ask is decided by the socket's file permissions: only the daemon's own user.
 
 mod invite;
+mod reload;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -18,16 +18,19 @@ use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::Served;
 use crate::aggregator::{CallContext, CallError};
 use crate::limits::requests::Lane;
 use crate::model::{Cause, LinkRecord, UserRecord};
 use crate::store::{NewLink, RemovedBy, StoreError};
-use crate::sync::{Engine, Source, Waker};
+use crate::sync::{Engine, Source};
 
 pub(crate) use invite::TOKEN_CHARS;
 pub use invite::{InviteError, Private};
+pub use reload::{Reloaded, Reloader};
 
 /// What a command asks for. Links are named by our id or by the aggregator's.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -91,6 +94,8 @@ pub enum Order {
         /// Its address.
         address: Private,
     },
+    /// Read the configuration anew; only a running daemon can.
+    Reload {},
 }
 
 impl Order {
@@ -106,6 +111,7 @@ impl Order {
             Self::Discover {} => "discover",
             Self::Invite { .. } => "invite",
             Self::Revoke { .. } => "revoke",
+            Self::Reload {} => "reload",
         }
     }
 }
@@ -151,6 +157,12 @@ pub enum OrderError {
         /// The customer.
         user: String,
     },
+    /// The changed configuration is not good; the daemon goes on with the one it has.
+    #[error("{0}\nthe daemon goes on with the configuration it has")]
+    NotReloaded(String),
+    /// There is nobody who has a configuration.
+    #[error("no daemon is running that could read its configuration anew; the next start reads it")]
+    NoDaemon,
     /// No invite was made or taken back.
     #[error(transparent)]
     Invite(#[from] InviteError),
@@ -217,6 +229,7 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
             invite::invite(engine, invite::Wish { source, user, link, email, first_name, last_name }).await
         }
         Order::Revoke { address } => invite::revoke(engine, &address).await,
+        Order::Reload {} => Err(OrderError::NoDaemon),
     }
 }
 
@@ -310,27 +323,23 @@ pub fn socket_path(store_path: &Path) -> PathBuf {
     path.into()
 }
 
-#[derive(Clone)]
-struct Control {
-    engine: Arc<Engine>,
-    waker: Waker,
-}
-
 /// Answers orders on the socket beside the store until `stop` is cancelled. The caller holds the store's lock.
-pub async fn serve(engine: Arc<Engine>, waker: Waker, stop: CancellationToken) -> io::Result<()> {
-    let path = socket_path(engine.store().path());
+///
+/// Each order is carried out by what is served when it comes.
+pub async fn serve(served: watch::Receiver<Served>, stop: CancellationToken) -> io::Result<()> {
+    let path = socket_path(served.borrow().engine.store().path());
     // Left behind by a process that was killed; the lock says that nobody else listens.
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path)?;
     restrict(&path)?;
-    let router = Router::new().route("/order", post(answer)).with_state(Control { engine, waker });
-    let served = axum::serve(listener, router).with_graceful_shutdown({
+    let router = Router::new().route("/order", post(answer)).with_state(served);
+    let answering = axum::serve(listener, router).with_graceful_shutdown({
         let stop = stop.clone();
         async move { stop.cancelled().await }
     });
     // A client that never finishes its request would hold a graceful end for ever.
     tokio::select! {
-        result = served => result?,
+        result = answering => result?,
         () = async { stop.cancelled().await; tokio::time::sleep(std::time::Duration::from_secs(1)).await; } => {}
     }
     let _ = std::fs::remove_file(&path);
@@ -342,16 +351,23 @@ fn restrict(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
 }
 
-async fn answer(State(control): State<Control>, Json(order): Json<Order>) -> Result<Json<Done>, (StatusCode, String)> {
-    attend(&control.engine, &control.waker, order).await
+async fn answer(
+    State(served): State<watch::Receiver<Served>>,
+    Json(order): Json<Order>,
+) -> Result<Json<Done>, (StatusCode, String)> {
+    let served = served.borrow().clone();
+    attend(&served, order).await
 }
 
 /// Carries out an order that came in, and wakes whoever goes on with it. The log says which kind it was, not about whom.
-pub(super) async fn attend(engine: &Engine, waker: &Waker, order: Order) -> Result<Json<Done>, (StatusCode, String)> {
+pub(super) async fn attend(served: &Served, order: Order) -> Result<Json<Done>, (StatusCode, String)> {
     let word = order.word();
     tracing::info!(order = word, "order");
-    let result = carry_out(engine, order).await;
-    waker.wake();
+    let result = match order {
+        Order::Reload {} => reload::reload(served.reloader.as_ref()).await,
+        order => carry_out(&served.engine, order).await,
+    };
+    served.waker.wake();
     result.map(Json).map_err(|error| {
         tracing::warn!(order = word, "an order was not carried out; whoever sent it was told why");
         (StatusCode::CONFLICT, error.to_string())

@@ -2,24 +2,26 @@
 //!
 //! Our own loop rather than `axum::serve`, which waits for ever for a head that is half sent, also at the end.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+use tower::util::Oneshot;
 
 use super::Peer;
 
@@ -54,9 +56,8 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     })
 }
 
-/// Answers requests with `router` until `stop` is cancelled and open requests are done.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let router = router.layer(middleware::from_fn(within_deadline));
+/// Answers requests until `stop` is cancelled and open requests are done, each with what `routers` holds when it comes.
+pub async fn serve(listener: TcpListener, routers: watch::Receiver<Router>, stop: CancellationToken) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -70,9 +71,9 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         };
         match accepted {
             Ok((stream, address)) => {
-                let (router, stop) = (router.clone(), stop.clone());
+                let (routers, stop) = (routers.clone(), stop.clone());
                 connections.spawn(async move {
-                    answer(stream, Peer(address.ip()), router, stop).await;
+                    answer(stream, Peer(address.ip()), routers, stop).await;
                     drop(slot);
                 });
             }
@@ -91,12 +92,13 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
 }
 
 /// Answers the requests of one connection.
-async fn answer(stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
+async fn answer(stream: TcpStream, peer: Peer, routers: watch::Receiver<Router>, stop: CancellationToken) {
     // Answers are small: waiting for more of them to come along would only delay them.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        router.clone().oneshot(request)
+        let router = routers.borrow().clone();
+        within_deadline(router.oneshot(request.map(Body::new)))
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -117,9 +119,8 @@ async fn answer(stream: TcpStream, peer: Peer, router: Router, stop: Cancellatio
     }
 }
 
-async fn within_deadline(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_DEADLINE, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
-    }
+async fn within_deadline(answer: Oneshot<Router, Request>) -> Result<Response, Infallible> {
+    tokio::time::timeout(REQUEST_DEADLINE, answer)
+        .await
+        .unwrap_or_else(|_| Ok(StatusCode::REQUEST_TIMEOUT.into_response()))
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::limits::refreshes::month_began;
-use crate::store::{HealthRow, ReadTxn, SourceReport, StoreError};
+use crate::store::{ConfigLoad, HealthRow, ReadTxn, SourceReport, StoreError};
 
 /// What is read of the store.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Seen {
     pub incomplete: Vec<HealthRow>,
     /// Links whose consent ends soon, or has ended.
     pub consents: Vec<HealthRow>,
+    /// The configuration that a daemon read last, in use or refused; `None`: none has worked on this store.
+    pub config_read: Option<ConfigLoad>,
 }
 
 impl Seen {
@@ -32,6 +34,7 @@ impl Seen {
             failing: txn.link_health(Some("failing"), limit)?,
             incomplete: txn.incomplete_links(limit)?,
             consents: txn.links_losing_consent(now, limit)?,
+            config_read: txn.last_config_load()?,
         })
     }
 }
@@ -41,6 +44,7 @@ impl Seen {
 pub struct StatusReport {
     store: String,
     daemon: Option<String>,
+    config_read: Option<ConfigJson>,
     sources: Vec<SourceJson>,
     needs_a_person: Vec<LinkJson>,
     failing: Vec<LinkJson>,
@@ -56,12 +60,29 @@ impl StatusReport {
         Self {
             store,
             daemon,
+            config_read: seen.config_read.map(ConfigJson::from),
             sources: seen.sources.into_iter().map(SourceJson::from).collect(),
             needs_a_person: links(seen.attention),
             failing: links(seen.failing),
             incomplete: links(seen.incomplete),
             consent_ends: links(seen.consents),
         }
+    }
+}
+
+/// A configuration that was read, for scripts.
+#[derive(Serialize)]
+pub struct ConfigJson {
+    at: Timestamp,
+    /// `started`, `applied` or `refused`.
+    outcome: &'static str,
+    /// What changed, or why it was refused.
+    summary: String,
+}
+
+impl From<ConfigLoad> for ConfigJson {
+    fn from(load: ConfigLoad) -> Self {
+        Self { at: load.loaded_at, outcome: load.outcome.as_str(), summary: load.summary }
     }
 }
 

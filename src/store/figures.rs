@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::named_params;
 
 use super::report::CONSENT_NEAR;
-use super::{ReadTxn, Store, StoreError, instant, ms, open};
+use super::{ConfigLoad, ReadTxn, Store, StoreError, instant, ms, open};
 
 /// A link that should have been worked on this long ago is overdue: workers, limits or the process do not keep up.
 pub const OVERDUE: SignedDuration = SignedDuration::from_mins(10);
@@ -21,6 +21,10 @@ pub struct Figures {
     pub alerts_open: BTreeMap<String, u64>,
     /// Alerts whose beginning or end is still to be told.
     pub alerts_to_tell: u64,
+    /// The configuration that was read last, in use or refused; `None`: no daemon has worked on this store.
+    pub config_read: Option<ConfigLoad>,
+    /// When the one in use was taken over.
+    pub config_in_use_at: Option<Timestamp>,
 }
 
 /// One source.
@@ -142,6 +146,8 @@ impl ReadTxn<'_> {
             sources,
             alerts_open: open.collect::<Result<_, _>>()?,
             alerts_to_tell: to_tell.query_row([], |row| row.get(0))?,
+            config_read: self.last_config_load()?,
+            config_in_use_at: self.config_in_use()?.map(|load| load.loaded_at),
         })
     }
 

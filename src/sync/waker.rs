@@ -1,6 +1,6 @@
 //! Telling those who sleep until something is due that something may be.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
@@ -12,27 +12,25 @@ pub struct Waker(Arc<Sleepers>);
 
 #[derive(Default)]
 struct Sleepers {
-    loops: Vec<Arc<Notify>>,
+    loops: Mutex<Vec<Weak<Notify>>>,
     news: Notify,
 }
 
 impl Waker {
-    /// One for `loops` loops.
-    pub fn new(loops: usize) -> Self {
-        let loops = (0..loops).map(|_| Arc::new(Notify::new())).collect();
-        Self(Arc::new(Sleepers { loops, news: Notify::new() }))
+    /// What one more loop waits for; it is woken as long as it is kept.
+    pub fn sleeper(&self) -> Arc<Notify> {
+        let notify = Arc::new(Notify::new());
+        let mut loops = self.loops();
+        loops.retain(|notify| notify.strong_count() > 0);
+        loops.push(Arc::downgrade(&notify));
+        notify
     }
 
     /// Makes every loop look now.
     pub fn wake(&self) {
-        for notify in &self.0.loops {
+        for notify in self.loops().iter().filter_map(Weak::upgrade) {
             notify.notify_one();
         }
-    }
-
-    /// What each loop waits for.
-    pub fn sleepers(&self) -> impl Iterator<Item = &Arc<Notify>> {
-        self.0.loops.iter()
     }
 
     /// Says that events were stored.
@@ -43,5 +41,9 @@ impl Waker {
     /// Waits until events were stored.
     pub async fn news(&self) {
         self.0.news.notified().await;
+    }
+
+    fn loops(&self) -> MutexGuard<'_, Vec<Weak<Notify>>> {
+        self.0.loops.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

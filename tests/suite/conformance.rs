@@ -25,6 +25,7 @@ mod first;
 mod limits;
 mod pages;
 mod refusals;
+mod reload;
 mod schedule;
 mod store_trouble;
 mod transactions;

@@ -33,7 +33,7 @@ pub(crate) struct Reply {
 impl Counter {
     /// Opens the admin side; the bench was made with [`ADMIN`].
     pub(crate) async fn open(bench: &Bench) -> Self {
-        let served = Served::new(bench.engine().await, Waker::new(1), Arc::new(bench.config().clone()));
+        let served = Served::new(bench.engine().await, Waker::default(), Arc::new(bench.config().clone()));
         let token = served.admin().expect("an admin side").token.expose().to_owned();
         Self { router: server::admin::router(&served), served, token }
     }

@@ -310,3 +310,41 @@ async fn usage_is_counted_by_the_minute_and_can_be_put_back() {
     limiter.restore_usage(usage);
     assert_eq!(limiter.drain_usage()[1].requests, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_goes_on_at_the_successor_and_both_together_stay_within_the_limit() {
+    for taken_over_after_ms in [0, 100, 7_000, 61_000, 90_500] {
+        let former = limiter(TRUV, 30);
+        let successor_quota = Quota { requests: 120, window: MINUTE };
+        let mut admitted = JoinSet::new();
+        for _ in 0..900 {
+            let former = former.clone();
+            admitted.spawn(async move {
+                former.admit(Lane::Scheduled, &Claims::none()).await;
+                Instant::now()
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(taken_over_after_ms)).await;
+        let taken_over_at = Instant::now();
+        let successor = limiter(successor_quota, 30);
+        former.succeeded_by(&successor);
+        former.succeeded_by(&former);
+        let mut instants = admitted.join_all().await;
+        assert_eq!(instants.len(), 900, "nobody is forgotten");
+        assert!(worst_window(&mut instants, MINUTE) <= 285);
+        let mut later: Vec<Instant> = instants.into_iter().filter(|at| *at > taken_over_at).collect();
+        assert!(worst_window(&mut later, MINUTE) <= 114, "the successor's pace");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_goes_over_to_the_successor_also_when_it_is_heard_of_late() {
+    let (former, successor) = (limiter(TRUV, 30), limiter(TRUV, 30));
+    let until = |seconds| former.0.clock.now() + SignedDuration::from_secs(seconds);
+    former.throttled(until(60), &Claims::none());
+    former.succeeded_by(&successor);
+    assert!(successor.held_for(&Claims::none()).is_some_and(|hold| hold.left == MINUTE));
+    former.throttled(until(120), &Claims::none());
+    assert!(successor.held_for(&Claims::none()).is_some_and(|hold| hold.left == 2 * MINUTE));
+    assert_eq!(former.held_for(&Claims::none()), successor.held_for(&Claims::none()));
+}

@@ -26,7 +26,7 @@ pub(super) fn router() -> Router<Admin> {
 /// Carries out an order. What it says is logged nowhere: it may name customers.
 async fn order(script: Script, State(admin): State<Admin>, order: Result<Json<Order>, JsonRejection>) -> Response {
     match order {
-        Ok(Json(order)) => attend(&admin.served.engine, &admin.served.waker, order).await.into_response(),
+        Ok(Json(order)) => attend(&admin.served, order).await.into_response(),
         Err(rejection) => {
             let status = rejection.status();
             tracing::warn!(client = script.client, http.status = status.as_u16(), "an order was refused");

@@ -1,10 +1,11 @@
 //! Sessions: what a browser carries after it has shown the token once.
 //!
-//! A session is its id and its end, signed. The key is random per process and kept nowhere, so that a restart ends every
-//! session; what was logged out is remembered until it would have ended by itself.
+//! A session is its id and its end, signed. The key is made of the admin token and of something random per process that is
+//! kept nowhere: a restart ends every session, and so does another token. What was logged out is remembered until it would
+//! have ended by itself.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -12,6 +13,8 @@ use hmac::digest::Key;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::{SignedDuration, Timestamp};
 use sha2::Sha256;
+
+use crate::secret::Secret;
 
 /// How long a session lasts: a working day and the night before it.
 pub(super) const LIFETIME: SignedDuration = SignedDuration::from_hours(12);
@@ -45,20 +48,33 @@ pub(super) enum Refused {
     Revoked,
 }
 
-/// Makes sessions and recognises them.
-pub(super) struct Sessions {
-    signer: Hmac<Sha256>,
+/// What the sessions of a process have in common, whatever it serves.
+#[derive(Default)]
+pub(in crate::server) struct SessionSeed {
+    /// Made when it is first needed.
+    key: OnceLock<Key<Hmac<Sha256>>>,
     revoked: Mutex<HashMap<[u8; ID_BYTES], Timestamp>>,
 }
 
+/// Makes sessions and recognises them.
+pub(super) struct Sessions {
+    signer: Hmac<Sha256>,
+    seed: Arc<SessionSeed>,
+}
+
 impl Sessions {
-    /// Sessions under a new key.
+    /// Sessions of those who have shown `token`.
     ///
     /// Errors: the system gives no randomness; do without sessions.
-    pub(super) fn new() -> Result<Self, getrandom::Error> {
+    pub(super) fn new(seed: Arc<SessionSeed>, token: &Secret) -> Result<Self, getrandom::Error> {
+        let mut fresh = Key::<Hmac<Sha256>>::default();
+        getrandom::fill(&mut fresh)?;
+        let mut maker = Hmac::<Sha256>::new(seed.key.get_or_init(|| fresh));
+        maker.update(token.expose().as_bytes());
         let mut key = Key::<Hmac<Sha256>>::default();
-        getrandom::fill(&mut key)?;
-        Ok(Self { signer: Hmac::new(&key), revoked: Mutex::default() })
+        let made = maker.finalize().into_bytes();
+        key[..made.len()].copy_from_slice(&made);
+        Ok(Self { signer: Hmac::new(&key), seed })
     }
 
     /// Begins a session, and says what the browser is to carry.
@@ -96,7 +112,7 @@ impl Sessions {
         if ends_at <= now {
             return Err(Refused::Expired);
         }
-        if self.revoked.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id) {
+        if self.seed.revoked.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id) {
             return Err(Refused::Revoked);
         }
         Ok(Session { id, ends_at })
@@ -104,7 +120,7 @@ impl Sessions {
 
     /// Ends a session before its time.
     pub(super) fn revoke(&self, session: &Session, now: Timestamp) {
-        let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut revoked = self.seed.revoked.lock().unwrap_or_else(PoisonError::into_inner);
         revoked.retain(|_, ends_at| *ends_at > now);
         revoked.insert(session.id, session.ends_at);
     }
@@ -140,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_session_lasts_until_its_end_and_no_longer() {
-        let sessions = Sessions::new().expect("randomness");
+        let sessions = Sessions::new(Arc::default(), &Secret::new("0123456789abcdefghij")).expect("randomness");
         let carried = sessions.begin(noon()).expect("randomness");
         let almost = noon() + LIFETIME - SignedDuration::from_millis(1);
         let session = sessions.read(&carried, almost).expect("a session");
@@ -150,7 +166,7 @@ mod tests {
 
     #[test]
     fn every_changed_bit_is_noticed() {
-        let sessions = Sessions::new().expect("randomness");
+        let sessions = Sessions::new(Arc::default(), &Secret::new("0123456789abcdefghij")).expect("randomness");
         let carried = sessions.begin(noon()).expect("randomness");
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&carried).expect("base64");
         for index in 0..bytes.len() {
@@ -168,13 +184,21 @@ mod tests {
 
     #[test]
     fn a_session_of_another_process_is_none_here() {
-        let carried = Sessions::new().expect("randomness").begin(noon()).expect("randomness");
-        assert_eq!(Sessions::new().expect("randomness").read(&carried, noon()), Err(Refused::Forged));
+        let carried = Sessions::new(Arc::default(), &Secret::new("0123456789abcdefghij"))
+            .expect("randomness")
+            .begin(noon())
+            .expect("randomness");
+        assert_eq!(
+            Sessions::new(Arc::default(), &Secret::new("0123456789abcdefghij"))
+                .expect("randomness")
+                .read(&carried, noon()),
+            Err(Refused::Forged)
+        );
     }
 
     #[test]
     fn one_who_logged_out_stays_out_and_others_stay_in() {
-        let sessions = Sessions::new().expect("randomness");
+        let sessions = Sessions::new(Arc::default(), &Secret::new("0123456789abcdefghij")).expect("randomness");
         let [mine, theirs] = [0, 1].map(|_| sessions.begin(noon()).expect("randomness"));
         let session = sessions.read(&mine, noon()).expect("a session");
         sessions.revoke(&session, noon());
@@ -184,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_form_serves_only_its_own_session() {
-        let sessions = Sessions::new().expect("randomness");
+        let sessions = Sessions::new(Arc::default(), &Secret::new("0123456789abcdefghij")).expect("randomness");
         let [mine, theirs] = [0, 1].map(|_| {
             let carried = sessions.begin(noon()).expect("randomness");
             sessions.read(&carried, noon()).expect("a session")

@@ -63,7 +63,7 @@ impl Desk {
     pub(crate) async fn on(bench: Bench, user: Option<&str>, link: Option<String>) -> Self {
         let engine = bench.engine().await;
         let config = Arc::new(bench.config.clone());
-        let served = Served::new(Arc::clone(&engine), Waker::new(0), config);
+        let served = Served::new(Arc::clone(&engine), Waker::default(), config);
         // No webhook comes here, so nobody has to store them.
         let (intake, _) = public::intake(&served);
         let router = public::router(&served, intake);

@@ -44,7 +44,7 @@ pub(super) struct Side {
 impl Side {
     /// Opens the admin side of a bench, as a process that has just started.
     pub(super) async fn open(bench: &Bench) -> Self {
-        let served = Served::new(bench.engine().await, Waker::new(1), Arc::new(bench.config.clone()));
+        let served = Served::new(bench.engine().await, Waker::default(), Arc::new(bench.config.clone()));
         let token = served.admin().expect("an admin side").token.expose().to_owned();
         Self { router: server::admin::router(&served), token }
     }

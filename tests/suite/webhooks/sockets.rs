@@ -60,6 +60,7 @@ async fn slow_and_endless_bodies_end_and_others_are_served_meanwhile() {
         assert!(took < Duration::from_secs(2), "nobody waits for the slow one: {took:?}");
         stop.cancel();
     };
-    tokio::join!(listen::serve(listener, post.router.clone(), stop.clone()), script);
+    let (_router, routers) = tokio::sync::watch::channel(post.router.clone());
+    tokio::join!(listen::serve(listener, routers, stop.clone()), script);
     assert_eq!(outcomes(&bench), ["waits"], "the good one, and nothing else");
 }

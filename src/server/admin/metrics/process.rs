@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::sheet::Sheet;
 use crate::server::Served;
-use crate::store::{AlertKind, Figures};
+use crate::store::{AlertKind, Figures, LoadOutcome};
 
 /// Puts the process on the sheet.
 pub(super) fn put(sheet: &mut Sheet, served: &Served, figures: &Figures, now: Timestamp) {
@@ -28,6 +28,7 @@ pub(super) fn put(sheet: &mut Sheet, served: &Served, figures: &Figures, now: Ti
         "Steps of links that may be under way at once, for each source",
         served.config.schedule.workers,
     );
+    put_config(sheet, figures);
     let open = sheet.numbers("passbook_alerts_open", "Conditions that somebody is told about and that have not ended");
     for kind in AlertKind::ALL {
         let number = figures.alerts_open.get(kind.as_str()).copied().unwrap_or_default();
@@ -38,6 +39,22 @@ pub(super) fn put(sheet: &mut Sheet, served: &Served, figures: &Figures, now: Ti
         "Alerts whose beginning or end is still to be told",
         figures.alerts_to_tell,
     );
+}
+
+fn put_config(sheet: &mut Sheet, figures: &Figures) {
+    let Some(read) = &figures.config_read else { return };
+    sheet.number(
+        "passbook_config_last_reload_successful",
+        "1: the configuration that was read last is in use; 0: it was refused, and the former one still is",
+        i64::from(read.outcome != LoadOutcome::Refused),
+    );
+    if let Some(at) = figures.config_in_use_at {
+        sheet.number(
+            "passbook_config_last_reload_success_timestamp_seconds",
+            "When the configuration in use was taken over",
+            at.as_second(),
+        );
+    }
 }
 
 /// Puts on the sheet how long it took to write it.

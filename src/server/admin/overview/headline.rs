@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::seen::{Seen, SeenSource};
+use crate::store::LoadOutcome;
 use crate::words::{age, counted};
 
 /// How bad it is.
@@ -76,6 +77,11 @@ pub(super) fn facts(seen: &Seen, now: Timestamp) -> Vec<Fact> {
     let is = if retired == 1 { "is" } else { "are" };
     let words = format!("{} {is} no longer configured", counted(retired, "source"));
     say(retired, Level::Notice, words, "#sources");
+    if let Some(refused) = seen.config_read.as_ref().filter(|load| load.outcome == LoadOutcome::Refused) {
+        let words =
+            format!("The changed configuration was refused {} ago: {}", age(refused.loaded_at, now), refused.summary);
+        facts.push(Fact { level: Level::Warning, words, href: "#sources".to_owned() });
+    }
     if facts.is_empty() {
         let has_links = configured.iter().any(|source| source.links.readable > 0);
         let words = if has_links { "All well" } else { "No links yet" };
@@ -169,7 +175,7 @@ mod tests {
     fn said(change: impl FnOnce(&mut SeenSource)) -> Vec<(Level, String)> {
         let mut source = well();
         change(&mut source);
-        let seen = Seen { sources: vec![source], people: Vec::new(), consents: Vec::new() };
+        let seen = Seen { sources: vec![source], people: Vec::new(), consents: Vec::new(), config_read: None };
         facts(&seen, now()).into_iter().map(|fact| (fact.level, fact.words)).collect()
     }
 

@@ -7,7 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::clock::DAY_MS;
 use crate::limits::refreshes::month_began;
 use crate::server::admin::Admin;
-use crate::store::{HealthRow, LinkTotals, ReadTxn, SourceDay, SourceGlance, StoreError, UsageRow, WebhookGlance};
+use crate::store::{
+    ConfigLoad, HealthRow, LinkTotals, ReadTxn, SourceDay, SourceGlance, StoreError, UsageRow, WebhookGlance,
+};
 use crate::sync::CREDENTIALS_REFUSED;
 
 /// How many days of rows and refreshes are shown.
@@ -21,6 +23,8 @@ pub(super) struct Seen {
     /// Links that need a person, as many as are listed.
     pub(super) people: Vec<HealthRow>,
     pub(super) consents: Vec<HealthRow>,
+    /// The configuration that was read last, in use or refused.
+    pub(super) config_read: Option<ConfigLoad>,
 }
 
 /// One source.
@@ -87,7 +91,12 @@ impl Seen {
         }
         // What is in trouble stands first, what is not configured any more last.
         sources.sort_by_key(|source| (source.glance.retired_at.is_some(), !source.is_in_trouble(now)));
-        Ok(Self { sources, people: txn.links_needing_person(listed)?, consents: txn.consents_to_renew(now, listed)? })
+        Ok(Self {
+            sources,
+            people: txn.links_needing_person(listed)?,
+            consents: txn.consents_to_renew(now, listed)?,
+            config_read: txn.last_config_load()?,
+        })
     }
 }
 

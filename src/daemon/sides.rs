@@ -1,0 +1,121 @@
+//! The two sides that listen on TCP, and what becomes of them when the configuration changes.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::ServerConfig;
+use crate::server::public::Intake;
+use crate::server::{self, Served, listen};
+
+/// Which side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Public,
+    Admin,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Public, Self::Admin];
+
+    /// Where the configuration wants it to listen; `None`: nowhere.
+    fn address(self, server: &ServerConfig) -> Option<SocketAddr> {
+        match self {
+            Self::Public => server.public.as_ref().map(|public| public.listen),
+            Self::Admin => server.admin.as_ref().map(|admin| admin.listen),
+        }
+    }
+
+    fn router(self, served: &Served, intake: &Intake) -> Router {
+        match self {
+            Self::Public => server::public::router(served, intake.clone()),
+            Self::Admin => server::admin::router(served),
+        }
+    }
+}
+
+/// An address that is bound for a side and not listened to yet.
+pub(super) struct Bound {
+    kind: Kind,
+    listen: SocketAddr,
+    listener: TcpListener,
+}
+
+/// A side that listens.
+struct Side {
+    listen: SocketAddr,
+    routers: watch::Sender<Router>,
+    stop: CancellationToken,
+}
+
+/// The sides of a process.
+pub(super) struct Sides {
+    intake: Intake,
+    open: HashMap<Kind, Side>,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Sides {
+    /// None open yet; all of them end with `stop`. Webhooks go to `intake`.
+    pub(super) fn new(intake: Intake, stop: CancellationToken) -> Self {
+        Self { intake, open: HashMap::new(), tasks: JoinSet::new(), stop }
+    }
+
+    /// Binds the addresses of `server` that are not listened to already. Nothing changes for those that are.
+    ///
+    /// Errors: names the address, and what to do.
+    pub(super) async fn bind(&self, server: &ServerConfig) -> io::Result<Vec<Bound>> {
+        let mut bound = Vec::new();
+        for kind in Kind::ALL {
+            let Some(listen) = kind.address(server) else { continue };
+            if self.open.values().any(|side| side.listen == listen) {
+                continue;
+            }
+            bound.push(Bound { kind, listen, listener: listen::bind(listen).await? });
+        }
+        Ok(bound)
+    }
+
+    /// Has what is open answer as `served` says from now on, and closes what is not wanted any more or moves elsewhere.
+    pub(super) fn update(&mut self, served: &Served) {
+        let (server, intake) = (&served.config.server, &self.intake);
+        self.open.retain(|kind, side| {
+            let stays = kind.address(server) == Some(side.listen);
+            if stays {
+                let _former = side.routers.send_replace(kind.router(served, intake));
+            } else {
+                tracing::info!(address = %side.listen, "no longer listened to");
+                side.stop.cancel();
+            }
+            stays
+        });
+    }
+
+    /// Listens, and answers as `served` says.
+    pub(super) fn open(&mut self, bound: Bound, served: &Served) {
+        let Bound { kind, listen, listener } = bound;
+        let side = match kind {
+            Kind::Public => "the public side listens",
+            Kind::Admin => "the admin side listens",
+        };
+        tracing::info!(address = %listen, "{side}");
+        let (routers, answers) = watch::channel(kind.router(served, &self.intake));
+        let stop = self.stop.child_token();
+        self.tasks.spawn(listen::serve(listener, answers, stop.clone()));
+        self.open.insert(kind, Side { listen, routers, stop });
+    }
+
+    /// Waits until open requests are done and webhooks that came in are stored. The process was told to stop.
+    pub(super) async fn end(self) {
+        let Self { intake, open, mut tasks, .. } = self;
+        while tasks.join_next().await.is_some() {}
+        drop((intake, open));
+    }
+}
