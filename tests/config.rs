@@ -4,6 +4,8 @@
 
 #[path = "config/bridge_source.rs"]
 mod bridge_source;
+#[path = "config/changes.rs"]
+mod changes;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

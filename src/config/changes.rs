@@ -2,7 +2,7 @@
 
 use super::Config;
 
-/// Sections whose change a running daemon cannot follow.
+/// Settings whose change a running daemon cannot follow.
 ///
 /// Shape: empty where it can follow everything.
 pub fn unchangeable(former: &Config, changed: &Config) -> Vec<&'static str> {
@@ -19,6 +19,9 @@ pub fn unchangeable(former: &Config, changed: &Config) -> Vec<&'static str> {
     }
     if keys.is_empty() && from != to {
         keys.push("store");
+    }
+    if former.log.format != changed.log.format {
+        keys.push("log.format");
     }
     keys
 }
