@@ -14,7 +14,7 @@ use passbook::daemon::{self, BuildOptions, Daemon, DaemonOptions};
 use passbook::http::Transport;
 use passbook::model::Cause;
 use passbook::sandbox::{Environment, LinkId, Sandbox, Served, Status as TrueStatus, TrueTransaction};
-use passbook::secret::{Sealer, StoreKey};
+use passbook::secret::{Encryption, Sealer, StoreKey};
 use passbook::store::{Access, OpenOptions, Store, StoreError};
 use passbook::sync::{Engine, Step, SyncReport};
 use rusqlite::types::ValueRef;
@@ -459,6 +459,7 @@ pub(crate) fn open(path: &Path, key: &StoreKey, clock: &Clock) -> Result<Store, 
     Store::open(OpenOptions {
         path,
         sealer: Sealer::new(key.clone()),
+        encryption: Encryption::Secrets,
         keep_raw: true,
         access: Access::Create,
         now: clock.now(),
