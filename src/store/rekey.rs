@@ -101,9 +101,9 @@ pub fn rekey(options: &RekeyOptions<'_>, progress: Progress<'_>) -> Result<Rekey
     let old_file = StoreFile::new(path, options.encryption, options.from);
     let is_old_file = is_under_old_key(&new_file, &old_file)?;
     let file = if is_old_file { &old_file } else { &new_file };
-    let mut connection = open(file)?;
-    let left = survey(&connection, options)?;
+    let left = survey(&read(file)?, options)?;
     progress(&format!("{} values were looked at, {} are under the former key", left.seen, left.old));
+    let mut connection = file.writer()?;
     let is_done = !is_old_file && left.old == 0 && !left.is_marked && left.is_proof_new;
     if !is_done {
         mark(&mut connection, options.to.key_id())?;
@@ -111,7 +111,7 @@ pub fn rekey(options: &RekeyOptions<'_>, progress: Progress<'_>) -> Result<Rekey
         if is_old_file {
             connection.close().map_err(|(_, error)| error)?;
             replace(&old_file, &new_file, progress)?;
-            connection = open(&new_file)?;
+            connection = new_file.writer()?;
         }
         reseal_all(&mut connection, options, left.old, progress)?;
         finish(&mut connection, options.to)?;
@@ -137,13 +137,14 @@ fn is_under_old_key(new: &StoreFile, old: &StoreFile) -> Result<bool, OpenError>
     }
 }
 
-fn open(file: &StoreFile) -> Result<Connection, OpenError> {
-    let failed = |error| as_open_error(file.path(), error);
-    let found = recognise_schema(file.path(), &file.reader().map_err(failed)?)?;
+/// Opens the file for a first look, which changes nothing.
+fn read(file: &StoreFile) -> Result<Connection, OpenError> {
+    let reader = file.reader().map_err(|error| as_open_error(file.path(), error))?;
+    let found = recognise_schema(file.path(), &reader)?;
     if found < SCHEMA_VERSION {
         return Err(OpenError::Older { path: file.path().to_owned(), found, known: SCHEMA_VERSION });
     }
-    file.writer().map_err(failed)
+    Ok(reader)
 }
 
 /// What a store is like before anything is done.

@@ -3,5 +3,7 @@
 mod desk;
 mod each;
 mod europe;
+mod keys;
 mod orders;
+mod query;
 mod webhooks;

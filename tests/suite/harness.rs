@@ -331,6 +331,11 @@ impl Bench {
         lines.join("\n")
     }
 
+    /// The store's key.
+    pub(crate) fn key(&self) -> &StoreKey {
+        &self.key
+    }
+
     /// Opens the store with another key, as after a mistake in the configuration.
     pub(crate) fn open_with_another_key(&self) -> Result<Store, passbook::store::OpenError> {
         open(&self.path(), &StoreKey::generate().expect("randomness"), &self.clock)
