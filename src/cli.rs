@@ -114,7 +114,7 @@ pub fn main() -> ExitCode {
         Ok(Exit::Failed) => ExitCode::from(EXIT_FAILED),
         Ok(Exit::Attention) => ExitCode::from(EXIT_ATTENTION),
         Err(error) => {
-            eprintln!("passbook: {error:#}");
+            eprintln!("passbook: {}", said(&error));
             ExitCode::from(exit_code(&error))
         }
     }
@@ -139,6 +139,17 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Keygen(arguments) => keygen::keygen(config, arguments),
         Verb::Sandbox(arguments) => sandbox::sandbox(arguments).await,
     }
+}
+
+/// An error and its causes, none of them twice: many an error says its cause itself.
+fn said(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            said.push_str(&format!(": {cause}"));
+        }
+    }
+    said
 }
 
 /// 2 for usage and configuration, 3 for a refused store, 1 for everything else.

@@ -101,11 +101,19 @@ impl Csv {
 
 impl AnswerSink for Csv {
     fn columns(&mut self, names: &[String]) -> io::Result<()> {
-        Ok(self.0.write_record(names)?)
+        self.0.write_record(names).map_err(as_io)
     }
 
     fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
-        Ok(self.0.write_record(cells.iter().map(plain))?)
+        self.0.write_record(cells.iter().map(plain)).map_err(as_io)
+    }
+}
+
+/// What the system said, which tells a pipe that was closed.
+fn as_io(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
     }
 }
 

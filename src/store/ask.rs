@@ -7,10 +7,10 @@ use std::borrow::Cow;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode};
 
 use super::{Store, StoreError, lock};
 
@@ -82,7 +82,7 @@ pub enum AskError {
     },
     /// It is no SQL, or names what is not there.
     #[error("{0}")]
-    Wrong(#[source] rusqlite::Error),
+    Wrong(rusqlite::Error),
     /// The answer could not be written.
     #[error("cannot write the answer: {0}")]
     Sink(#[source] io::Error),
@@ -119,13 +119,12 @@ impl Store {
 
 fn answer(connection: &mut Connection, sql: &str, sink: &mut impl AnswerSink) -> Result<(), AskError> {
     let refused = confine(connection)?;
-    let mut statement = connection.prepare(sql).map_err(|error| match (error.sqlite_error_code(), &error) {
-        (Some(ErrorCode::AuthorizationForStatementDenied), _) => {
-            let what = lock(&refused).take().unwrap_or_else(|| "this would do more".to_owned());
-            AskError::Refused { what }
+    let mut statement = connection.prepare(sql).map_err(|error| match (lock(&refused).take(), error) {
+        (Some(what), _) => AskError::Refused { what },
+        (None, rusqlite::Error::MultipleStatement) => {
+            AskError::Refused { what: "these are several at once".to_owned() }
         }
-        (_, rusqlite::Error::MultipleStatement) => AskError::Refused { what: "these are several at once".to_owned() },
-        _ => AskError::from(error),
+        (None, error) => AskError::from(error),
     })?;
     let refuse = |what: &str| Err(AskError::Refused { what: what.to_owned() });
     if !statement.readonly() {

@@ -11,12 +11,12 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, TransactionBehavior, named_params};
 use zeroize::Zeroizing;
 
+use super::StoreError;
 use super::convert::{ConvertError, Progress, replace, wipe_leftovers};
 use super::file::{StoreFile, as_open_error, checkpoint, wal_path};
 use super::migrate::SCHEMA_VERSION;
 use super::open::{KEY_CHECK, KEY_CHECK_PLACE, OpenError, recognise_schema, rekeying};
 use super::sealed::{SEALED, SealedColumn};
-use super::{StoreError, lock::LockError};
 use crate::secret::{Encryption, Place, SealError, Sealer};
 
 /// Values of one column looked at in one transaction.
@@ -50,9 +50,6 @@ pub enum RekeyError {
     /// The store was refused; it is untouched.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// Another process works on it.
-    #[error(transparent)]
-    Lock(#[from] LockError),
     /// A value opens with neither key. Nothing was changed.
     #[error(
         "{what} opens with neither key: {source}; nothing was changed: give the key that sealed it, or restore a backup"
