@@ -12,7 +12,8 @@ PRAGMA user_version = 1;
 
 CREATE TABLE store_meta (
     -- One row per fact about this file. Keys: created_at, key_id (id of the key that seals secrets here), key_check (a sealed
-    -- constant, proves the key), next_change_id (the next transaction_changes.change_id; ids are never used twice).
+    -- constant, proves the key), rekeying_to (id of the key that secrets are being sealed with anew; gone when that is done),
+    -- next_change_id (the next transaction_changes.change_id; ids are never used twice).
     name  TEXT PRIMARY KEY,
     value ANY NOT NULL
 ) STRICT;

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use passbook::aggregator::{TransactionPage, Window};
 use passbook::model::{Cause, LinkHealth, LinkRecord, UserRecord};
-use passbook::secret::{Sealer, StoreKey};
+use passbook::secret::{Encryption, Sealer, StoreKey};
 use passbook::store::{Access, NewLink, OpenOptions, SourceSettings, Store};
 use passbook::sync::Walk;
 
@@ -210,6 +210,13 @@ impl Ours {
 /// A new store, made by the program itself.
 pub(crate) fn open_store(path: &Path) -> Store {
     let key = StoreKey::generate().expect("randomness");
-    Store::open(OpenOptions { path, sealer: Sealer::new(key), keep_raw: true, access: Access::Create, now: now() })
-        .expect("a new store")
+    Store::open(OpenOptions {
+        path,
+        sealer: Sealer::new(key),
+        encryption: Encryption::Secrets,
+        keep_raw: true,
+        access: Access::Create,
+        now: now(),
+    })
+    .expect("a new store")
 }

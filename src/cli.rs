@@ -8,12 +8,15 @@
 mod alert;
 mod check;
 mod context;
+mod convert;
 mod demo;
 mod explain;
 mod keygen;
 mod links;
 mod output;
 mod progress;
+mod query;
+mod rekey;
 mod reload;
 mod run;
 mod sandbox;
@@ -28,7 +31,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{ConfigErrors, DEFAULT_CONFIG_PATH};
-use crate::store::{LockError, OpenError};
+use crate::store::{AskError, ConvertError, LockError, OpenError, RekeyError};
 
 /// Keeps a SQLite file up to date with the bank data that customers have shared through an aggregator.
 #[derive(Debug, Parser)]
@@ -68,8 +71,14 @@ enum Verb {
     /// Try out who is told when something needs a person.
     #[command(subcommand)]
     Alert(alert::Verb),
+    /// Ask the store a question in SQL. Reads only, also while the daemon runs and where the whole file is encrypted.
+    Query(query::Arguments),
+    /// Encrypt the store's whole file, or decrypt it, as [store] encryption says. Killed at any instant, a rerun finishes.
+    Convert,
+    /// Change the store's key from [store] previous_key to key. Killed at any instant, a rerun finishes.
+    Rekey,
     /// Print a new key for the store.
-    Keygen,
+    Keygen(keygen::Arguments),
     /// Serve the made-up bank alone, for trying out a configuration.
     Sandbox(sandbox::Arguments),
 }
@@ -108,7 +117,7 @@ pub fn main() -> ExitCode {
         Ok(Exit::Failed) => ExitCode::from(EXIT_FAILED),
         Ok(Exit::Attention) => ExitCode::from(EXIT_ATTENTION),
         Err(error) => {
-            eprintln!("passbook: {error:#}");
+            eprintln!("passbook: {}", said(&error));
             ExitCode::from(exit_code(&error))
         }
     }
@@ -128,16 +137,35 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Verify(arguments) => verify::verify(config, arguments).await,
         Verb::Webhooks(verb) => webhooks::webhooks(config, verb).await,
         Verb::Alert(verb) => alert::run(config, verb).await,
-        Verb::Keygen => keygen::keygen(),
+        Verb::Query(arguments) => query::query(config, arguments).await,
+        Verb::Convert => convert::convert(config).await,
+        Verb::Rekey => rekey::rekey(config).await,
+        Verb::Keygen(arguments) => keygen::keygen(config, arguments),
         Verb::Sandbox(arguments) => sandbox::sandbox(arguments).await,
     }
 }
 
+/// An error and its causes, none of them twice: many an error says its cause itself.
+fn said(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            said.push_str(&format!(": {cause}"));
+        }
+    }
+    said
+}
+
 /// 2 for usage and configuration, 3 for a refused store, 1 for everything else.
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<ConfigErrors>() {
+    let is_wrong = |error: &AskError| matches!(error, AskError::Refused { .. } | AskError::Wrong(_));
+    if error.is::<ConfigErrors>() || error.downcast_ref().is_some_and(is_wrong) {
         EXIT_USAGE
-    } else if error.is::<OpenError>() || error.is::<LockError>() {
+    } else if error.is::<OpenError>()
+        || error.is::<LockError>()
+        || matches!(error.downcast_ref(), Some(ConvertError::Open(_)))
+        || matches!(error.downcast_ref(), Some(RekeyError::Open(_) | RekeyError::File(ConvertError::Open(_))))
+    {
         EXIT_STORE
     } else {
         EXIT_FAILED

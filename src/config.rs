@@ -78,8 +78,16 @@ pub struct Config {
 /// What every part of the walk is given.
 struct Surroundings<'a> {
     secrets: &'a dyn SecretStore,
+    /// Where the key of a store is that cannot even be read without.
+    store_secrets: &'a dyn SecretStore,
     /// The directory of the config file, which relative paths start from.
     base: PathBuf,
+}
+
+impl Surroundings<'_> {
+    fn to_read_store(&self) -> Self {
+        Self { secrets: self.store_secrets, store_secrets: self.store_secrets, base: self.base.clone() }
+    }
 }
 
 impl Config {
@@ -94,17 +102,26 @@ impl Config {
 
     /// Reads and checks the file at `path` without its secrets, for a command that only reads the store.
     ///
-    /// Shape: every secret is a random stand-in. So whoever may read the store may ask about it, without the right to read
-    /// what opens it.
+    /// Shape: every secret is a random stand-in, but for the key of a store that is encrypted whole. So whoever may read the
+    /// store may ask about it, without the right to read what opens it.
     /// Errors: as for [`Config::load`].
     pub fn load_without_secrets(path: &Path) -> Result<Self, ConfigErrors> {
-        Self::parse(&read(path)?, path, &StandIns)
+        Self::parse_with(&read(path)?, path, &StandIns, &SystemSecrets::from_environment())
     }
 
     /// Checks `text` as if it were the file at `path`, with secrets from `secrets`.
     ///
     /// Errors: as for [`Config::load`].
     pub fn parse(text: &str, path: &Path, secrets: &dyn SecretStore) -> Result<Self, ConfigErrors> {
+        Self::parse_with(text, path, secrets, secrets)
+    }
+
+    fn parse_with(
+        text: &str,
+        path: &Path,
+        secrets: &dyn SecretStore,
+        store_secrets: &dyn SecretStore,
+    ) -> Result<Self, ConfigErrors> {
         let report = Report::new(text);
         let (document, syntax_errors) = DeTable::parse_recoverable(text);
         if !syntax_errors.is_empty() {
@@ -115,7 +132,7 @@ impl Config {
             return Err(report.into_errors(path));
         }
         let base = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned));
-        let around = Surroundings { secrets, base: base.unwrap_or_default() };
+        let around = Surroundings { secrets, store_secrets, base: base.unwrap_or_default() };
         let root = Section::root(&report, document.get_ref(), &[ROOT_KEYS]);
         let config = walk(&root, &around);
         if report.has_problems() {

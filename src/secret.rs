@@ -1,16 +1,18 @@
 //! Values that must not be seen: secrets in memory, and the sealing of columns in the store.
 //!
 //! The config yields [`Secret`]s and the [`StoreKey`]; the store seals access tokens and the like with a [`Sealer`] before they
-//! are written and opens them when a sync needs them.
+//! are written and opens them when a sync needs them. A file that is encrypted whole has a [`FileKey`] besides.
 //!
 //! What must stay true: nothing here shows its content through `Debug` or `Display`, memory is wiped when a value goes, and a
 //! sealed value opens only in the place it was sealed for, so that copying a row's token into another row is noticed.
 //!
 //! It reads no files (that is `config`), and it does not protect against someone who holds the key.
 
+mod file;
 mod key;
 mod seal;
 
+pub use file::{Encryption, FileKey, HAS_CIPHER};
 pub use key::{KEY_BYTES, KEY_PREFIX, KeyError, StoreKey};
 pub use seal::{Place, SealError, Sealer};
 

@@ -10,10 +10,13 @@
 
 mod accounts;
 mod alerts;
+mod ask;
 mod catalog;
 mod config_loads;
+mod convert;
 mod days;
 mod figures;
+mod file;
 mod holdings;
 mod invites;
 mod links;
@@ -23,7 +26,9 @@ mod news;
 mod open;
 mod query;
 mod refreshes;
+mod rekey;
 mod report;
+mod sealed;
 mod sources;
 mod syncs;
 mod transactions;
@@ -33,7 +38,7 @@ mod verify;
 mod webhooks;
 
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -44,8 +49,11 @@ use crate::secret::{SealError, Sealer};
 pub use accounts::Continued;
 pub use alerts::{AlertKind, AlertPolicy, Burst, DueAlert, Settled, Way};
 pub use config_loads::{ConfigLoad, LoadOutcome};
+pub use ask::{AnswerSink, AskError, Cell};
+pub use convert::{ConvertError, ConvertOptions, Converted, Progress, convert};
 pub use days::SourceDay;
 pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, SyncTotals};
+pub use file::cipher_settings;
 pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
 pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};
@@ -53,6 +61,7 @@ pub use news::{NewsLink, NewsRefresh, NewsUser, SETTLE};
 pub use open::{Access, OpenError, OpenOptions};
 pub use query::QueryAnswer;
 pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};
+pub use rekey::{RekeyError, RekeyOptions, Rekeyed, rekey};
 pub use report::{
     AccountSummary, BalancePoint, CONSENT_NEAR, ContinuedAccount, EventRow, HealthRow, LinkFilter, LinkOrder, LinkPage,
     LinkTotals, LoanSummary, MAX_WAITING_COUNTED, ReconciledPair, RefreshRow, SourceGlance, SourceLoad, SourceReport,
@@ -135,7 +144,7 @@ impl From<rusqlite::Error> for StoreError {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    path: PathBuf,
+    file: file::StoreFile,
     /// Dropped without closing: a clean close would delete the WAL, and then a reader of another user, who may not create
     /// files here, could not open the store.
     writer: Mutex<Option<Connection>>,
@@ -168,7 +177,7 @@ impl<'c> Deref for WriteTxn<'c> {
 impl Store {
     /// The file's path.
     pub fn path(&self) -> &Path {
-        &self.0.path
+        self.0.file.path()
     }
 
     /// Runs `f` on a consistent view of the store.
@@ -226,9 +235,9 @@ impl Store {
         let inner = Arc::clone(&self.0);
         run_blocking(move || {
             if let Some(connection) = lock(&inner.writer).as_ref() {
-                open::checkpoint(connection)?;
+                file::checkpoint(connection)?;
             }
-            Ok(std::fs::metadata(open::wal_path(&inner.path)).map_or(0, |m| m.len()))
+            Ok(std::fs::metadata(file::wal_path(inner.file.path())).map_or(0, |m| m.len()))
         })
         .await
     }
@@ -250,7 +259,7 @@ impl Inner {
     fn take_reader(&self) -> Result<Connection, StoreError> {
         match lock(&self.readers).pop() {
             Some(connection) => Ok(connection),
-            None => open::reader(&self.path).map_err(StoreError::from),
+            None => self.file.reader().map_err(StoreError::from),
         }
     }
 }
@@ -259,7 +268,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         if let Some(connection) = lock(&self.writer).take() {
             // Best effort: what stays in the WAL is read from there.
-            let _ = open::checkpoint(&connection);
+            let _ = file::checkpoint(&connection);
             std::mem::forget(connection);
         }
     }

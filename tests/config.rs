@@ -180,7 +180,7 @@ fn keys() -> Vec<Mistake> {
         (in_source("overlpa = \"14d\""), 10, 1, "source.overlpa", "unknown key", "did you mean overlap?"),
         (in_source("timezone = \"UTC\""), 10, 1, "source.timezone", "unknown key", "belongs in [schedule]"),
         (in_store("page_size = 5"), 3, 1, "store.page_size", "unknown key", "belongs in [[source]]"),
-        (in_store("colour = 5"), 3, 1, "store.colour", "unknown key", "path, key, keep_raw"),
+        (in_store("colour = 5"), 3, 1, "store.colour", "unknown key", "path, key, previous_key, encryption, keep_raw"),
         (swap("name = \"truv-prod\"\n", ""), 5, 1, "source.name", "missing", "name = "),
         (swap("aggregator = \"truv\"\n", ""), 5, 1, "source.aggregator", "missing", "aggregator = \"truv\""),
         (swap("client_id = \"the-id\"\n", ""), 5, 1, "source.client_id", "missing", "client_id = "),
@@ -195,6 +195,7 @@ fn types_and_bounds() -> Vec<Mistake> {
         (in_store("path = 5"), 3, 8, "store.path", "a whole number, and text", "in quotes"),
         (in_store("path = \"\""), 3, 8, "store.path", "empty", DEFAULT_PATH),
         (in_store("path = \"/var/lib/\""), 3, 8, "store.path", "a directory", "/var/lib/passbook.db"),
+        (in_store("encryption = \"ful\""), 3, 14, "store.encryption", "not one of the words", "did you mean \"full\"?"),
         (in_source("page_size = \"500\""), 10, 13, "source.page_size", "text, and a whole number", "10 to 500"),
         (in_source("page_size = 501"), 10, 13, "source.page_size", "outside 10 to 500 (smaller pages", "10 to 500"),
         (in_source("page_size = 9"), 10, 13, "source.page_size", "outside 10 to 500", ""),
@@ -252,6 +253,7 @@ fn combinations() -> Vec<Mistake> {
     vec![
         (in_source("refresh_poll_first = \"3m\""), 10, 22, "source.refresh_poll_first", "longer than refresh_poll_max (2m)", "\"2m\" or less"),
         (in_source("refresh_timeout = \"1m\"\nrefresh_poll_first = \"90s\""), 10, 19, "source.refresh_timeout", "shorter than refresh_poll_first (1m30s)", "more than \"1m30s\""),
+        (in_store("previous_key = { credential = \"store-key\" }"), 3, 16, "store.previous_key", "the same as key", "passbook keygen"),
         (in_source("refresh_reserve = 3"), 10, 19, "source.refresh_reserve", "keeps back all of", "2 or less"),
         (in_source("refreshes_per_day = 0\nrefresh_reserve = 1"), 11, 19, "source.refresh_reserve", "keeps back all", "0 or less"),
         (twice("the-id", "another"), 12, 8, "source.name", "the source in line 6 has this name", "of its own"),
@@ -552,6 +554,30 @@ mod on_disk {
         assert!(errors.problems.iter().all(|problem| problem.reason.contains("$CREDENTIALS_DIRECTORY is not set")));
     }
 
+    #[cfg(not(feature = "sqlcipher"))]
+    #[test]
+    fn a_build_without_sqlcipher_says_which_build_encrypts_the_whole_store() {
+        let found = super::problems(&with("encryption = \"full\"", ""));
+        assert_eq!((found[0].line, found[0].key.as_str(), found.len()), (3, "store.encryption", 1));
+        assert!(
+            found[0].reason.contains("no SQLCipher") && found[0].hint.contains("--features sqlcipher"),
+            "{found:?}"
+        );
+    }
+
+    #[cfg(feature = "sqlcipher")]
+    #[test]
+    fn whoever_only_reads_needs_the_key_of_a_store_that_is_encrypted_whole_and_nothing_else() {
+        let directory = tempfile::tempdir().expect("directory");
+        let file = directory.path().join("passbook.toml");
+        fs::write(&file, with("encryption = \"full\"", "")).expect("written");
+        let errors = Config::load_without_secrets(&file).expect_err("no key");
+        let found: Vec<_> =
+            errors.problems.iter().map(|problem| (problem.key.as_str(), problem.hint.as_str())).collect();
+        assert_eq!(found.iter().map(|(key, _)| *key).collect::<Vec<_>>(), ["store.key", "store.encryption"]);
+        assert!(found[1].1.contains("who may read store.key"), "{found:?}");
+    }
+
     #[test]
     fn whoever_only_reads_needs_no_address_that_is_kept_secret() {
         let directory = tempfile::tempdir().expect("directory");
@@ -644,7 +670,8 @@ fn the_example_shows_every_option_at_its_default() {
     assert_eq!(told, AlertConfig::default(), "defaults stated are those of the code");
     let full = with_alerts;
 
-    let without_defaults = ["refreshes_per_month", "public_listen", "public_url", "admin_listen", "admin_token"];
+    let without_defaults =
+        ["previous_key", "refreshes_per_month", "public_listen", "public_url", "admin_listen", "admin_token"];
     let shown =
         without_defaults.iter().fold(full, |text, key| text.replace(&format!("# {key} = "), &format!("{key} = ")));
     let document: toml::Table = shown.parse().expect("valid");

@@ -11,7 +11,7 @@ use passbook::config::{Config, SecretReadError, SecretStore};
 use passbook::daemon::{self, BuildOptions, Daemon, DaemonOptions};
 use passbook::http::Transport;
 use passbook::sandbox::{Plan, Sandbox};
-use passbook::secret::{Sealer, StoreKey};
+use passbook::secret::{Encryption, Sealer, StoreKey};
 use passbook::server::{self, Peer, Served};
 use passbook::store::{Access, OpenOptions, Store};
 use passbook::sync::Waker;
@@ -58,7 +58,14 @@ async fn scrape() -> String {
     let config = Config::parse(&text, &dir.path().join("passbook.toml"), &secrets).expect("a good config");
     let sealer = Sealer::new(key);
     let path = &config.store.path;
-    let opened = OpenOptions { path, sealer, keep_raw: true, access: Access::Create, now: clock.now() };
+    let opened = OpenOptions {
+        path,
+        sealer,
+        encryption: Encryption::Secrets,
+        keep_raw: true,
+        access: Access::Create,
+        now: clock.now(),
+    };
     let store = Store::open(opened).expect("a store");
     let options =
         BuildOptions { store, clock: clock.clone(), transport: Transport::in_process(bank.router()), seed: 1 };

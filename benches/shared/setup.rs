@@ -73,6 +73,7 @@ pub(crate) fn open_store(config: &Config, clock: &Clock) -> Store {
     Store::open(OpenOptions {
         path: &config.store.path,
         sealer: Sealer::new(config.store.key.clone()),
+        encryption: config.store.encryption,
         keep_raw: config.store.keep_raw,
         access: Access::Create,
         now: clock.now(),

@@ -54,6 +54,7 @@ impl Context {
         Store::open(OpenOptions {
             path: &store.path,
             sealer: Sealer::new(store.key.clone()),
+            encryption: store.encryption,
             keep_raw: store.keep_raw,
             access,
             now: self.clock.now(),

@@ -1,11 +1,26 @@
-//! `passbook keygen`: a new store key on standard output.
+//! `passbook keygen`: a new store key on standard output; or what other tools open a store with that is encrypted whole.
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 
 use super::{Exit, output};
+use crate::config::Config;
 use crate::secret::StoreKey;
+use crate::store::cipher_settings;
 
-pub(super) fn keygen() -> anyhow::Result<Exit> {
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Print no new key, but what SQLCipher's own shell opens this store with: `sqlcipher -init <(passbook keygen --sqlcipher) FILE`.
+    #[arg(long)]
+    sqlcipher: bool,
+}
+
+pub(super) fn keygen(config: &Path, arguments: Arguments) -> anyhow::Result<Exit> {
+    if arguments.sqlcipher {
+        let key = Config::load(config)?.store.key;
+        output::print(&cipher_settings(&key.file_key()))?;
+        return Ok(Exit::Done);
+    }
     let key = StoreKey::generate()?;
     output::print(&format!("{}\n", *key.to_text()))?;
     if std::io::stdout().is_terminal() {

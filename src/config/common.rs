@@ -13,11 +13,13 @@ use super::reference::read_secret;
 use super::section::Section;
 use super::suggest::nearest;
 use super::value::{boolean, choice, text};
-use crate::secret::StoreKey;
+use crate::secret::{Encryption, HAS_CIPHER, StoreKey};
 use crate::telemetry::LogFormat;
 
 /// `store.path`.
 pub const DEFAULT_STORE_PATH: &str = "/var/lib/passbook/passbook.db";
+/// `store.encryption`.
+pub const DEFAULT_ENCRYPTION: Encryption = Encryption::Secrets;
 /// `store.keep_raw`.
 pub const DEFAULT_KEEP_RAW: bool = true;
 /// `log.level`.
@@ -48,7 +50,7 @@ pub const MIN_SPREAD: Duration = Duration::ZERO;
 /// A quarter of the longest usual interval.
 pub const MAX_SPREAD: Duration = Duration::from_hours(6);
 
-pub(super) const STORE_KEYS: &[&str] = &["path", "key", "keep_raw"];
+pub(super) const STORE_KEYS: &[&str] = &["path", "key", "previous_key", "encryption", "keep_raw"];
 pub(super) const LOG_KEYS: &[&str] = &["level", "format"];
 pub(super) const SCHEDULE_KEYS: &[&str] = &["timezone", "workers", "sync_deadline", "spread"];
 
@@ -57,8 +59,12 @@ pub(super) const SCHEDULE_KEYS: &[&str] = &["timezone", "workers", "sync_deadlin
 pub struct StoreConfig {
     /// The SQLite file; absolute.
     pub path: PathBuf,
-    /// What encrypts access tokens and account numbers in it.
+    /// What encrypts it, or the access tokens and account numbers in it.
     pub key: StoreKey,
+    /// The key before this one, while `passbook rekey` changes it.
+    pub previous_key: Option<StoreKey>,
+    /// How much of it is encrypted.
+    pub encryption: Encryption,
     /// Whether each transaction keeps the aggregator's own JSON.
     pub keep_raw: bool,
 }
@@ -101,17 +107,63 @@ pub(super) fn read_store(section: &Section<'_, '_>, around: &Surroundings<'_>) -
         }
         Ok(around.base.join(path))
     });
-    let key = read_secret(section, "key", around).and_then(|secret| match StoreKey::parse(secret.expose()) {
+    let encryption = read_encryption(section);
+    let key = match encryption {
+        Some(Encryption::Full) => read_key(section, "key", &around.to_read_store()),
+        Some(Encryption::Secrets) | None => read_key(section, "key", around),
+    };
+    if key.is_none() && encryption == Some(Encryption::Full) && around.secrets.are_stand_ins() {
+        let reason = "the whole store is encrypted, so reading it takes its key as well";
+        let hint = "run the command as a user who may read store.key";
+        section.wrong("encryption", Wrong::new(reason, hint));
+    }
+    let previous_key = match section.value("previous_key") {
+        Some(_) => read_key(section, "previous_key", around).map(Some),
+        None => Some(None),
+    };
+    if let (Some(key), Some(Some(previous))) = (&key, &previous_key) {
+        if key.id() == previous.id() {
+            let hint = "make a new one with passbook keygen, or remove previous_key";
+            section.wrong_secret(
+                "previous_key",
+                at(section, "previous_key"),
+                Wrong::new("it is the same as key", hint),
+            );
+            return None;
+        }
+        let hint = "remove it once passbook rekey has said that it is done";
+        section.warn("previous_key", Wrong::new("only passbook rekey uses it", hint));
+    }
+    let keep_raw = section.or_default("keep_raw", DEFAULT_KEEP_RAW, boolean);
+    let (key, previous_key) = (key?, previous_key?);
+    Some(StoreConfig { path: path?, key, previous_key, encryption: encryption?, keep_raw: keep_raw? })
+}
+
+/// Reads how much of the store is encrypted; this build may be unable to encrypt all of it.
+fn read_encryption(section: &Section<'_, '_>) -> Option<Encryption> {
+    let words = [Encryption::Secrets, Encryption::Full].map(|encryption| (encryption.word(), encryption));
+    section.or_default("encryption", DEFAULT_ENCRYPTION, |value| match choice(value, &words)? {
+        Encryption::Full if !HAS_CIPHER => Err(Wrong::new(
+            "this build of passbook has no SQLCipher, which encrypts the whole store",
+            "install the Debian package, build with cargo build --release --features sqlcipher, or write \"secrets\"",
+        )),
+        encryption => Ok(encryption),
+    })
+}
+
+fn read_key(section: &Section<'_, '_>, name: &'static str, around: &Surroundings<'_>) -> Option<StoreKey> {
+    match StoreKey::parse(read_secret(section, name, around)?.expose()) {
         Ok(key) => Some(key),
         Err(error) => {
-            let at = section.value("key").map_or(0, |value| value.span().start);
             let hint = "make one with passbook keygen, or restore the one in use from where it is kept";
-            section.wrong_secret("key", at, Wrong::new(error.to_string(), hint));
+            section.wrong_secret(name, at(section, name), Wrong::new(error.to_string(), hint));
             None
         }
-    });
-    let keep_raw = section.or_default("keep_raw", DEFAULT_KEEP_RAW, boolean);
-    Some(StoreConfig { path: path?, key: key?, keep_raw: keep_raw? })
+    }
+}
+
+fn at(section: &Section<'_, '_>, name: &'static str) -> usize {
+    section.value(name).map_or(0, |value| value.span().start)
 }
 
 pub(super) fn read_log(section: &Section<'_, '_>) -> Option<LogConfig> {

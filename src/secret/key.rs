@@ -102,7 +102,7 @@ impl StoreKey {
         first_bytes(&Sha256::digest(self.bytes.as_slice()))
     }
 
-    fn from_bytes(bytes: Zeroizing<[u8; KEY_BYTES]>) -> Self {
+    pub(super) fn from_bytes(bytes: Zeroizing<[u8; KEY_BYTES]>) -> Self {
         let mut key = Self { bytes, id: String::new() };
         key.id = id_text(key.id_bytes());
         key

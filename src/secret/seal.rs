@@ -6,6 +6,7 @@ use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
+use super::file::FileKey;
 use super::key::{KEY_ID_BYTES, StoreKey, id_text};
 
 /// The first byte of a sealed value; a change of its form takes the next number.
@@ -72,6 +73,11 @@ impl Sealer {
     /// The name of the key, [`StoreKey::id`].
     pub fn key_id(&self) -> &str {
         self.key.id()
+    }
+
+    /// The key of a file that is encrypted whole under the same store key.
+    pub fn file_key(&self) -> FileKey {
+        self.key.file_key()
     }
 
     /// Seals `plain` for `place`.

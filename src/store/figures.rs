@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::named_params;
 
 use super::report::CONSENT_NEAR;
-use super::{ConfigLoad, ReadTxn, Store, StoreError, instant, ms, open};
+use super::{ConfigLoad, ReadTxn, Store, StoreError, file, instant, ms};
 
 /// A link that should have been worked on this long ago is overdue: workers, limits or the process do not keep up.
 pub const OVERDUE: SignedDuration = SignedDuration::from_mins(10);
@@ -124,7 +124,7 @@ impl Store {
     /// What the store takes on disk; zero where the system does not say.
     pub fn size(&self) -> StoreSize {
         let length = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());
-        StoreSize { file_bytes: length(self.path()), wal_bytes: length(&open::wal_path(self.path())) }
+        StoreSize { file_bytes: length(self.path()), wal_bytes: length(&file::wal_path(self.path())) }
     }
 }
 

@@ -1,35 +1,21 @@
 //! Opening: create, recognise, refuse, migrate, configure.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
+use super::convert::{ConvertError, wipe_leftovers};
+use super::file::{PAGE_BYTES, StoreFile, as_open_error, beside, create_private, sync_directory};
 use super::migrate::{self, APPLICATION_ID, MigrateError, SCHEMA, SCHEMA_VERSION};
 use super::{Inner, Store, lock::LockError};
-use crate::secret::{Place, SealError, Sealer};
+use crate::secret::{Encryption, HAS_CIPHER, Place, SealError, Sealer};
 
-/// Page size of a new store: a page holds nine usual transactions with little waste, and half as many pages are written as with
-/// SQLite's default of 4096.
-const PAGE_BYTES: u32 = 8_192;
-/// Write-ahead log pages after which SQLite moves them into the file: rarely enough for bulk loads, 80 MB at most.
-const WAL_CHECKPOINT_PAGES: u32 = 10_000;
-/// What a write-ahead log is cut to when it starts anew: above its usual size, so that it is not cut and grown each time.
-const WAL_KEPT_BYTES: u32 = 100_000_000;
-/// Page cache of the write connection; the readers keep SQLite's default of 2 MB.
-const WRITER_CACHE_KB: i32 = 16_384;
-/// How long one statement waits for another process.
-const BUSY_TIMEOUT_MS: u32 = 5_000;
-/// How long a checkpoint waits for readers: it holds up writers and the end of the process, and comes again by itself.
-const CHECKPOINT_TIMEOUT_MS: u32 = 200;
-const STATEMENT_CACHE: usize = 96;
-const KEY_CHECK: &[u8] = b"passbook";
-const KEY_CHECK_PLACE: Place<'static> = Place { table: "store_meta", column: "value", row_id: 0 };
-const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+pub(super) const KEY_CHECK: &[u8] = b"passbook";
+pub(super) const KEY_CHECK_PLACE: Place<'static> = Place { table: "store_meta", column: "value", row_id: 0 };
 
 /// How a store is opened.
 pub struct OpenOptions<'a> {
@@ -37,6 +23,8 @@ pub struct OpenOptions<'a> {
     pub path: &'a Path,
     /// Seals and opens secrets.
     pub sealer: Sealer,
+    /// How much of the file is encrypted.
+    pub encryption: Encryption,
     /// Keep each transaction's upstream JSON.
     pub keep_raw: bool,
     /// What the opener wants to do.
@@ -50,7 +38,8 @@ pub struct OpenOptions<'a> {
 pub enum Access {
     /// Write, and create the file if it is not there. The caller holds the store's lock.
     Create,
-    /// Read only; the file must be there and of this program's version. Sealed values stay sealed: no key is needed.
+    /// Read only; the file must be there and of this program's version. Sealed values stay sealed: no key is
+    /// needed, unless the whole file is encrypted.
     ReadOnly,
 }
 
@@ -106,8 +95,41 @@ pub enum OpenError {
         known: u32,
     },
     /// Its secrets are sealed with another key.
-    #[error("the store's secrets do not open with the configured [store] key: {0}")]
+    #[error(
+        "the store's secrets do not open with the configured [store] key: {0}; give it the right key, or change the \
+        store's with `passbook rekey`"
+    )]
     WrongKey(#[source] SealError),
+    /// The whole file is encrypted with another key, which shows no name; or its beginning is damaged.
+    #[error("the store {} does not open with the configured [store] key: it is encrypted with another one, or damaged; give it \
+        the right key; while the key is being changed, finish that with `passbook rekey`", .0.display())]
+    OtherFileKey(PathBuf),
+    /// A rotation of the store key is half done.
+    #[error("the store {path} is on its way from the key {from} to the key {to}: stop the daemon, set [store] key to {to} and \
+        previous_key to {from}, and run `passbook rekey`, which finishes it", path = path.display())]
+    Rekeying {
+        /// The file.
+        path: PathBuf,
+        /// Name of the key it has had.
+        from: String,
+        /// Name of the key it shall have.
+        to: String,
+    },
+    /// Encrypted whole, and the configuration says otherwise.
+    #[error("the store {} is encrypted whole, and [store] encryption is \"secrets\": set it to \"full\"; or stop the daemon and run \
+        `passbook convert`, which decrypts the file", .0.display())]
+    Encrypted(PathBuf),
+    /// Not encrypted whole, and the configuration says otherwise.
+    #[error("the store {} is not encrypted whole, as [store] encryption = \"full\" asks: stop the daemon and run `passbook convert`, \
+        which encrypts it; or set encryption to \"secrets\"", .0.display())]
+    NotEncrypted(PathBuf),
+    /// Encrypted whole, or to be, and this build cannot.
+    #[error("the store {} is encrypted whole, or shall be, and this build of passbook has no SQLCipher for that: install the Debian \
+        package, or build with `cargo build --release --features sqlcipher`", .0.display())]
+    NoCipher(PathBuf),
+    /// What a conversion that was cut off left beside the store cannot be removed.
+    #[error("a file that a conversion left beside the store must go first: {0}")]
+    Leftover(#[source] Box<ConvertError>),
     /// A migration step failed; the store stays at the version before it.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
@@ -123,21 +145,31 @@ impl Store {
     /// After a crash: a new store is made under another name and renamed when it is whole.
     pub fn open(options: OpenOptions<'_>) -> Result<Self, OpenError> {
         let path = options.path;
+        let file = StoreFile::new(path, options.encryption, &options.sealer);
+        if file.key().is_some() && !HAS_CIPHER {
+            return Err(OpenError::NoCipher(path.to_owned()));
+        }
         let exists = path.try_exists().map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
         match (exists, options.access) {
             (false, Access::ReadOnly) => return Err(OpenError::NotFound(path.to_owned())),
-            (false, Access::Create) => create(path, &options.sealer, options.now)?,
-            (true, _) => recognise_file(path)?,
+            (false, Access::Create) => create(&file, &options.sealer, options.now)?,
+            (true, Access::Create) => {
+                // Killed after the file was replaced and before the one it replaced was gone.
+                wipe_leftovers(path).map_err(|source| OpenError::Leftover(Box::new(source)))?;
+                file.recognise()?;
+            }
+            (true, Access::ReadOnly) => file.recognise()?,
         }
         // Everything that can refuse the file only reads it; a write connection alone would switch its journal.
-        let reader = reader(path).map_err(|e| as_open_error(path, e))?;
+        let reader = file.reader().map_err(|e| as_open_error(path, e))?;
         let found = recognise_schema(path, &reader)?;
         if options.access == Access::Create {
+            refuse_half_rekeyed(path, &reader)?;
             check_key(&reader, &options.sealer)?;
         }
         let writer = match options.access {
             Access::Create => {
-                let connection = writer(path)?;
+                let connection = file.writer().map_err(|e| as_open_error(path, e))?;
                 migrate::run(&connection, found)?;
                 Some(connection)
             }
@@ -147,7 +179,7 @@ impl Store {
             Access::ReadOnly => None,
         };
         Ok(Self(Arc::new(Inner {
-            path: path.to_owned(),
+            file,
             writer: Mutex::new(writer),
             readers: Mutex::new(vec![reader]),
             sealer: options.sealer,
@@ -158,20 +190,19 @@ impl Store {
 }
 
 /// Makes a whole store under a temporary name, then gives it its own.
-fn create(path: &Path, sealer: &Sealer, now: Timestamp) -> Result<(), OpenError> {
+fn create(file: &StoreFile, sealer: &Sealer, now: Timestamp) -> Result<(), OpenError> {
+    let path = file.path();
     let io_error = |source| OpenError::Io { path: path.to_owned(), source };
     if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir()) {
         let missing =
             io::Error::new(io::ErrorKind::NotFound, format!("the directory {} does not exist", parent.display()));
         return Err(io_error(missing));
     }
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let draft = PathBuf::from(draft);
+    let draft = beside(path, ".new");
     let _ = fs::remove_file(&draft);
-    private_file(&draft).map_err(io_error)?;
+    create_private(&draft).map_err(io_error)?;
     {
-        let connection = connect(&draft, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let connection = file.at(&draft).connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.execute_batch(&format!(
             "PRAGMA page_size = {PAGE_BYTES}; PRAGMA synchronous = FULL; BEGIN IMMEDIATE; {SCHEMA} COMMIT;"
         ))?;
@@ -183,89 +214,13 @@ fn create(path: &Path, sealer: &Sealer, now: Timestamp) -> Result<(), OpenError>
         insert.execute(params!["next_change_id", 1])?;
     }
     fs::rename(&draft, path).map_err(io_error)?;
-    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        File::open(parent).and_then(|d| d.sync_all()).map_err(io_error)?;
-    }
-    Ok(())
-}
-
-/// Creates an empty file that the owner writes, the group reads and nobody else sees.
-fn private_file(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    File::options().write(true).create_new(true).mode(0o640).open(path).map(drop)
-}
-
-/// Refuses a file that is no SQLite file or shorter than its header says, before SQLite touches it.
-fn recognise_file(path: &Path) -> Result<(), OpenError> {
-    let io_error = |source| OpenError::Io { path: path.to_owned(), source };
-    let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
-    let mut header = [0_u8; 100];
-    let mut file = File::open(path).map_err(io_error)?;
-    let length = file.metadata().map_err(io_error)?.len();
-    if let Err(error) = file.read_exact(&mut header) {
-        let is_short = error.kind() == io::ErrorKind::UnexpectedEof;
-        return Err(if is_short { damaged(format!("{length} bytes, less than a header")) } else { io_error(error) });
-    }
-    if &header[..16] != SQLITE_MAGIC {
-        return Err(damaged("no SQLite header".to_owned()));
-    }
-    let has_wal = fs::metadata(wal_path(path)).is_ok_and(|m| m.len() > 0);
-    let page_size = match u16::from_be_bytes([header[16], header[17]]) {
-        1 => 65_536,
-        size => u64::from(size),
-    };
-    let pages = u64::from(u32::from_be_bytes([header[28], header[29], header[30], header[31]]));
-    if !has_wal && length < pages * page_size {
-        return Err(damaged(format!("{length} bytes where its header says {}", pages * page_size)));
-    }
-    Ok(())
-}
-
-fn writer(path: &Path) -> Result<Connection, OpenError> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|e| as_open_error(path, e))?;
-    let configure = || -> rusqlite::Result<()> {
-        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-        connection.execute_batch(&format!(
-            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;
-             PRAGMA wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}; PRAGMA cache_size = -{WRITER_CACHE_KB};
-             PRAGMA journal_size_limit = {WAL_KEPT_BYTES}; PRAGMA temp_store = MEMORY;"
-        ))
-    };
-    configure().map_err(|e| as_open_error(path, e))?;
-    Ok(connection)
-}
-
-/// Moves the WAL into the file and cuts it, as far as readers allow within a moment.
-pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
-    let wait = |ms: u32| connection.busy_timeout(std::time::Duration::from_millis(u64::from(ms)));
-    wait(CHECKPOINT_TIMEOUT_MS)?;
-    let done = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-    wait(BUSY_TIMEOUT_MS)?;
-    done
-}
-
-/// Opens one more read connection.
-pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    connection.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;")?;
-    Ok(connection)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one place that opens SQLite files")]
-fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(std::time::Duration::from_millis(u64::from(BUSY_TIMEOUT_MS)))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
-    // A plan must not depend on the values bound to it: plans stay the same from day to day, and a cached statement is
-    // not prepared anew each time a value changes.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    Ok(connection)
+    sync_directory(path).map_err(io_error)
 }
 
 /// Refuses a file of another program or of a newer version of this one.
 ///
 /// Shape: its schema version.
-fn recognise_schema(path: &Path, reader: &Connection) -> Result<u32, OpenError> {
+pub(super) fn recognise_schema(path: &Path, reader: &Connection) -> Result<u32, OpenError> {
     let pragma = |name: &str| reader.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
     let application = pragma("application_id").map_err(|e| as_open_error(path, e))?;
     if application != APPLICATION_ID {
@@ -278,25 +233,29 @@ fn recognise_schema(path: &Path, reader: &Connection) -> Result<u32, OpenError> 
     Ok(found)
 }
 
-fn check_key(reader: &Connection, sealer: &Sealer) -> Result<(), OpenError> {
-    let check: Vec<u8> =
-        reader.query_row("SELECT value FROM store_meta WHERE name = 'key_check'", [], |row| row.get("value"))?;
-    sealer.open(KEY_CHECK_PLACE, &check).map(drop).map_err(OpenError::WrongKey)
-}
-
-fn as_open_error(path: &Path, error: rusqlite::Error) -> OpenError {
-    use rusqlite::ErrorCode as Code;
-    match error.sqlite_error_code() {
-        Some(Code::DatabaseCorrupt | Code::NotADatabase) => {
-            OpenError::Damaged { path: path.to_owned(), reason: error.to_string() }
-        }
-        _ => OpenError::Sqlite(error),
+/// Refuses a store whose sealed values may be under either of two keys.
+pub(super) fn refuse_half_rekeyed(path: &Path, reader: &Connection) -> Result<(), OpenError> {
+    match rekeying(reader)? {
+        Some((from, to)) => Err(OpenError::Rekeying { path: path.to_owned(), from, to }),
+        None => Ok(()),
     }
 }
 
-/// Where SQLite keeps the write-ahead log of the store at `path`.
-pub(super) fn wal_path(path: &Path) -> PathBuf {
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    wal.into()
+/// The names of the store's key and of the one it is on its way to.
+///
+/// Shape: `None`: it is on no way.
+pub(super) fn rekeying(reader: &Connection) -> rusqlite::Result<Option<(String, String)>> {
+    let row = reader.query_row(
+        "SELECT k.value AS from_id, r.value AS to_id FROM store_meta k JOIN store_meta r ON r.name = 'rekeying_to'
+         WHERE k.name = 'key_id'",
+        [],
+        |row| Ok((row.get("from_id")?, row.get("to_id")?)),
+    );
+    row.optional()
+}
+
+pub(super) fn check_key(reader: &Connection, sealer: &Sealer) -> Result<(), OpenError> {
+    let check: Vec<u8> =
+        reader.query_row("SELECT value FROM store_meta WHERE name = 'key_check'", [], |row| row.get("value"))?;
+    sealer.open(KEY_CHECK_PLACE, &check).map(drop).map_err(OpenError::WrongKey)
 }

@@ -3,6 +3,8 @@
 mod desk;
 mod each;
 mod europe;
+mod keys;
 mod orders;
+mod query;
 mod reload;
 mod webhooks;

@@ -14,7 +14,7 @@ use passbook::daemon::{self, BuildOptions, Daemon, DaemonOptions};
 use passbook::http::Transport;
 use passbook::model::Cause;
 use passbook::sandbox::{Environment, LinkId, Sandbox, Served, Status as TrueStatus, TrueTransaction};
-use passbook::secret::{Sealer, StoreKey};
+use passbook::secret::{Encryption, Sealer, StoreKey};
 use passbook::store::{Access, OpenOptions, Store, StoreError};
 use passbook::sync::{Engine, Step, SyncReport};
 use rusqlite::types::ValueRef;
@@ -331,6 +331,11 @@ impl Bench {
         lines.join("\n")
     }
 
+    /// The store's key.
+    pub(crate) fn key(&self) -> &StoreKey {
+        &self.key
+    }
+
     /// Opens the store with another key, as after a mistake in the configuration.
     pub(crate) fn open_with_another_key(&self) -> Result<Store, passbook::store::OpenError> {
         open(&self.path(), &StoreKey::generate().expect("randomness"), &self.clock)
@@ -459,6 +464,7 @@ pub(crate) fn open(path: &Path, key: &StoreKey, clock: &Clock) -> Result<Store, 
     Store::open(OpenOptions {
         path,
         sealer: Sealer::new(key.clone()),
+        encryption: Encryption::Secrets,
         keep_raw: true,
         access: Access::Create,
         now: clock.now(),

@@ -18,6 +18,7 @@ mod faults;
 mod harness;
 mod health;
 mod home;
+mod keys;
 mod limits;
 mod metrics;
 mod orders;

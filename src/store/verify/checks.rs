@@ -13,6 +13,21 @@ pub(super) const CHECKS: &[Check] = &[
         "SELECT \"table\" || ' row ' || rowid || ' has no ' || parent FROM pragma_foreign_key_check",
     ),
     (
+        // The first five bytes of a sealed value are its form and the name of its key.
+        "keys: everything sealed is sealed with the store's key",
+        true,
+        "SELECT place || '; passbook rekey finishes a change of the key' FROM (
+             SELECT 'links.access_token_sealed of row ' || link_id AS place, access_token_sealed AS sealed FROM links
+             UNION ALL SELECT 'account_numbers.account_number_sealed of row ' || account_number_id, account_number_sealed
+             FROM account_numbers
+             UNION ALL SELECT 'account_numbers.routing_number_sealed of row ' || account_number_id, routing_number_sealed
+             FROM account_numbers
+             UNION ALL SELECT 'invites.email_sealed of row ' || invite_id, email_sealed FROM invites
+             UNION ALL SELECT 'store_meta.' || name, value FROM store_meta WHERE name = 'key_check')
+         WHERE sealed IS NOT NULL
+           AND substr(sealed, 2, 4) IS NOT (SELECT unhex(value) FROM store_meta WHERE name = 'key_id')",
+    ),
+    (
         "orphans: every transaction lies in an account of its own link",
         true,
         "SELECT 'transaction ' || t.transaction_id FROM transactions t

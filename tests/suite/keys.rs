@@ -1,0 +1,7 @@
+//! The store's key and what it encrypts: changed, extended to the whole file and back, killed at every step.
+
+#[cfg(feature = "sqlcipher")]
+mod convert;
+mod forms;
+mod rekey;
+mod vault;
