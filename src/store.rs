@@ -48,8 +48,8 @@ use crate::secret::{SealError, Sealer};
 
 pub use accounts::Continued;
 pub use alerts::{AlertKind, AlertPolicy, Burst, DueAlert, Settled, Way};
-pub use config_loads::{ConfigLoad, LoadOutcome};
 pub use ask::{AnswerSink, AskError, Cell};
+pub use config_loads::{ConfigLoad, LoadOutcome};
 pub use convert::{ConvertError, ConvertOptions, Converted, Progress, convert};
 pub use days::SourceDay;
 pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, SyncTotals};

@@ -119,7 +119,7 @@ fn sides_open_move_and_close_and_a_secret_is_rotated_while_the_daemon_runs() {
     wait_for("the side to close", || !listens(second));
 
     // The aggregator's secret: a new one, then the old one is revoked; the next sync uses the new one.
-    let (old, new) = (desk.bank_secret(), desk.bank.add_secret(Environment::Prod));
+    let (old, new) = (desk.bank_secret(), desk.bank.add_secret(Environment::Sandbox));
     desk.secret("bank.secret", &new);
     assert!(desk.ends_with(0, &["reload"]).contains("source \"bank\" changed"));
     desk.bank.revoke_secret(&old);

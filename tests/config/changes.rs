@@ -1,14 +1,18 @@
 //! What differs between two configurations, and what of it a running daemon can follow.
 
-use passbook::config::{changes, unchangeable};
+use std::path::Path;
 
-use super::{CANARY, and_then, parse, reference, swap, with};
+use passbook::config::{Config, changes, unchangeable};
+
+use super::{CANARY, and_then, reference, secrets, swap, with};
 
 const AS_IT_WAS: [&str; 0] = [];
 
 /// What is said of a change from the plain configuration to `text`: what differs, and what needs a restart.
 fn said(text: &str) -> (Vec<String>, Vec<&'static str>) {
-    let (former, changed) = (parse(&with("", "")).expect("good"), parse(text).expect("good"));
+    let secrets = secrets();
+    let parse = |text: &str| Config::parse(text, Path::new("/etc/passbook/passbook.toml"), &secrets).expect("good");
+    let (former, changed) = (parse(&with("", "")), parse(text));
     (changes(&former, &changed), unchangeable(&former, &changed))
 }
 

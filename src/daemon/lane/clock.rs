@@ -29,7 +29,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Brings back whatever lies further ahead than anything could have put it now: due times, holds.
+    /// Brings back whatever lies further ahead than anything could have put it now, by the clock and the schedules as they are:
+    /// due times, holds.
     pub(super) async fn replan(&mut self) -> Result<(), StoreError> {
         let now = self.engine.clock().now();
         let source = Arc::clone(&self.source);
@@ -37,9 +38,8 @@ impl Lane {
             let fire = schedule.next_after(now)?;
             fire.saturating_add(source.max_spread).ok()
         };
-        let latest = last_of_slot(&source.sync_schedule)
-            .and_then(|at| at.saturating_add(schedule::MAX_RETRY).ok())
-            .unwrap_or(Timestamp::MAX);
+        let last_slot = last_of_slot(&source.sync_schedule).unwrap_or(Timestamp::MAX);
+        let latest_retry = last_slot.saturating_add(schedule::MAX_RETRY).unwrap_or(Timestamp::MAX);
         let latest_reconciliation = last_of_slot(&source.reconcile_schedule).unwrap_or(Timestamp::MAX);
         let latest_look = source.status_schedule.as_ref().and_then(last_of_slot);
         let longest_hold = CREDENTIALS_REST.max(SignedDuration::try_from(MAX_HOLD).unwrap_or(SignedDuration::MAX));
@@ -47,7 +47,7 @@ impl Lane {
         self.engine
             .store()
             .write(move |txn| {
-                for link_id in txn.links_due_after(source.source_id, latest)? {
+                for link_id in txn.links_due_after(source.source_id, last_slot, latest_retry)? {
                     let link = txn.link_state(link_id)?;
                     let spread_key = source.spread_key(&link.upstream_id, &link.upstream_user_id);
                     txn.set_due_at(link_id, source.next_due_at(spread_key, now))?;

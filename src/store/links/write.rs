@@ -304,15 +304,23 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
-    /// Links that are due later than `latest`: after the clock was set back their instants lie in a future that never
-    /// was.
-    pub fn links_due_after(&self, source_id: i64, latest: Timestamp) -> Result<Vec<i64>, StoreError> {
+    /// Links that are due later than they can be: on schedule after `last_slot`, for a retry after `latest_retry`. The schedule
+    /// became denser, or the clock was set back and their instants lie in a future that never was.
+    pub fn links_due_after(
+        &self,
+        source_id: i64,
+        last_slot: Timestamp,
+        latest_retry: Timestamp,
+    ) -> Result<Vec<i64>, StoreError> {
         let mut select = self.txn.prepare_cached(
             "SELECT link_id FROM links
-             WHERE source_id = :source_id AND due_at > :latest AND removed_at IS NULL",
+             WHERE source_id = :source_id AND removed_at IS NULL AND due_at > :last_slot
+               AND (due_at > :latest_retry OR (due_cause = 'schedule' AND consecutive_failures = 0))",
         )?;
-        let rows = select
-            .query_map(named_params! { ":source_id": source_id, ":latest": ms(latest) }, |row| row.get("link_id"))?;
+        let rows = select.query_map(
+            named_params! { ":source_id": source_id, ":last_slot": ms(last_slot), ":latest_retry": ms(latest_retry) },
+            |row| row.get("link_id"),
+        )?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }
