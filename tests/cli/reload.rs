@@ -54,14 +54,16 @@ fn a_changed_configuration_is_taken_over_and_a_bad_one_is_refused_with_its_reaso
     let before = loads(&desk, "refused");
     daemon.signal("-HUP");
     wait_for("the refusal", || loads(&desk, "refused") > before);
-    let status = text(&desk.passbook(&["status"]).stdout);
-    assert!(status.contains("refused") && status.contains("sync_schedule"), "the daemon's reason is shown");
+    let reason = "SELECT count(*) FROM config_loads WHERE outcome = 'refused' AND summary LIKE '%sync_schedule%'";
+    assert_eq!(query(&desk.store(), reason), 1);
 
     // A secret that is not there is seen by the daemon alone, which may read it.
     std::fs::write(desk.config(), good.replace("bank.secret", "nowhere.secret")).expect("writes");
     let refused = desk.passbook(&["reload"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("nowhere.secret") && text(&refused.stderr).contains("goes on with"));
+    let status = text(&desk.passbook(&["status"]).stdout);
+    assert!(status.contains("refused") && status.contains("nowhere.secret"), "{status}");
 
     // What only a start can change.
     std::fs::write(desk.config(), good.replace("passbook.db", "other.db")).expect("writes");
