@@ -10,9 +10,11 @@
 
 mod alerts;
 mod build;
+mod erasures;
 mod heartbeat;
 mod lane;
 mod news;
+mod retention;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,6 +24,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::RetentionConfig;
 use crate::store::StoreError;
 use crate::sync::{Discovered, Engine, Step};
 
@@ -30,6 +33,7 @@ pub use alerts::tell_alerts;
 pub use build::{BuildError, BuildOptions, build, refresh_policy};
 pub use heartbeat::beat;
 pub use lane::{flush_usage, step};
+pub use retention::drop_old;
 
 /// The longest a lane sleeps without looking: bounds the harm of clock jumps and suspend.
 pub const MAX_SLEEP: Duration = Duration::from_secs(30);
@@ -80,6 +84,7 @@ pub struct Daemon {
     options: DaemonOptions,
     waker: Waker,
     events: Option<mpsc::UnboundedSender<Event>>,
+    retention: RetentionConfig,
     /// Steps under way in all lanes; housekeeping waits for idleness.
     busy: Arc<AtomicUsize>,
 }
@@ -88,7 +93,14 @@ impl Daemon {
     /// A daemon that has not started.
     pub fn new(engine: Arc<Engine>, options: DaemonOptions) -> Self {
         let waker = Waker::new(engine.sources().count());
-        Self { engine, options, waker, events: None, busy: Arc::new(AtomicUsize::new(0)) }
+        Self {
+            engine,
+            options,
+            waker,
+            events: None,
+            retention: RetentionConfig::default(),
+            busy: Arc::new(AtomicUsize::new(0)),
+        }
     }
 
     /// Sends every [`Event`] to `events`.
@@ -96,6 +108,12 @@ impl Daemon {
     pub fn watched_by(mut self, events: mpsc::UnboundedSender<Event>) -> Self {
         self.events = Some(events);
         self
+    }
+
+    /// Keeps what grows with time as long as `retention` says.
+    #[must_use]
+    pub fn keeping(self, retention: RetentionConfig) -> Self {
+        Self { retention, ..self }
     }
 
     /// What wakes it.
@@ -130,9 +148,14 @@ impl Daemon {
         }
         let housekeeping = self.housekeeping(lanes_done.clone());
         let news = async {
-            if !self.options.once {
+            if self.options.once {
+                erasures::once(&self.engine).await;
+            } else {
                 let taken = news::take(&self.engine, &self.waker, lanes_done.clone());
-                tokio::join!(taken, news::watch_endpoints(&self.engine, lanes_done.clone()));
+                let endpoints = news::watch_endpoints(&self.engine, lanes_done.clone());
+                let erasing = erasures::go_on(&self.engine, lanes_done.clone());
+                let keeping = retention::keep(&self.engine, &self.retention, lanes_done.clone());
+                tokio::join!(taken, endpoints, erasing, keeping);
             }
         };
         let all_lanes = async {
@@ -163,7 +186,7 @@ impl Daemon {
             self.flush_usage().await;
             flushes += 1;
             if flushes.is_multiple_of(FLUSHES_PER_CHECKPOINT) {
-                news::forget(&self.engine).await;
+                news::forget(&self.engine, self.retention.webhook_events).await;
             }
             if flushes < FLUSHES_PER_CHECKPOINT || self.busy.load(Ordering::Relaxed) > 0 {
                 continue;

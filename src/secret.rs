@@ -9,9 +9,11 @@
 //! It reads no files (that is `config`), and it does not protect against someone who holds the key.
 
 mod key;
+mod pseudonym;
 mod seal;
 
 pub use key::{KEY_BYTES, KEY_PREFIX, KeyError, StoreKey};
+pub use pseudonym::{PSEUDONYM_BYTES, PseudonymKey};
 pub use seal::{Place, SealError, Sealer};
 
 use std::fmt;

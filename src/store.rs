@@ -11,7 +11,9 @@
 mod accounts;
 mod alerts;
 mod catalog;
+mod changes;
 mod days;
+mod erasures;
 mod figures;
 mod holdings;
 mod invites;
@@ -23,6 +25,7 @@ mod open;
 mod query;
 mod refreshes;
 mod report;
+mod retention;
 mod sources;
 mod syncs;
 mod transactions;
@@ -42,7 +45,9 @@ use crate::secret::{SealError, Sealer};
 
 pub use accounts::Continued;
 pub use alerts::{AlertKind, AlertPolicy, Burst, DueAlert, Settled, Way};
+pub use changes::{ChangedTransaction, FeedChange, FeedPage};
 pub use days::SourceDay;
+pub use erasures::{ERASED_TABLES, Erased, Erasure, IdKind, PastEvent, UpstreamIds, UpstreamOutcome};
 pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, SyncTotals};
 pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
 pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
@@ -54,8 +59,9 @@ pub use refreshes::{NewRefresh, OpenRefresh, RefreshOutcome, RefreshUse};
 pub use report::{
     AccountSummary, BalancePoint, CONSENT_NEAR, ContinuedAccount, EventRow, HealthRow, LinkFilter, LinkOrder, LinkPage,
     LinkTotals, LoanSummary, MAX_WAITING_COUNTED, ReconciledPair, RefreshRow, SourceGlance, SourceReport, StalestLink,
-    Surroundings, SyncRow, WebhookGlance,
+    Surroundings, SyncRow, UserRow, WebhookGlance,
 };
+pub use retention::{Kept, OldRows};
 pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
 pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, RowWrite, StoredRow};
@@ -107,6 +113,11 @@ pub enum StoreError {
         /// Its id.
         id: i64,
     },
+    /// It is a customer's who was forgotten or is being forgotten: nothing of theirs is stored again.
+    #[error(
+        "this customer was forgotten, and nothing of theirs is stored again; `passbook users erasures` says how far that is"
+    )]
+    Forgotten,
     /// The closure panicked; its transaction was rolled back.
     #[error("a store operation panicked; nothing of it was stored")]
     Panicked,

@@ -88,7 +88,8 @@ pub(super) async fn serve(
     stop: CancellationToken,
     events: Option<mpsc::UnboundedSender<daemon::Event>>,
 ) -> anyhow::Result<()> {
-    let mut daemon = Daemon::new(Arc::clone(&local.engine), context.daemon_options(false));
+    let mut daemon =
+        Daemon::new(Arc::clone(&local.engine), context.daemon_options(false)).keeping(context.config.retention);
     if let Some(events) = events {
         daemon = daemon.watched_by(events);
     }

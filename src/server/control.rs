@@ -4,6 +4,7 @@
 //! carried out by the daemon; otherwise the command takes the store's lock and carries it out itself, by the same
 //! [`carry_out`]. Who may ask is decided by the socket's file permissions: only the daemon's own user.
 
+mod forget;
 mod invite;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::aggregator::{CallContext, CallError};
 use crate::limits::requests::Lane;
 use crate::model::{Cause, LinkRecord, UserRecord};
+use crate::server::erasure::ErasureJson;
 use crate::store::{NewLink, RemovedBy, StoreError};
 use crate::sync::{Engine, Source, Waker};
 
@@ -91,6 +93,15 @@ pub enum Order {
         /// Its address.
         address: Private,
     },
+    /// Delete a customer at the aggregator, and every row of theirs here.
+    Forget {
+        /// The source's name; may be left out where there is only one.
+        source: Option<String>,
+        /// The customer: the organisation's own id or the aggregator's.
+        user: Private,
+        /// The aggregator is not asked to delete anything.
+        only_here: bool,
+    },
 }
 
 impl Order {
@@ -106,6 +117,7 @@ impl Order {
             Self::Discover {} => "discover",
             Self::Invite { .. } => "invite",
             Self::Revoke { .. } => "revoke",
+            Self::Forget { .. } => "forget",
         }
     }
 }
@@ -123,6 +135,9 @@ pub struct Done {
     /// Until when that is good.
     #[serde(default)]
     pub good_until: Option<Timestamp>,
+    /// The erasure that was ordered.
+    #[serde(default)]
+    pub erasure: Option<ErasureJson>,
 }
 
 impl fmt::Debug for Done {
@@ -151,6 +166,9 @@ pub enum OrderError {
         /// The customer.
         user: String,
     },
+    /// Nobody has this id, or had it and was forgotten.
+    #[error("no customer with this id is in the store, nor was one forgotten; `passbook users list` shows them")]
+    NoSuchUser,
     /// No invite was made or taken back.
     #[error(transparent)]
     Invite(#[from] InviteError),
@@ -217,6 +235,7 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
             invite::invite(engine, invite::Wish { source, user, link, email, first_name, last_name }).await
         }
         Order::Revoke { address } => invite::revoke(engine, &address).await,
+        Order::Forget { source, user, only_here } => forget::forget(engine, source, &user.0, only_here).await,
     }
 }
 

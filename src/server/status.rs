@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::erasure::ErasureJson;
 use crate::limits::refreshes::month_began;
-use crate::store::{HealthRow, ReadTxn, SourceReport, StoreError};
+use crate::store::{Erasure, HealthRow, ReadTxn, SourceReport, StoreError};
 
 /// What is read of the store.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Seen {
     pub incomplete: Vec<HealthRow>,
     /// Links whose consent ends soon, or has ended.
     pub consents: Vec<HealthRow>,
+    /// Customers who are being forgotten.
+    pub erasures: Vec<Erasure>,
 }
 
 impl Seen {
@@ -32,6 +35,7 @@ impl Seen {
             failing: txn.link_health(Some("failing"), limit)?,
             incomplete: txn.incomplete_links(limit)?,
             consents: txn.links_losing_consent(now, limit)?,
+            erasures: txn.erasures(true)?,
         })
     }
 }
@@ -47,6 +51,8 @@ pub struct StatusReport {
     incomplete: Vec<LinkJson>,
     /// Of links that are synced, soon or already.
     consent_ends: Vec<LinkJson>,
+    /// Customers who are being forgotten.
+    erasures: Vec<ErasureJson>,
 }
 
 impl StatusReport {
@@ -61,6 +67,7 @@ impl StatusReport {
             failing: links(seen.failing),
             incomplete: links(seen.incomplete),
             consent_ends: links(seen.consents),
+            erasures: seen.erasures.into_iter().map(ErasureJson::from).collect(),
         }
     }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
+use super::erasures::KeyNotMade;
 use super::migrate::{self, APPLICATION_ID, MigrateError, SCHEMA, SCHEMA_VERSION};
 use super::{Inner, Store, lock::LockError};
 use crate::secret::{Place, SealError, Sealer};
@@ -181,6 +182,10 @@ fn create(path: &Path, sealer: &Sealer, now: Timestamp) -> Result<(), OpenError>
         insert.execute(params!["key_id", sealer.key_id()])?;
         insert.execute(params!["key_check", check])?;
         insert.execute(params!["next_change_id", 1])?;
+        super::erasures::put_key(&connection, sealer).map_err(|error| match error {
+            KeyNotMade::Seal(error) => OpenError::WrongKey(error),
+            KeyNotMade::Sqlite(error) => OpenError::Sqlite(error),
+        })?;
     }
     fs::rename(&draft, path).map_err(io_error)?;
     if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {

@@ -5,6 +5,7 @@ mod glance;
 mod health;
 mod history;
 mod listing;
+mod people;
 mod sources;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ pub use glance::{LinkTotals, MAX_WAITING_COUNTED, SourceGlance, StalestLink, Web
 pub use health::{HealthRow, Surroundings};
 pub use history::{BalancePoint, EventRow, ReconciledPair, RefreshRow};
 pub use listing::{LinkFilter, LinkOrder, LinkPage};
+pub use people::UserRow;
 pub use sources::{CONSENT_NEAR, SourceReport};
 
 /// One past or open sync.

@@ -23,6 +23,9 @@ impl Engine {
     ///
     /// After a crash: the user is still due; looking again changes nothing.
     pub async fn look_at_user(&self, source: &Source, user: &DueUser) -> Result<Looked, StoreError> {
+        let Some(_presence) = self.enter_user(user.user_id).await? else {
+            return Ok(Looked::default());
+        };
         let _turn = self.turn_of(user.user_id).await;
         let context = CallContext::new(Lane::Scheduled);
         let mut looked = match self.look(source, &context, user).await {
