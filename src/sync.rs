@@ -281,6 +281,14 @@ impl Engine {
     /// Errors: only the store's; whatever the aggregator does becomes the outcome of the sync.
     /// After a crash: at any instant, the link is still due or its refresh is in the ledger; the step is done again.
     pub async fn advance(&self, link_id: i64) -> Result<Step, StoreError> {
+        match self.advance_one(link_id).await {
+            // Ordered while the step was under way: what it has not stored by now is not wanted.
+            Err(StoreError::Forgotten) => Ok(Step::Nothing),
+            advanced => advanced,
+        }
+    }
+
+    async fn advance_one(&self, link_id: i64) -> Result<Step, StoreError> {
         let Some(_presence) = self.enter(link_id).await? else {
             return Ok(Step::Nothing);
         };

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::sync::Engine;
 
 /// How often it is looked whether the time of one has come. A new order is carried out by whoever takes it.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Goes on with erasures until `done` is cancelled, beginning with those that were left open.
 pub(super) async fn go_on(engine: &Engine, done: CancellationToken) {

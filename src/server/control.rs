@@ -102,6 +102,11 @@ pub enum Order {
         /// The aggregator is not asked to delete anything.
         only_here: bool,
     },
+    /// Forget everybody again of whom these certificates are, because an older backup was restored.
+    ForgetAgain {
+        /// (The source's name, `upstream_id_hmac`) of each.
+        certificates: Vec<(String, String)>,
+    },
 }
 
 impl Order {
@@ -118,6 +123,7 @@ impl Order {
             Self::Invite { .. } => "invite",
             Self::Revoke { .. } => "revoke",
             Self::Forget { .. } => "forget",
+            Self::ForgetAgain { .. } => "forget_again",
         }
     }
 }
@@ -135,9 +141,9 @@ pub struct Done {
     /// Until when that is good.
     #[serde(default)]
     pub good_until: Option<Timestamp>,
-    /// The erasure that was ordered.
+    /// The erasures that were ordered.
     #[serde(default)]
-    pub erasure: Option<ErasureJson>,
+    pub erasures: Vec<ErasureJson>,
 }
 
 impl fmt::Debug for Done {
@@ -235,6 +241,7 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
             invite::invite(engine, invite::Wish { source, user, link, email, first_name, last_name }).await
         }
         Order::Revoke { address } => invite::revoke(engine, &address).await,
+        Order::ForgetAgain { certificates } => forget::forget_again(engine, certificates).await,
         Order::Forget { source, user, only_here } => forget::forget(engine, source, &user.0, only_here).await,
     }
 }

@@ -178,3 +178,6 @@ impl ReadTxn<'_> {
         Ok(found.optional()?)
     }
 }
+
+#[cfg(test)]
+mod tests;

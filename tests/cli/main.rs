@@ -4,4 +4,5 @@ mod desk;
 mod each;
 mod europe;
 mod orders;
+mod users;
 mod webhooks;

@@ -1,5 +1,7 @@
 //! The ids of forgotten customers, which can be recognised and not read.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
 use crate::secret::{Place, PseudonymKey, SealError, Sealer};
@@ -58,6 +60,24 @@ impl ReadTxn<'_> {
         let sealed = sealed.ok_or(StoreError::Missing { what: "erasure key", id: KEY_ROW })?;
         let opened = self.sealer.open(KEY_PLACE, &sealed).map_err(damaged)?;
         PseudonymKey::from_bytes(&opened).ok_or(damaged(SealError::Damaged))
+    }
+
+    /// The upstream ids of a source's customers whose hashes, lower-case hexadecimal, are among `hashes`.
+    pub fn users_hashed_as(&self, source_id: i64, hashes: &HashSet<String>) -> Result<Vec<String>, StoreError> {
+        if hashes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let key = self.pseudonym_key()?;
+        let mut select = self.txn.prepare_cached("SELECT upstream_id FROM users WHERE source_id = :source_id")?;
+        let mut found = Vec::new();
+        for id in select.query_map(named_params! { ":source_id": source_id }, |row| row.get::<_, String>(0))? {
+            let id = id?;
+            let hash: String = key.of(IdKind::User.as_str(), &id).iter().map(|byte| format!("{byte:02x}")).collect();
+            if hashes.contains(&hash) {
+                found.push(id);
+            }
+        }
+        Ok(found)
     }
 
     /// Whether nothing that bears this id is to be stored: it is that of a forgotten customer, or of a link of theirs.

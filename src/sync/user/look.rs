@@ -30,6 +30,8 @@ impl Engine {
         let context = CallContext::new(Lane::Scheduled);
         let mut looked = match self.look(source, &context, user).await {
             Ok(looked) => looked,
+            // Ordered while the look was under way.
+            Err(Stop::Store(StoreError::Forgotten)) => Looked::default(),
             Err(Stop::Store(error)) => return Err(error),
             Err(stop) => {
                 self.look_stopped(source, user, stop).await?;
