@@ -77,6 +77,58 @@ CREATE TABLE users (
 
 CREATE INDEX users_due ON users (source_id, links_due_at) WHERE links_due_at IS NOT NULL;
 
+CREATE TABLE erasures (
+    -- One row per customer who is being forgotten, or was: first the order, in the end the certificate, which stays. It never says
+    -- who it was: ids are in forgotten_ids, as keyed hashes. Written by `passbook users forget` before anything is deleted.
+    erasure_id       INTEGER PRIMARY KEY,
+    source_id        INTEGER NOT NULL REFERENCES sources (source_id),
+    user_id          INTEGER,                      -- whose rows are being deleted here; NULL: none are left
+    upstream_id_sealed BLOB,                       -- the customer's id at the aggregator until it has deleted them; then NULL
+    requested_at     INTEGER NOT NULL,
+    upstream_outcome TEXT CHECK (upstream_outcome IN ('deleted', 'unknown_there', 'left')), -- deleted: the aggregator says so;
+                                                   -- unknown_there: it did not know the customer (any more); left: an operator
+                                                   -- decided that it is not asked. NULL: not yet
+    upstream_at      INTEGER,                      -- when that was
+    erased_at        INTEGER,                      -- when the last row here was deleted; NULL: not yet
+    rewritten_at     INTEGER,                      -- when the file was rewritten without what lay in its gaps; NULL: not yet
+    overwritten_at   INTEGER,                      -- when the write-ahead log was empty after that; NULL: not yet
+    finished_at      INTEGER,                      -- when all of this was done; NULL: it is under way
+    rows_deleted     TEXT NOT NULL DEFAULT '{}',   -- JSON object: how many rows of which table. refreshes: taken off their link
+    tries            INTEGER NOT NULL DEFAULT 0,   -- attempts since the last one that brought it on
+    next_try_at      INTEGER NOT NULL,             -- when it goes on, while it is under way
+    last_error       TEXT                          -- what held it up; NULL: nothing
+) STRICT;
+
+CREATE INDEX erasures_open ON erasures (next_try_at) WHERE finished_at IS NULL;
+CREATE INDEX erasures_of_users ON erasures (user_id) WHERE user_id IS NOT NULL;
+
+CREATE TABLE forgotten_ids (
+    -- One row per id of a forgotten customer and of their links. What bears such an id is not stored again, whoever lists or
+    -- announces it; and who holds the id and the store key can prove with it that this erasure was theirs.
+    erasure_id INTEGER NOT NULL REFERENCES erasures (erasure_id),
+    source_id  INTEGER NOT NULL REFERENCES sources (source_id),
+    kind       TEXT NOT NULL CHECK (kind IN ('user', 'external', 'link')), -- the customer's id at the aggregator; your own id of
+                                                   -- them, which may come again with a new customer; a link's id
+    id_hash    BLOB NOT NULL,                      -- HMAC-SHA-256 of kind and id under the key in erasure_keys
+    UNIQUE (source_id, kind, id_hash, erasure_id)
+) STRICT;
+
+CREATE TABLE erased_accounts (
+    -- One row per account of a forgotten customer, for the readers of the feed of changes: what they hold of it is to be deleted.
+    -- Our id of it only, which leads nowhere here.
+    change_id  INTEGER PRIMARY KEY,                -- its place among transaction_changes.change_id
+    erasure_id INTEGER NOT NULL REFERENCES erasures (erasure_id),
+    account_id INTEGER NOT NULL,
+    erased_at  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE erasure_keys (
+    -- One row, written with the store: the random key of forgotten_ids. A key of its own, so that a change of the store key
+    -- leaves those hashes good, and older copies of the store have the same.
+    erasure_key_id INTEGER PRIMARY KEY,
+    key_sealed     BLOB NOT NULL
+) STRICT;
+
 CREATE TABLE institutions (
     -- One row per bank as an aggregator names it. Written with the links; completed from the aggregator's list of banks.
     institution_id INTEGER PRIMARY KEY,
@@ -327,6 +379,9 @@ CREATE TABLE transaction_aliases (
     UNIQUE (link_id, upstream_id)
 ) STRICT;
 
+-- Without it every transaction that is deleted would have all aliases read, to see that none refers to it.
+CREATE INDEX transaction_aliases_by_transaction ON transaction_aliases (transaction_id);
+
 CREATE TABLE transaction_absences (
     -- One row per posted transaction that a complete walk did not find. A second complete walk at least an hour later decides.
     transaction_id  INTEGER PRIMARY KEY REFERENCES transactions (transaction_id),
@@ -361,11 +416,11 @@ CREATE TABLE cursors (
 
 CREATE TABLE refreshes (
     -- The refresh ledger: one row per refresh, written before the request is sent. Counted against the limits unless outcome is
-    -- refused, throttled or not_sent.
+    -- refused, throttled or not_sent. Those of a forgotten customer stay for the limits, without what says whose they were.
     refresh_id       INTEGER PRIMARY KEY,
     source_id        INTEGER NOT NULL REFERENCES sources (source_id),
-    link_id          INTEGER NOT NULL REFERENCES links (link_id),
-    sync_id          INTEGER NOT NULL,
+    link_id          INTEGER REFERENCES links (link_id), -- NULL: of a customer who was forgotten
+    sync_id          INTEGER,                      -- NULL: the same
     cause            TEXT NOT NULL CHECK (cause IN ('schedule', 'person', 'webhook', 'backfill', 'retry')),
     requested_at     INTEGER NOT NULL,             -- before the request was sent
     counts_from_at   INTEGER NOT NULL,             -- latest instant at which the aggregator may have counted it

@@ -32,7 +32,8 @@ use crate::model::{AccountRecord, CategoryRecord, HoldingRecord, InstitutionReco
 use crate::secret::Secret;
 
 pub use answers::{
-    ListedUser, PageToken, RefreshProgress, RefreshTerms, Stretch, Tombstone, TransactionPage, UserPage, Window,
+    Deleted, ListedUser, PageToken, RefreshProgress, RefreshTerms, Stretch, Tombstone, TransactionPage, UserPage,
+    Window,
 };
 use bridge::Bridge;
 pub use call::{CallContext, CallError};
@@ -134,6 +135,17 @@ impl Aggregator {
         match &self.0 {
             Kind::Truv(truv) => truv.user_links(context, user).await,
             Kind::Bridge(bridge) => bridge.user_links(context, user).await,
+        }
+    }
+
+    /// Deletes a user with all links and everything the aggregator holds of them.
+    ///
+    /// Shape: the links it deleted one by one, where deleting the user does not surely delete them.
+    /// Errors: `Gone` where the aggregator does not know the user, or no more; `OutcomeUnknown`: ask again, that does no harm.
+    pub async fn delete_user(&self, context: &CallContext, user: &str) -> Result<Deleted, CallError> {
+        match &self.0 {
+            Kind::Truv(truv) => truv.delete_user(context, user).await,
+            Kind::Bridge(bridge) => bridge.delete_user(context, user).await,
         }
     }
 

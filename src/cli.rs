@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, reason = "the commands are what speaks on the terminal")]
 
 mod alert;
+mod changes;
 mod check;
 mod context;
 mod convert;
@@ -22,6 +23,7 @@ mod run;
 mod sandbox;
 mod status;
 mod sync;
+mod users;
 mod verify;
 mod webhooks;
 
@@ -61,8 +63,13 @@ enum Verb {
     /// List, show, add, pause, resume or remove links; have customers connect them; take apart accounts that were joined.
     #[command(subcommand)]
     Links(links::Verb),
+    /// List customers, forget one for good, show the certificates of those who were forgotten.
+    #[command(subcommand)]
+    Users(users::Verb),
     /// Why has this link not synced, what holds it, until when, and what would free it?
     Explain(explain::Arguments),
+    /// What changed in transactions, as JSON lines with increasing ids, for other systems.
+    Changes(changes::Arguments),
     /// Does the store keep its promises? Exits with 1 and a list where it does not.
     Verify(verify::Arguments),
     /// Where the aggregators send their news: list it, or register this machine's address.
@@ -133,7 +140,9 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Status(arguments) => status::status(config, arguments).await,
         Verb::Sync(arguments) => sync::sync(config, arguments).await,
         Verb::Links(verb) => links::links(config, verb).await,
+        Verb::Users(verb) => users::users(config, verb).await,
         Verb::Explain(arguments) => explain::explain(config, arguments).await,
+        Verb::Changes(arguments) => changes::changes(config, arguments).await,
         Verb::Verify(arguments) => verify::verify(config, arguments).await,
         Verb::Webhooks(verb) => webhooks::webhooks(config, verb).await,
         Verb::Alert(verb) => alert::run(config, verb).await,

@@ -21,6 +21,7 @@ mod plan;
 mod problem;
 mod reference;
 pub mod refresh;
+pub mod retention;
 mod secrets;
 mod section;
 pub mod server;
@@ -37,6 +38,7 @@ pub use common::{LogConfig, ScheduleConfig, StoreConfig};
 pub use plan::{Plan, SourcePlan};
 pub use problem::{ConfigErrors, Problem};
 pub use refresh::RefreshConfig;
+pub use retention::RetentionConfig;
 use secrets::StandIns;
 pub use secrets::{SecretReadError, SecretStore, SystemSecrets};
 pub use server::{AdminConfig, PublicConfig, ServerConfig};
@@ -69,6 +71,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[alert]`.
     pub alert: AlertConfig,
+    /// `[retention]`.
+    pub retention: RetentionConfig,
     /// Every `[[source]]`.
     pub sources: Vec<SourceConfig>,
     /// What is legal but doubtful.
@@ -155,7 +159,7 @@ fn read(path: &Path) -> Result<String, ConfigErrors> {
     })
 }
 
-const ROOT_KEYS: &[&str] = &["store", "server", "alert", "log", "schedule", "source"];
+const ROOT_KEYS: &[&str] = &["store", "server", "alert", "log", "schedule", "retention", "source"];
 
 /// Settings that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +179,7 @@ pub const SECTION_KEYS: &[KeyGroup] = &[
     KeyGroup { section: "alert", aggregator: None, keys: alert::ALERT_KEYS },
     KeyGroup { section: "log", aggregator: None, keys: common::LOG_KEYS },
     KeyGroup { section: "schedule", aggregator: None, keys: common::SCHEDULE_KEYS },
+    KeyGroup { section: "retention", aggregator: None, keys: retention::RETENTION_KEYS },
     KeyGroup { section: "source", aggregator: None, keys: source::SOURCE_KEYS },
     KeyGroup { section: "source", aggregator: Some("truv"), keys: truv::TRUV_KEYS },
     KeyGroup { section: "source", aggregator: Some("truv"), keys: refresh::REFRESH_KEYS },
@@ -189,11 +194,13 @@ fn walk(root: &Section<'_, '_>, around: &Surroundings<'_>) -> Option<Config> {
     let alert = alert::read_alert(&root.table("alert", &[alert::ALERT_KEYS]), has_alert, around);
     let log = common::read_log(&root.table("log", &[common::LOG_KEYS]));
     let schedule = common::read_schedule(&root.table("schedule", &[common::SCHEDULE_KEYS]));
+    let retention = retention::read_retention(&root.table("retention", &[retention::RETENTION_KEYS]));
     let sources = source::read_sources(root, schedule.as_ref(), around);
     Some(Config {
         store: store?,
         server: server?,
         alert: alert?,
+        retention: retention?,
         log: log?,
         schedule: schedule?,
         sources: sources?,

@@ -10,12 +10,14 @@
 
 mod alerts;
 mod build;
+mod erasures;
 mod heartbeat;
 mod lane;
 mod lanes;
 mod news;
 mod process;
 mod sides;
+mod retention;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, RetentionConfig};
 use crate::store::StoreError;
 use crate::sync::{Discovered, Engine, Step};
 
@@ -36,6 +38,7 @@ pub use build::{BuildError, BuildOptions, Succession, build, rebuild, refresh_po
 pub use heartbeat::beat;
 pub use lane::{flush_usage, step};
 pub use process::{ProcessError, ProcessOptions, serve};
+pub use retention::drop_old;
 
 /// The longest a lane sleeps without looking: bounds the harm of clock jumps and suspend.
 pub const MAX_SLEEP: Duration = Duration::from_secs(30);
@@ -80,6 +83,8 @@ pub struct Assignment {
     pub engine: Arc<Engine>,
     /// How the daemon works.
     pub options: DaemonOptions,
+    /// How long rows are kept.
+    pub retention: RetentionConfig,
 }
 
 /// Something that happened, for whoever watches.
@@ -113,7 +118,8 @@ pub struct Daemon {
 impl Daemon {
     /// A daemon that has not started.
     pub fn new(engine: Arc<Engine>, options: DaemonOptions) -> Self {
-        let (assignment, _) = watch::channel(Assignment { engine, options });
+        let retention = RetentionConfig::default();
+        let (assignment, _) = watch::channel(Assignment { engine, options, retention });
         Self { assignment, waker: Waker::default(), events: None, busy: Arc::new(AtomicUsize::new(0)) }
     }
 
@@ -121,6 +127,13 @@ impl Daemon {
     #[must_use]
     pub fn watched_by(mut self, events: mpsc::UnboundedSender<Event>) -> Self {
         self.events = Some(events);
+        self
+    }
+
+    /// Keeps what grows with time as long as `retention` says.
+    #[must_use]
+    pub fn keeping(self, retention: RetentionConfig) -> Self {
+        self.assignment.send_modify(|assignment| assignment.retention = retention);
         self
     }
 
@@ -154,8 +167,10 @@ impl Daemon {
             result
         };
         let news = async {
-            if !is_once {
-                self.follow_news(lanes_done.clone()).await;
+            if is_once {
+                erasures::once(&self.engine()).await;
+            } else {
+                self.follow(lanes_done.clone()).await;
             }
         };
         let (result, (), ()) = tokio::join!(work, self.housekeeping(lanes_done.clone()), news);
@@ -184,15 +199,18 @@ impl Daemon {
         }
     }
 
-    /// Takes webhook events, and sees to it that they keep coming, until `done` is cancelled.
-    async fn follow_news(&self, done: CancellationToken) {
+    /// Takes webhook events and sees to it that they keep coming, goes on with erasures and drops what is old, until `done` is
+    /// cancelled.
+    async fn follow(&self, done: CancellationToken) {
         let mut assigned = self.assignment.subscribe();
         while !done.is_cancelled() {
-            let engine = Arc::clone(&assigned.borrow_and_update().engine);
+            let Assignment { engine, retention, .. } = assigned.borrow_and_update().clone();
             let taken = news::take(&engine, &self.waker, done.clone());
             let watched = news::watch_endpoints(&engine, done.clone());
+            let erasing = erasures::go_on(&engine, done.clone());
+            let keeping = retention::keep(&engine, &retention, done.clone());
             tokio::select! {
-                _ = async { tokio::join!(taken, watched) } => {}
+                _ = async { tokio::join!(taken, watched, erasing, keeping) } => {}
                 Ok(()) = assigned.changed() => {}
             }
         }
@@ -208,7 +226,8 @@ impl Daemon {
             self.flush_usage().await;
             flushes += 1;
             if flushes.is_multiple_of(FLUSHES_PER_CHECKPOINT) {
-                news::forget(&self.engine()).await;
+                let retention = self.assignment.borrow().retention;
+                news::forget(&self.engine(), retention.webhook_events).await;
             }
             if flushes < FLUSHES_PER_CHECKPOINT || self.busy.load(Ordering::Relaxed) > 0 {
                 continue;

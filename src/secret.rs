@@ -10,10 +10,12 @@
 
 mod file;
 mod key;
+mod pseudonym;
 mod seal;
 
 pub use file::{Encryption, FileKey, HAS_CIPHER};
 pub use key::{KEY_BYTES, KEY_PREFIX, KeyError, StoreKey};
+pub use pseudonym::{PSEUDONYM_BYTES, PseudonymKey};
 pub use seal::{Place, SealError, Sealer};
 
 use std::fmt;

@@ -10,6 +10,7 @@
 
 pub mod admin;
 pub mod control;
+pub mod erasure;
 pub mod listen;
 mod page;
 mod peer;

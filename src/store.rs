@@ -14,7 +14,9 @@ mod ask;
 mod catalog;
 mod config_loads;
 mod convert;
+mod changes;
 mod days;
+mod erasures;
 mod figures;
 mod file;
 mod holdings;
@@ -29,6 +31,7 @@ mod refreshes;
 mod rekey;
 mod report;
 mod sealed;
+mod retention;
 mod sources;
 mod syncs;
 mod transactions;
@@ -51,7 +54,9 @@ pub use alerts::{AlertKind, AlertPolicy, Burst, DueAlert, Settled, Way};
 pub use ask::{AnswerSink, AskError, Cell};
 pub use config_loads::{ConfigLoad, LoadOutcome};
 pub use convert::{ConvertError, ConvertOptions, Converted, Progress, convert};
+pub use changes::{ChangedTransaction, FeedChange, FeedPage};
 pub use days::SourceDay;
+pub use erasures::{ERASED_TABLES, Erased, Erasure, IdKind, PastEvent, UpstreamIds, UpstreamOutcome};
 pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, SyncTotals};
 pub use file::cipher_settings;
 pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
@@ -65,8 +70,9 @@ pub use rekey::{RekeyError, RekeyOptions, Rekeyed, rekey};
 pub use report::{
     AccountSummary, BalancePoint, CONSENT_NEAR, ContinuedAccount, EventRow, HealthRow, LinkFilter, LinkOrder, LinkPage,
     LinkTotals, LoanSummary, MAX_WAITING_COUNTED, ReconciledPair, RefreshRow, SourceGlance, SourceLoad, SourceReport,
-    StalestLink, Surroundings, SyncRow, WebhookGlance,
+    StalestLink, Surroundings, SyncRow, UserRow, WebhookGlance,
 };
+pub use retention::{Kept, OldRows};
 pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
 pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, RowWrite, StoredRow};
@@ -118,6 +124,11 @@ pub enum StoreError {
         /// Its id.
         id: i64,
     },
+    /// It is a customer's who was forgotten or is being forgotten: nothing of theirs is stored again.
+    #[error(
+        "this customer was forgotten, and nothing of theirs is stored again; `passbook users erasures` says how far that is"
+    )]
+    Forgotten,
     /// The closure panicked; its transaction was rolled back.
     #[error("a store operation panicked; nothing of it was stored")]
     Panicked,

@@ -12,10 +12,12 @@
 mod catalog;
 mod discover;
 mod endpoints;
+mod erase;
 pub mod explain;
 mod news;
 mod outcome;
 mod plan;
+mod presence;
 mod pull;
 mod refresh;
 mod user;
@@ -43,6 +45,7 @@ use crate::store::{Cursor, LinkState, Outcome, Phase, Store, StoreError, SyncCou
 pub use discover::Discovered;
 pub use news::TakenNews;
 pub use outcome::{CREDENTIALS_REFUSED, CREDENTIALS_REST};
+use presence::{Presence, Presences};
 pub use user::Looked;
 use user::UserSync;
 pub use waker::Waker;
@@ -169,6 +172,10 @@ pub struct Engine {
     rng: Arc<Mutex<StdRng>>,
     /// Whose links are worked on, by our user id.
     turns: Arc<Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>>,
+    /// Who works on which customer, so that nobody does while one is deleted.
+    presences: Presences,
+    /// Kept by whoever goes on with erasures: one at a time.
+    erasing: Arc<tokio::sync::Mutex<()>>,
     public: Option<PublicConfig>,
 }
 
@@ -225,8 +232,16 @@ impl Engine {
     /// An engine over `store` for `sources`.
     pub fn new(store: Store, clock: Clock, sources: Vec<Arc<Source>>, seed: u64) -> Self {
         let sources = sources.into_iter().map(|source| (source.source_id, source)).collect();
-        let rng = Arc::new(Mutex::new(StdRng::seed_from_u64(seed)));
-        Self { store, clock, sources, rng, turns: Arc::default(), public: None }
+        Self {
+            store,
+            clock,
+            sources,
+            rng: Arc::new(Mutex::new(StdRng::seed_from_u64(seed))),
+            turns: Arc::default(),
+            presences: Presences::default(),
+            erasing: Arc::default(),
+            public: None,
+        }
     }
 
     /// An engine for other sources over the same store. The two may work beside each other: a customer's links are still
@@ -239,6 +254,8 @@ impl Engine {
             sources: sources.into_iter().map(|source| (source.source_id, source)).collect(),
             rng: Arc::clone(&self.rng),
             turns: Arc::clone(&self.turns),
+            presences: self.presences.clone(),
+            erasing: Arc::clone(&self.erasing),
             public: self.public.clone(),
         }
     }
@@ -279,6 +296,17 @@ impl Engine {
     /// Errors: only the store's; whatever the aggregator does becomes the outcome of the sync.
     /// After a crash: at any instant, the link is still due or its refresh is in the ledger; the step is done again.
     pub async fn advance(&self, link_id: i64) -> Result<Step, StoreError> {
+        match self.advance_one(link_id).await {
+            // Ordered while the step was under way: what it has not stored by now is not wanted.
+            Err(StoreError::Forgotten) => Ok(Step::Nothing),
+            advanced => advanced,
+        }
+    }
+
+    async fn advance_one(&self, link_id: i64) -> Result<Step, StoreError> {
+        let Some(_presence) = self.enter(link_id).await? else {
+            return Ok(Step::Nothing);
+        };
         let Some(mut trip) = self.trip(link_id).await? else {
             return Ok(Step::Nothing);
         };
@@ -303,6 +331,9 @@ impl Engine {
     /// Closes the sync of a link whose step ran into its deadline or panicked, and those of the links that were read with it:
     /// left open they would be due at once, and take this one along again.
     pub async fn abandon(&self, link_id: i64, error: &str) -> Result<Step, StoreError> {
+        let Some(_presence) = self.enter(link_id).await? else {
+            return Ok(Step::Nothing);
+        };
         let Some(mut trip) = self.trip(link_id).await? else {
             return Ok(Step::Nothing);
         };
@@ -318,6 +349,24 @@ impl Engine {
         }
         self.align(&reports).await?;
         Ok(Step::Ended(reports))
+    }
+
+    /// Works on the customer of a link; `None`: they are being forgotten, or were.
+    async fn enter(&self, link_id: i64) -> Result<Option<Presence>, StoreError> {
+        let user_id = match self.store.read(move |txn| txn.link_state(link_id)).await {
+            Ok(link) => link.user_id,
+            Err(StoreError::Missing { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        self.enter_user(user_id).await
+    }
+
+    /// Works on a customer; `None`: they are being forgotten, or were.
+    async fn enter_user(&self, user_id: i64) -> Result<Option<Presence>, StoreError> {
+        let presence = self.presences.enter(user_id).await;
+        let is_leaving =
+            self.store.read(move |txn| Ok(txn.is_being_forgotten(user_id)? || !txn.has_user(user_id)?)).await?;
+        Ok((!is_leaving).then_some(presence))
     }
 
     /// What a step of a link needs to know; `None` if its source is not configured.

@@ -13,8 +13,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use passbook::config::{
-    AggregatorConfig, AlertConfig, Config, ConfigErrors, KeyGroup, LogFormat, Problem, SECTION_KEYS, SecretReadError,
-    SecretStore, SourceConfig, SystemSecrets, TruvConfig, alert, bridge, common, refresh, server, source, truv,
+    AggregatorConfig, AlertConfig, Config, ConfigErrors, KeyGroup, LogFormat, Problem, RetentionConfig, SECTION_KEYS,
+    SecretReadError, SecretStore, SourceConfig, SystemSecrets, TruvConfig, alert, bridge, common, refresh, server,
+    source, truv,
 };
 use passbook::secret::StoreKey;
 use zeroize::Zeroizing;
@@ -219,6 +220,10 @@ fn durations() -> Vec<Mistake> {
         (in_source("overlap = \"23h\""), 10, 11, "source.overlap", "outside 1d to 90d (less would", "\"1d\" to \"90d\""),
         (and_then("[schedule]\nsync_deadline = \"7h\""), 12, 17, "schedule.sync_deadline", "outside 1m to 6h", ""),
         (and_then("[schedule]\nspread = \"7h\""), 12, 10, "schedule.spread", "outside 0s to 6h", ""),
+        (and_then("[retention]\nsyncs = \"6d\""), 12, 9, "retention.syncs", "outside 7d to 36500d (or \"never\"", "from \"7d\""),
+        (and_then("[retention]\nrefreshes = \"40d\""), 12, 13, "retention.refreshes", "outside 62d", "\"62d\""),
+        (and_then("[retention]\nraw = \"forever\""), 12, 7, "retention.raw", "not a duration", "write a duration"),
+        (and_then("[retention]\ntransactions = \"90d\""), 12, 1, "retention.transactions", "unknown key", "known here"),
     ]
 }
 
@@ -436,6 +441,7 @@ fn defaults_are_those_of_the_code() {
     assert_eq!((config.schedule.timezone_name.as_str(), config.schedule.workers), ("UTC", 8));
     assert_eq!(config.schedule.sync_deadline, Duration::from_mins(15));
     assert_eq!(config.schedule.spread, Duration::from_mins(30));
+    assert_eq!(config.retention, RetentionConfig::default());
     let [source] = config.sources.as_slice() else { panic!("one source") };
     assert_eq!(source.base_url.as_str(), "https://prod.truv.com/");
     assert_eq!(source.sync_schedule.as_str(), truv::DEFAULT_SYNC_SCHEDULE);
@@ -480,7 +486,10 @@ fn settings_are_taken_over() {
     let text = format!(
         "{text}\n[schedule]\ntimezone = \"Europe/Berlin\"\n[log]\nlevel = \"warn,passbook=trace\"\nformat = \"json\""
     );
-    let config = parse(&text).expect("valid");
+    let config = parse(&format!("{text}\n[retention]\nsyncs = \"never\"\nbalances = \"30d\"")).expect("valid");
+    let days = |days: u64| Some(Duration::from_hours(24 * days));
+    assert_eq!((config.retention.syncs, config.retention.balances), (None, days(30)));
+    assert_eq!((config.retention.webhook_events, config.retention.raw), (days(7), None));
     assert_eq!(config.store.path, Path::new("/etc/passbook/data/p.db"), "relative to the file");
     assert_eq!(config.log.format, LogFormat::Json);
     let source = &config.sources[0];

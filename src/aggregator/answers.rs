@@ -32,6 +32,13 @@ pub enum RefreshProgress {
     Lost,
 }
 
+/// What deleting a user took with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Upstream ids of the links that were deleted one by one, now or before.
+    pub links: Vec<String>,
+}
+
 /// One page of users.
 #[derive(Debug)]
 pub struct UserPage {

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::call::{CallContext, CallError, parse};
-use super::{ListedUser, PageToken, Stretch, TransactionPage, UserPage};
+use super::{Deleted, ListedUser, PageToken, Stretch, TransactionPage, UserPage};
 use crate::clock::Clock;
 use crate::http::{Answer, Dialect, Door, ErrorDocument};
 use crate::limits::requests::{Quota, ScopedQuota};
@@ -115,6 +115,13 @@ impl Bridge {
         let mut links = Vec::new();
         self.list(context, Some(user), ITEMS, "the links of a user", |raw| links.extend(normalize::link(raw))).await?;
         Ok(links)
+    }
+
+    /// Source: section 5: deletes the items and all data with the user; the user's token dies with it.
+    pub(super) async fn delete_user(&self, context: &CallContext, user: &str) -> Result<Deleted, CallError> {
+        self.ask(context, None, Ask::Delete(&format!("{USERS}/{user}"))).await?;
+        self.0.tokens.drop_user(user);
+        Ok(Deleted::default())
     }
 
     pub(super) async fn link(&self, context: &CallContext, user: &str, link: &str) -> Result<LinkRecord, CallError> {

@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 
 use super::call::{CallContext, CallError, parse};
 use super::loose::Loose;
-use super::{ListedUser, PageToken, RefreshProgress, RefreshTerms, TransactionPage, UserPage, Window};
+use super::{Deleted, ListedUser, PageToken, RefreshProgress, RefreshTerms, TransactionPage, UserPage, Window};
 use crate::http::{Answer, Dialect, Door, ErrorDocument, HttpError};
 use crate::model::{AccountRecord, LinkRecord};
 use crate::secret::Secret;
@@ -150,6 +150,40 @@ impl Truv {
         let answer = self.get(context, &format!("/v1/links/{link}/"), &[]).await?;
         let raw: &RawValue = parse("a link", &answer)?;
         Ok(normalize::link(raw))
+    }
+
+    /// Source: section 4: what deleting a user does to their links is not documented, so each of them is deleted first
+    /// (section 7); and one that is deleted already may still be listed.
+    pub(super) async fn delete_user(&self, context: &CallContext, user: &str) -> Result<Deleted, CallError> {
+        const LINKS: &str = "the links of a user";
+        let mut listed = Vec::new();
+        self.list(context, "/v1/links/", &[("user_id", user)], LINKS, |raw| {
+            listed.push(normalize::link_to_delete(raw))
+        })
+        .await?;
+        let mut links = Vec::with_capacity(listed.len());
+        for link in listed {
+            // Of whatever product: those that hold no bank data hold other data of theirs.
+            let (id, is_deleted) =
+                link.ok_or_else(|| CallError::Malformed { what: LINKS, reason: "a link without an id".to_owned() })?;
+            if !is_deleted {
+                match self.delete(context, &format!("/v1/links/{id}/")).await {
+                    Ok(()) | Err(CallError::Gone(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            links.push(id);
+        }
+        match self.delete(context, &format!("/v1/users/{user}/")).await {
+            // Deleted before, as far as that went: by an attempt whose answer was lost.
+            Err(CallError::Gone(_)) if !links.is_empty() => Ok(Deleted { links }),
+            deleted => deleted.map(|()| Deleted { links }),
+        }
+    }
+
+    async fn delete(&self, context: &CallContext, path: &str) -> Result<(), CallError> {
+        context.counted(self.0.door.delete(path, context.lane).await)?;
+        Ok(())
     }
 
     pub(super) async fn start_refresh(&self, context: &CallContext, token: &Secret) -> Result<String, CallError> {

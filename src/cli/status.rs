@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use super::context::Context;
 use super::{Exit, output};
 use crate::model::Attention;
+use crate::server::erasure::ErasureJson;
 use crate::server::status::{Seen, StatusReport};
-use crate::store::{Access, ConfigLoad, HealthRow, LoadOutcome, SourceReport};
+use crate::store::{Access, ConfigLoad, Erasure, HealthRow, LoadOutcome, SourceReport};
 use crate::sync::explain;
 use crate::words;
 
@@ -48,6 +49,7 @@ pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Resul
     text.push_str(&consents_text(&seen.consents, now));
     text.push_str(&failing_text(&seen.failing, now));
     text.push_str(&incomplete_text(&seen.incomplete, now));
+    text.push_str(&erasures_text(seen.erasures, now));
     output::print(&text)?;
     Ok(exit)
 }
@@ -229,6 +231,26 @@ fn incomplete_text(links: &[HealthRow], now: Timestamp) -> String {
     };
     let title = "The aggregator says that rows are missing; nothing to do, what it has is stored";
     section(title, &["since", "it says"], links, cells)
+}
+
+fn erasures_text(erasures: Vec<Erasure>, now: Timestamp) -> String {
+    if erasures.is_empty() {
+        return String::new();
+    }
+    let rows = erasures.into_iter().take(LISTED).map(ErasureJson::from).map(|e| {
+        let next = e.next_try_at.map_or_else(String::new, |at| due(at, now));
+        let ordered = output::about(e.requested_at, now);
+        vec![
+            e.erasure_id.to_string(),
+            e.source.clone(),
+            ordered,
+            next,
+            e.left_to_do(),
+            e.last_error.unwrap_or_default(),
+        ]
+    });
+    let header = ["erasure", "source", "ordered", "goes on", "how far", "what is said"];
+    format!("\n{}\n{}", output::bold("Customers being forgotten"), output::table(&header, &[0], rows.collect()))
 }
 
 /// A heading and a table of links, if there are any.

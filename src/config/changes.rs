@@ -36,6 +36,7 @@ pub fn changes(former: &Config, changed: &Config) -> Vec<String> {
         ("alert", former.alert != changed.alert),
         ("log", former.log != changed.log),
         ("schedule", former.schedule != changed.schedule),
+        ("retention", former.retention != changed.retention),
     ];
     let mut words: Vec<String> =
         sections.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| format!("[{name}] changed")).collect();

@@ -39,7 +39,7 @@ impl<'a> Lanes<'a> {
     /// A source that is the same as before is not disturbed. One that changed comes to the end of its steps first, and one that
     /// is gone to the end of its steps for good: no sync is dropped, and no link is worked on twice.
     pub(super) fn assign(&mut self, assignment: &Assignment) {
-        let Assignment { engine, options } = assignment;
+        let Assignment { engine, options, .. } = assignment;
         let mut former = std::mem::take(&mut self.running);
         for source in engine.sources() {
             let previous = former.remove(&source.source_id);

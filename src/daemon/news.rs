@@ -18,8 +18,6 @@ const BREATH: Duration = Duration::from_millis(100);
 const UNTOLD: Duration = Duration::from_mins(5);
 /// How long the loop rests after the store failed.
 const STORE_REST: Duration = Duration::from_secs(10);
-/// How long handled events are kept: longer than any aggregator repeats one.
-const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Events of a source deleted at once: each holds up whoever writes meanwhile.
 const FORGOTTEN_AT_ONCE: u32 = 5_000;
 /// How often it is looked whether a source's address is to be asked about.
@@ -68,15 +66,16 @@ pub(super) async fn take(engine: &Engine, waker: &Waker, done: CancellationToken
 }
 
 /// Deletes some of the events that were handled long ago.
-pub(super) async fn forget(engine: &Engine) {
-    if let Err(error) = forget_some(engine).await {
+pub(super) async fn forget(engine: &Engine, kept: Option<Duration>) {
+    let Some(kept) = kept else { return };
+    if let Err(error) = forget_some(engine, kept).await {
         tracing::warn!(%error, "old webhook events could not be deleted yet");
     }
 }
 
-async fn forget_some(engine: &Engine) -> Result<(), StoreError> {
+async fn forget_some(engine: &Engine, kept: Duration) -> Result<(), StoreError> {
     let now = engine.clock().now();
-    let before = now.saturating_sub(KEPT).unwrap_or(now);
+    let before = now.saturating_sub(kept).unwrap_or(now);
     let ids: Vec<i64> = engine.sources().map(|source| source.source_id).collect();
     let store = engine.store();
     let has_old =

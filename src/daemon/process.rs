@@ -72,7 +72,8 @@ pub enum ProcessError {
 /// Errors: what keeps it from starting; and the store's, where the lanes cannot begin.
 pub async fn serve(options: ProcessOptions, stop: CancellationToken) -> Result<(), ProcessError> {
     let (reloader, mut reloads) = options.reloads;
-    let mut daemon = Daemon::new(Arc::clone(&options.engine), DaemonOptions::of(&options.config, false));
+    let mut daemon = Daemon::new(Arc::clone(&options.engine), DaemonOptions::of(&options.config, false))
+        .keeping(options.config.retention);
     if let Some(events) = options.events {
         daemon = daemon.watched_by(events);
     }
@@ -208,6 +209,7 @@ impl Process {
         self.assignment.send_replace(Assignment {
             engine: Arc::clone(&served.engine),
             options: DaemonOptions::of(&served.config, false),
+            retention: served.config.retention,
         });
         self.served.send_replace(served.clone());
         self.sides.update(&served);

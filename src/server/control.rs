@@ -4,6 +4,7 @@
 //! carried out by the daemon; otherwise the command takes the store's lock and carries it out itself, by the same
 //! [`carry_out`]. Who may ask is decided by the socket's file permissions: only the daemon's own user.
 
+mod forget;
 mod invite;
 mod reload;
 
@@ -25,6 +26,7 @@ use super::Served;
 use crate::aggregator::{CallContext, CallError};
 use crate::limits::requests::Lane;
 use crate::model::{Cause, LinkRecord, UserRecord};
+use crate::server::erasure::ErasureJson;
 use crate::store::{NewLink, RemovedBy, StoreError};
 use crate::sync::{Engine, Source};
 
@@ -96,6 +98,20 @@ pub enum Order {
     },
     /// Read the configuration anew; only a running daemon can.
     Reload {},
+    /// Delete a customer at the aggregator, and every row of theirs here.
+    Forget {
+        /// The source's name; may be left out where there is only one.
+        source: Option<String>,
+        /// The customer: the organisation's own id or the aggregator's.
+        user: Private,
+        /// The aggregator is not asked to delete anything.
+        only_here: bool,
+    },
+    /// Forget everybody again of whom these certificates are, because an older backup was restored.
+    ForgetAgain {
+        /// (The source's name, `upstream_id_hmac`) of each.
+        certificates: Vec<(String, String)>,
+    },
 }
 
 impl Order {
@@ -112,6 +128,8 @@ impl Order {
             Self::Invite { .. } => "invite",
             Self::Revoke { .. } => "revoke",
             Self::Reload {} => "reload",
+            Self::Forget { .. } => "forget",
+            Self::ForgetAgain { .. } => "forget_again",
         }
     }
 }
@@ -129,6 +147,9 @@ pub struct Done {
     /// Until when that is good.
     #[serde(default)]
     pub good_until: Option<Timestamp>,
+    /// The erasures that were ordered.
+    #[serde(default)]
+    pub erasures: Vec<ErasureJson>,
 }
 
 impl fmt::Debug for Done {
@@ -163,6 +184,9 @@ pub enum OrderError {
     /// There is nobody who has a configuration.
     #[error("no daemon is running that could read its configuration anew; the next start reads it")]
     NoDaemon,
+    /// Nobody has this id, or had it and was forgotten.
+    #[error("no customer with this id is in the store, nor was one forgotten; `passbook users list` shows them")]
+    NoSuchUser,
     /// No invite was made or taken back.
     #[error(transparent)]
     Invite(#[from] InviteError),
@@ -230,6 +254,8 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
         }
         Order::Revoke { address } => invite::revoke(engine, &address).await,
         Order::Reload {} => Err(OrderError::NoDaemon),
+        Order::ForgetAgain { certificates } => forget::forget_again(engine, certificates).await,
+        Order::Forget { source, user, only_here } => forget::forget(engine, source, &user.0, only_here).await,
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::erasure::ErasureJson;
 use crate::limits::refreshes::month_began;
-use crate::store::{ConfigLoad, HealthRow, ReadTxn, SourceReport, StoreError};
+use crate::store::{ConfigLoad, Erasure, HealthRow, ReadTxn, SourceReport, StoreError};
 
 /// What is read of the store.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Seen {
     pub consents: Vec<HealthRow>,
     /// The configuration that a daemon read last, in use or refused; `None`: none has worked on this store.
     pub config_read: Option<ConfigLoad>,
+    /// Customers who are being forgotten.
+    pub erasures: Vec<Erasure>,
 }
 
 impl Seen {
@@ -35,6 +38,7 @@ impl Seen {
             incomplete: txn.incomplete_links(limit)?,
             consents: txn.links_losing_consent(now, limit)?,
             config_read: txn.last_config_load()?,
+            erasures: txn.erasures(true)?,
         })
     }
 }
@@ -51,6 +55,8 @@ pub struct StatusReport {
     incomplete: Vec<LinkJson>,
     /// Of links that are synced, soon or already.
     consent_ends: Vec<LinkJson>,
+    /// Customers who are being forgotten.
+    erasures: Vec<ErasureJson>,
 }
 
 impl StatusReport {
@@ -66,6 +72,7 @@ impl StatusReport {
             failing: links(seen.failing),
             incomplete: links(seen.incomplete),
             consent_ends: links(seen.consents),
+            erasures: seen.erasures.into_iter().map(ErasureJson::from).collect(),
         }
     }
 }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::convert::{ConvertError, wipe_leftovers};
 use super::file::{PAGE_BYTES, StoreFile, as_open_error, beside, create_private, sync_directory};
+use super::erasures::KeyNotMade;
 use super::migrate::{self, APPLICATION_ID, MigrateError, SCHEMA, SCHEMA_VERSION};
 use super::{Inner, Store, lock::LockError};
 use crate::secret::{Encryption, HAS_CIPHER, Place, SealError, Sealer};
@@ -212,6 +213,10 @@ fn create(file: &StoreFile, sealer: &Sealer, now: Timestamp) -> Result<(), OpenE
         insert.execute(params!["key_id", sealer.key_id()])?;
         insert.execute(params!["key_check", check])?;
         insert.execute(params!["next_change_id", 1])?;
+        super::erasures::put_key(&connection, sealer).map_err(|error| match error {
+            KeyNotMade::Seal(error) => OpenError::WrongKey(error),
+            KeyNotMade::Sqlite(error) => OpenError::Sqlite(error),
+        })?;
     }
     fs::rename(&draft, path).map_err(io_error)?;
     sync_directory(path).map_err(io_error)

@@ -6,6 +6,7 @@ mod health;
 mod history;
 mod listing;
 mod load;
+mod people;
 mod sources;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ pub use health::{HealthRow, Surroundings};
 pub use history::{BalancePoint, EventRow, ReconciledPair, RefreshRow};
 pub use listing::{LinkFilter, LinkOrder, LinkPage};
 pub use load::SourceLoad;
+pub use people::UserRow;
 pub use sources::{CONSENT_NEAR, SourceReport};
 
 /// One past or open sync.

@@ -87,6 +87,12 @@ impl ReadTxn<'_> {
         Ok(found.optional()?)
     }
 
+    /// Whether a customer is here, or was and left their history.
+    pub fn has_user(&self, user_id: i64) -> Result<bool, StoreError> {
+        let mut select = self.txn.prepare_cached("SELECT 1 FROM users WHERE user_id = :user_id")?;
+        Ok(select.exists(named_params! { ":user_id": user_id })?)
+    }
+
     /// A customer's links that are neither paused nor removed, in the order they were made.
     pub fn syncable_links_of(&self, user_id: i64) -> Result<Vec<i64>, StoreError> {
         let mut select = self.txn.prepare_cached(

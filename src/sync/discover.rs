@@ -15,7 +15,7 @@ use crate::aggregator::{CallContext, CallError, ListedUser, PageToken};
 use crate::limits::requests::Lane;
 use crate::model::LinkRecord;
 use crate::schedule;
-use crate::store::{KnownLink, NewLink, RemovedBy, StoreError};
+use crate::store::{IdKind, KnownLink, NewLink, RemovedBy, StoreError};
 
 /// More pages of users than anybody has: a list that goes on is a loop.
 const MAX_PAGES: u32 = 100_000;
@@ -132,6 +132,10 @@ impl Engine {
             }
             let mut listed_links = Vec::new();
             for listed in answer.users {
+                let upstream_id = listed.user.upstream_id.clone();
+                if self.store.read(move |txn| txn.is_forgotten(source_id, IdKind::User, &upstream_id)).await? {
+                    continue;
+                }
                 found.users += 1;
                 let user = listed.user.clone();
                 for link in self.links_of(source, context, listed, &known).await? {
@@ -158,6 +162,9 @@ impl Engine {
         self.store
             .write(move |txn| {
                 for listed in &users {
+                    if txn.is_forgotten(source_id, IdKind::User, &listed.user.upstream_id)? {
+                        continue;
+                    }
                     let user_id = txn.put_user(source_id, &listed.user, now)?;
                     txn.look_at_new_user(user_id, now)?;
                 }
@@ -202,6 +209,10 @@ impl Engine {
             .write(move |txn| {
                 let mut new = 0;
                 for link in &links {
+                    // Forgotten since the listing began.
+                    if txn.is_forgotten(source_id, IdKind::User, &link.user.upstream_id)? {
+                        continue;
+                    }
                     new += u32::from(txn.put_link(source_id, link, now)?.is_new);
                 }
                 Ok(new)

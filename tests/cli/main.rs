@@ -7,4 +7,5 @@ mod keys;
 mod orders;
 mod query;
 mod reload;
+mod users;
 mod webhooks;

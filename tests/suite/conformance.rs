@@ -19,7 +19,9 @@ macro_rules! at_every_aggregator {
 }
 
 mod accounts;
+mod changes;
 mod crash;
+mod erasure;
 mod faults;
 mod first;
 mod limits;

@@ -2,7 +2,7 @@
 
 mod endpoints;
 mod news;
-mod post;
+pub(crate) mod post;
 mod reception;
 mod refreshes;
 mod sockets;

@@ -30,6 +30,8 @@ pub(super) enum Ask<'a> {
     One(&'a str),
     /// Something to be made there, which is asked for once.
     Post(&'a str, &'a Value),
+    /// Something to be deleted there.
+    Delete(&'a str),
 }
 
 impl Bridge {
@@ -46,7 +48,7 @@ impl Bridge {
         };
         // Only the beginning of a walk can tell that something is gone: later it may be the cursor that is.
         let tells_gone = match ask {
-            Ask::One(_) => true,
+            Ask::One(_) | Ask::Delete(_) => true,
             Ask::List(..) | Ask::Post(..) => user.is_some(),
             Ask::Next(_) => false,
         };
@@ -108,6 +110,7 @@ async fn send(door: &Door, context: &CallContext, ask: Ask<'_>) -> Result<Answer
         Ask::Next(uri) => door.get_following(uri, context.lane).await,
         Ask::One(path) => door.get(path, &[], context.lane).await,
         Ask::Post(path, body) => door.post(path, body, context.lane).await,
+        Ask::Delete(path) => door.delete(path, context.lane).await,
     })
 }
 

@@ -118,6 +118,11 @@ impl Tokens {
         }
     }
 
+    /// Drops what is kept of a user who is gone.
+    pub(super) fn drop_user(&self, user: &str) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).slots.remove(user);
+    }
+
     fn slot(&self, user: &str) -> Arc<Slot> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.swept_at.elapsed() >= SWEEP_EVERY {

@@ -235,6 +235,12 @@ fn numbers(raw: &str) -> Vec<AccountNumber> {
     all
 }
 
+/// A link of whatever product, as its deletion needs it: its id, and whether it is deleted already.
+pub(super) fn link_to_delete(raw: &RawValue) -> Option<(String, bool)> {
+    let link: wire::Link<'_> = serde_json::from_str(raw.get()).ok()?;
+    Some((link.id, link.deleted_at.text().is_some()))
+}
+
 /// One link; `None` for payroll, insurance and other links that hold no bank data, and for one without an id.
 pub(super) fn link(raw: &RawValue) -> Option<LinkRecord> {
     let link: wire::Link<'_> = serde_json::from_str(raw.get()).ok()?;

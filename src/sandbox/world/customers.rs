@@ -164,6 +164,11 @@ impl Bank {
         self.external_index.get(&(owner, external_id.to_owned())).copied()
     }
 
+    /// Upstream ids of the users that were deleted, oldest first.
+    pub fn deleted_users(&self) -> Vec<String> {
+        self.users.iter().filter(|user| user.deleted).map(|user| id::text(user.id)).collect()
+    }
+
     /// Deletes a user with all links.
     pub fn delete_user(&mut self, user: UserId) {
         let user = self.user_at(user);

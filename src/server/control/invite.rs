@@ -117,6 +117,7 @@ pub(super) async fn invite(engine: &Engine, wish: Wish) -> Result<Done, OrderErr
         message: format!("invite {invite_id} to {what}, good for one use"),
         address: Some(address),
         good_until: Some(expires_at),
+        erasures: Vec::new(),
     })
 }
 

@@ -6,11 +6,16 @@ use rusqlite::{OptionalExtension as _, named_params, params};
 use super::{NewLink, Phase, RemovedBy, Upserted};
 use crate::model::{Attention, Cause, Condition, InstitutionRecord, LinkHealth, LinkRecord, UserRecord};
 use crate::secret::{Place, Secret};
-use crate::store::{StoreError, WriteTxn, ms};
+use crate::store::{IdKind, StoreError, WriteTxn, ms};
 
 impl WriteTxn<'_> {
     /// Stores a customer and returns our id.
+    ///
+    /// Errors: [`StoreError::Forgotten`] for one who was forgotten; whoever has a list passes over them.
     pub fn put_user(&self, source_id: i64, user: &UserRecord, now: Timestamp) -> Result<i64, StoreError> {
+        if self.is_forgotten(source_id, IdKind::User, &user.upstream_id)? {
+            return Err(StoreError::Forgotten);
+        }
         let mut upsert = self.txn.prepare_cached(
             "INSERT INTO users (source_id, upstream_id, external_id, first_seen_at)
              VALUES (:source_id, :upstream_id, :external_id, :now)

@@ -23,10 +23,15 @@ impl Engine {
     ///
     /// After a crash: the user is still due; looking again changes nothing.
     pub async fn look_at_user(&self, source: &Source, user: &DueUser) -> Result<Looked, StoreError> {
+        let Some(_presence) = self.enter_user(user.user_id).await? else {
+            return Ok(Looked::default());
+        };
         let _turn = self.turn_of(user.user_id).await;
         let context = CallContext::new(Lane::Scheduled);
         let mut looked = match self.look(source, &context, user).await {
             Ok(looked) => looked,
+            // Ordered while the look was under way.
+            Err(Stop::Store(StoreError::Forgotten)) => Looked::default(),
             Err(Stop::Store(error)) => return Err(error),
             Err(stop) => {
                 self.look_stopped(source, user, stop).await?;

@@ -53,7 +53,8 @@ async fn a_sync_under_way_comes_to_its_end_when_its_source_changes(serves: Serve
         config.sources[0].backfill_share = 10;
         let succession = changed(&bench, bench.config(), &engine, &config).await;
         let options = DaemonOptions { workers: 2, ..bench.options(false) };
-        assignment.send_replace(Assignment { engine: succession.take_over(), options });
+        let retention = config.retention;
+        assignment.send_replace(Assignment { engine: succession.take_over(), options, retention });
         tokio::time::sleep(Duration::from_hours(5)).await;
         stop.cancel();
         open
@@ -74,7 +75,8 @@ async fn a_source_that_is_gone_rests_and_goes_on_when_it_is_back(serves: Served)
     let (assignment, stop) = (daemon.assignment(), CancellationToken::new());
     let assign = |succession: Succession| {
         let engine = succession.take_over();
-        assignment.send_replace(Assignment { engine: Arc::clone(&engine), options: bench.options(false) });
+        let (options, retention) = (bench.options(false), bench.config().retention);
+        assignment.send_replace(Assignment { engine: Arc::clone(&engine), options, retention });
         engine
     };
     let script = async {
