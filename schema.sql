@@ -14,15 +14,15 @@ CREATE TABLE store_meta (
     -- One row per fact about this file. Keys: created_at, key_id (id of the key that seals secrets here), key_check (a sealed
     -- constant, proves the key), rekeying_to (id of the key that secrets are being sealed with anew; gone when that is done),
     -- next_change_id (the next transaction_changes.change_id; ids are never used twice).
-    name  TEXT PRIMARY KEY,
-    value ANY NOT NULL
+    name  TEXT PRIMARY KEY,                        -- which fact
+    value ANY NOT NULL                             -- as the name says
 ) STRICT;
 
 CREATE TABLE config_loads (
     -- One row per time that a daemon read its configuration: at its start, and whenever it was told to reload. The last
     -- hundred are kept. No secret and nothing of a customer is in it.
     load_id   INTEGER PRIMARY KEY,
-    loaded_at INTEGER NOT NULL,
+    loaded_at INTEGER NOT NULL, -- when it was read
     outcome   TEXT NOT NULL CHECK (outcome IN ('started', 'applied', 'refused')),
                                 -- started: by a new process; applied: changed while it ran; refused: it kept the former one
     summary   TEXT NOT NULL,    -- what changed, or why it was refused
@@ -32,7 +32,7 @@ CREATE TABLE config_loads (
 
 CREATE TABLE currencies (
     -- One row per ISO 4217 currency seen so far. Written when a currency first appears; never changed.
-    code         TEXT PRIMARY KEY CHECK (code GLOB '[A-Z][A-Z][A-Z]'),
+    code         TEXT PRIMARY KEY CHECK (code GLOB '[A-Z][A-Z][A-Z]'), -- three letters
     minor_digits INTEGER NOT NULL CHECK (minor_digits BETWEEN 0 AND 4)  -- 2: one unit is 100 minor units
 ) STRICT;
 
@@ -41,9 +41,9 @@ CREATE TABLE sources (
     source_id           INTEGER PRIMARY KEY,
     name                TEXT NOT NULL UNIQUE,      -- as in the configuration
     aggregator          TEXT NOT NULL,             -- 'truv' or 'bridge'
-    base_url            TEXT NOT NULL,
+    base_url            TEXT NOT NULL,             -- where its API is
     request_limit       INTEGER NOT NULL,          -- requests the aggregator allows in one request_window_ms
-    request_window_ms   INTEGER NOT NULL,
+    request_window_ms   INTEGER NOT NULL,          -- length of the window of request_limit
     refreshes_per_day   INTEGER NOT NULL,          -- per link and rolling 24 hours; 0: never refresh
     refresh_reserve     INTEGER NOT NULL,          -- how many of those only a person's request may use
     refreshes_per_month INTEGER,                   -- per source and calendar month (UTC); NULL: no cap
@@ -52,11 +52,11 @@ CREATE TABLE sources (
     discover_failures   INTEGER NOT NULL DEFAULT 0,-- failed listings since then
     discover_error      TEXT,                      -- the last failure; NULL after a success
     hold_until          INTEGER,                   -- the aggregator throttled us: no request before this instant
-    hold_reason         TEXT,
+    hold_reason         TEXT,                      -- why; NULL: nothing holds it
     webhook_endpoint    TEXT CHECK (webhook_endpoint IN ('enabled', 'disabled', 'missing')), -- how the aggregator lists our address for
                                                    -- webhooks; NULL: never asked, or it has no such list
     webhook_checked_at  INTEGER,                   -- when it was last asked
-    first_seen_at       INTEGER NOT NULL,
+    first_seen_at       INTEGER NOT NULL,          -- when it was first configured
     retired_at          INTEGER                    -- no longer in the configuration since; its data stays
 ) STRICT;
 
@@ -71,7 +71,7 @@ CREATE TABLE users (
     links_failures INTEGER NOT NULL DEFAULT 0,     -- looks since the last one that worked
     links_error   TEXT,                            -- why the last look came to nothing; NULL after one that worked
     removed_at    INTEGER,                         -- deleted at the aggregator since; NULL: there
-    first_seen_at INTEGER NOT NULL,
+    first_seen_at INTEGER NOT NULL,                -- when discovery or links add first met the customer
     UNIQUE (source_id, upstream_id)
 ) STRICT;
 
@@ -132,12 +132,12 @@ CREATE TABLE erasure_keys (
 CREATE TABLE institutions (
     -- One row per bank as an aggregator names it. Written with the links; completed from the aggregator's list of banks.
     institution_id INTEGER PRIMARY KEY,
-    aggregator     TEXT NOT NULL,
+    aggregator     TEXT NOT NULL,                  -- whose list it is from
     upstream_id    TEXT NOT NULL,
-    name           TEXT,
+    name           TEXT,                           -- NULL until the aggregator's list told it
     country        TEXT,                           -- ISO 3166, two letters
     group_name     TEXT,                           -- the banking group it belongs to
-    logo_url       TEXT,
+    logo_url       TEXT,                           -- a picture of it
     service_status TEXT,                           -- whether the aggregator can reach it: upstream's word, or JSON of several
     checked_at     INTEGER,                        -- when the list of banks was last asked about it; NULL: never
     UNIQUE (aggregator, upstream_id)
@@ -146,7 +146,7 @@ CREATE TABLE institutions (
 CREATE TABLE categories (
     -- One row per category in an aggregator's own list; refreshed with discovery. Aggregators whose rows carry names have none.
     category_id        INTEGER PRIMARY KEY,
-    aggregator         TEXT NOT NULL,
+    aggregator         TEXT NOT NULL,              -- whose list it is from
     upstream_id        TEXT NOT NULL,
     parent_upstream_id TEXT,                       -- the category above it; NULL at the top
     name               TEXT NOT NULL,              -- in the configured language
@@ -183,24 +183,26 @@ CREATE TABLE links (
                                                    -- at due_at; pulling: the refresh is over, the pull starts or goes on at due_at
     due_at               INTEGER NOT NULL,         -- when this link is next worked on
     due_cause            TEXT NOT NULL DEFAULT 'schedule' CHECK (due_cause IN ('schedule', 'person', 'webhook', 'backfill', 'retry')),
+                                                   -- why it is due then: schedule, a person or a webhook asked, first
+                                                   -- history (backfill), another try
     asked_cause          TEXT CHECK (asked_cause IN ('person', 'webhook')), -- asked for while a sync was open: the next one
                                                    -- starts when that one ends
     wants_full           INTEGER NOT NULL DEFAULT 0 CHECK (wants_full IN (0, 1)), -- the next pull walks the whole history
     sync_id              INTEGER,                  -- the open sync, NULL between syncs
-    consecutive_failures INTEGER NOT NULL DEFAULT 0,
-    last_attempt_at      INTEGER,
+    consecutive_failures INTEGER NOT NULL DEFAULT 0, -- syncs that failed since the last that did not
+    last_attempt_at      INTEGER,                  -- when a sync last worked on it; NULL: never
     last_success_at      INTEGER,                  -- end of the last sync that read everything upstream held (ok, or partial
                                                    -- with rows set aside)
     last_error           TEXT,                     -- NULL after a success
     hold_until           INTEGER,                  -- a limit postponed the sync to this instant; NULL: nothing holds it
-    hold_reason          TEXT,
+    hold_reason          TEXT,                     -- which limit
     refresh_hold_until   INTEGER,                  -- the aggregator refused a refresh although our ledger allowed it: none before
     reconcile_due_at     INTEGER,                  -- when the whole history is walked next
     numbers_checked_at   INTEGER,                  -- when account and routing numbers were last read
     paused_at            INTEGER,                  -- an operator paused it; NULL: not paused
     removed_at           INTEGER,                  -- no longer synced since; its history stays
     removed_by           TEXT CHECK (removed_by IN ('aggregator', 'operator')), -- gone there, or taken out here
-    first_seen_at        INTEGER NOT NULL,
+    first_seen_at        INTEGER NOT NULL,         -- when discovery or links add first met it
     UNIQUE (source_id, upstream_id)
 ) STRICT;
 
@@ -216,18 +218,18 @@ CREATE TABLE accounts (
     upstream_id   TEXT NOT NULL,
     kind          TEXT,                            -- upstream's type, e.g. CHECKING, SAVINGS, CREDIT_CARD; open list
     subtype       TEXT,                            -- NULL also where upstream sends an empty text
-    name          TEXT,
+    name          TEXT,                            -- as the bank or the customer calls it
     mask          TEXT,                            -- last digits of the account number
     currency      TEXT,                            -- ISO 4217; NULL until the bank says
     is_open       INTEGER CHECK (is_open IN (0, 1)), -- NULL: the bank does not say
     is_shared     INTEGER CHECK (is_shared IN (0, 1)), -- 0: the customer does not share it with us; NULL: there is no such choice
-    is_business   INTEGER CHECK (is_business IN (0, 1)),
+    is_business   INTEGER CHECK (is_business IN (0, 1)), -- 1: of a business; NULL: the bank does not say
     refreshed_at  INTEGER,                         -- when the aggregator last read it at the bank; NULL: it does not say
     is_refreshed  INTEGER CHECK (is_refreshed IN (0, 1)), -- 0: the last try to read it there failed
     needs_history INTEGER NOT NULL DEFAULT 0 CHECK (needs_history IN (0, 1)), -- 1: its whole history is to be read: it is
                                                    -- new, shared again, or rows of it came obfuscated
     missing_at    INTEGER,                         -- absent from the bank's list since; NULL: listed
-    first_seen_at INTEGER NOT NULL,
+    first_seen_at INTEGER NOT NULL,                -- start of the sync that first saw it
     changed_at    INTEGER NOT NULL,                -- last change of any column above
     raw           BLOB,                            -- upstream JSON as JSONB, without account numbers
     UNIQUE (link_id, upstream_id)
@@ -239,10 +241,10 @@ CREATE TABLE account_numbers (
     account_id            INTEGER NOT NULL REFERENCES accounts (account_id),
     network               TEXT NOT NULL,           -- ACH, RTP, OTHERS; open list
     position              INTEGER NOT NULL,        -- from 0, order of upstream's list
-    account_number_sealed BLOB,
-    routing_number_sealed BLOB,
+    account_number_sealed BLOB,                    -- of the account; at Bridge the IBAN
+    routing_number_sealed BLOB,                    -- of the bank; NULL where there is none
     is_tokenized          INTEGER CHECK (is_tokenized IN (0, 1)), -- 1: a stand-in number issued by the bank
-    changed_at            INTEGER NOT NULL,
+    changed_at            INTEGER NOT NULL,        -- when a number was last read that differs
     UNIQUE (account_id, network, position)
 ) STRICT;
 
@@ -259,7 +261,7 @@ CREATE TABLE account_aliases (
                                                    -- accounts was joined by its number, and the only one of its kind, name
                                                    -- and currency on either side
     evidence         TEXT NOT NULL,                -- what was compared, for people: the number's last digits, or kind and name
-    matched_at       INTEGER NOT NULL,
+    matched_at       INTEGER NOT NULL,             -- when it was recognised
     sync_id          INTEGER NOT NULL,
     split_at         INTEGER,                      -- a person undid it: the two are never joined again
     UNIQUE (link_id, upstream_id, new_upstream_id)
@@ -270,14 +272,14 @@ CREATE TABLE loans (
     account_id         INTEGER PRIMARY KEY REFERENCES accounts (account_id),
     kind               TEXT,                       -- upstream's type, verbatim
     interest_rate      TEXT,                       -- percent a year, decimal text
-    borrowed_minor     INTEGER,
-    repaid_minor       INTEGER,
+    borrowed_minor     INTEGER,                    -- what was lent, positive
+    repaid_minor       INTEGER,                    -- what was paid back of it, positive
     remaining_minor    INTEGER,                    -- what is still owed, positive
-    opened_on          TEXT,
-    matures_on         TEXT,
-    next_payment_on    TEXT,
-    next_payment_minor INTEGER,
-    changed_at         INTEGER NOT NULL
+    opened_on          TEXT,                       -- when it began
+    matures_on         TEXT,                       -- when it ends
+    next_payment_on    TEXT,                       -- when the next payment is due
+    next_payment_minor INTEGER,                    -- how much it will be, positive
+    changed_at         INTEGER NOT NULL            -- last change of any column above
 ) STRICT;
 
 CREATE TABLE holdings (
@@ -285,18 +287,18 @@ CREATE TABLE holdings (
     holding_id             INTEGER PRIMARY KEY,
     account_id             INTEGER NOT NULL REFERENCES accounts (account_id),
     upstream_id            TEXT NOT NULL,
-    label                  TEXT,
-    isin                   TEXT,
-    ticker                 TEXT,
-    marketplace            TEXT,
+    label                  TEXT,                   -- name of the security
+    isin                   TEXT,                   -- ISIN
+    ticker                 TEXT,                   -- its short name at the exchange
+    marketplace            TEXT,                   -- the exchange
     quantity               TEXT,                   -- decimal text
     price                  TEXT,                   -- of one, decimal text in the currency
     average_purchase_price TEXT,                   -- decimal text in the currency
     value_minor            INTEGER,                -- of all, rounded where upstream is finer
-    currency               TEXT,
-    valued_on              TEXT,
-    first_seen_at          INTEGER NOT NULL,
-    changed_at             INTEGER NOT NULL,
+    currency               TEXT,                   -- of the prices and the value
+    valued_on              TEXT,                   -- day of the price
+    first_seen_at          INTEGER NOT NULL,       -- start of the sync that first saw it
+    changed_at             INTEGER NOT NULL,       -- start of the sync that last changed a value
     removed_at             INTEGER,                -- no longer held since; NULL: held
     raw                    BLOB,                   -- upstream JSON as JSONB; NULL with keep_raw = false
     UNIQUE (account_id, upstream_id)
@@ -308,43 +310,44 @@ CREATE TABLE balances (
     balance_id         INTEGER PRIMARY KEY,
     account_id         INTEGER NOT NULL REFERENCES accounts (account_id),
     observed_at        INTEGER NOT NULL,           -- start of the sync that saw it
-    currency           TEXT NOT NULL,
+    currency           TEXT NOT NULL,              -- ISO 4217
     current_minor      INTEGER,                    -- booked balance; sign as the bank gives it. A loan whose terms are known: what
                                                    -- is owed, negative, because banks do not agree on the sign
     available_minor    INTEGER,                    -- may leave out pending rows
-    credit_limit_minor INTEGER,
+    credit_limit_minor INTEGER,                    -- NULL where there is none, or the bank does not say
     sync_id            INTEGER NOT NULL,
     UNIQUE (account_id, observed_at)
 ) STRICT;
 
 CREATE TABLE transactions (
     -- One row per transaction, for ever: a pending row that posts or a row whose upstream id changes stays the same row; a row
-    -- that upstream drops keeps its place with removed_at. Unchanged rows are not rewritten.
+    -- that upstream drops keeps its place with removed_at. Unchanged rows are not rewritten. The CHECKs here and in
+    -- transaction_changes spell lists out: IN with three or more builds a temporary index for every row that is written.
     transaction_id    INTEGER PRIMARY KEY,
     link_id           INTEGER NOT NULL,            -- that of the account; here so that upstream ids of one link lie together
     account_id        INTEGER NOT NULL REFERENCES accounts (account_id),
     upstream_id       TEXT NOT NULL,               -- the present one; former ones are in transaction_aliases
     external_id       TEXT,                        -- the bank's own identifier, if upstream passes it on
     status            TEXT NOT NULL CHECK (status = 'pending' OR status = 'posted' OR status = 'future'),
-                                                   -- in this table and in transaction_changes spelled out: IN with a list of
-                                                   -- three or more builds a temporary index for every row that is written
+                                                   -- pending: announced, not booked; posted: booked; future: planned
     amount_minor      INTEGER NOT NULL,            -- positive is money into the account; 0 for rows that move no money
     memo_minor        INTEGER,                     -- the figure on a row that moves no money (upstream MEMO); else NULL
-    currency          TEXT NOT NULL,
+    currency          TEXT NOT NULL,               -- ISO 4217
     transacted_at     INTEGER,                     -- when it happened, as upstream gives it; NULL where it tells only the day
-    transacted_on     TEXT NOT NULL CHECK (date(transacted_on, '+0 days') IS transacted_on),
+    transacted_on     TEXT NOT NULL CHECK (date(transacted_on, '+0 days') IS transacted_on), -- the day it happened, at the bank
     posted_at         INTEGER,                     -- when the money moved; NULL while pending
     posted_on         TEXT CHECK (date(posted_on, '+0 days') IS posted_on),
-    description       TEXT NOT NULL,
+                                                   -- the day it was booked, at the bank; NULL while it is not
+    description       TEXT NOT NULL,               -- the bank's text, as it came
     clean_description TEXT,                        -- the aggregator's tidier version of it; NULL where there is none
-    merchant          TEXT,
+    merchant          TEXT,                        -- as the aggregator recognised it; NULL: it did not
     category          TEXT,                        -- upstream's categories joined by ' > ', free text
     upstream_category_id TEXT,                     -- in the list of categories, for aggregators that have one
     merchant_code     TEXT,                        -- ISO 18245 merchant category code
-    check_number      TEXT,
-    memo              TEXT,
+    check_number      TEXT,                        -- of the check it is
+    memo              TEXT,                        -- a remark beside the description
     latitude          TEXT,                        -- decimal text, as upstream gave it
-    longitude         TEXT,
+    longitude         TEXT,                        -- as latitude
     operation_type    TEXT,                        -- e.g. card, transfer; NULL where the aggregator has none (Truv)
     upstream_updated_at INTEGER,                   -- when upstream wrote this version; an older one never replaces a newer one
     upstream_status   TEXT,                        -- verbatim: POSTED, PENDING, AUTHORIZATION, MEMO, ...
@@ -374,7 +377,7 @@ CREATE TABLE transaction_aliases (
                                                    -- day and description; posted_like_pending: same account, amount and direction
                                                    -- within days and a like description; former_id: an earlier id came back;
                                                    -- recreated: the same where upstream itself took the former row back
-    matched_at     INTEGER NOT NULL,
+    matched_at     INTEGER NOT NULL,               -- when it was recognised
     sync_id        INTEGER NOT NULL,
     UNIQUE (link_id, upstream_id)
 ) STRICT;
@@ -385,7 +388,7 @@ CREATE INDEX transaction_aliases_by_transaction ON transaction_aliases (transact
 CREATE TABLE transaction_absences (
     -- One row per posted transaction that a complete walk did not find. A second complete walk at least an hour later decides.
     transaction_id  INTEGER PRIMARY KEY REFERENCES transactions (transaction_id),
-    first_missed_at INTEGER NOT NULL
+    first_missed_at INTEGER NOT NULL               -- when the first of the two walks ended
 ) STRICT;
 
 CREATE TABLE transaction_changes (
@@ -394,7 +397,9 @@ CREATE TABLE transaction_changes (
     transaction_id INTEGER NOT NULL,
     sync_id        INTEGER NOT NULL,
     kind           TEXT NOT NULL CHECK (kind = 'added' OR kind = 'updated' OR kind = 'posted' OR kind = 'removed' OR kind = 'restored'),
-    changed_at     INTEGER NOT NULL,
+                                                   -- added, a value updated, pending that posted, removed upstream,
+                                                   -- restored after that
+    changed_at     INTEGER NOT NULL,               -- start of the sync that found it
     before         TEXT,                           -- JSON object of the columns that changed, old values; NULL for added
     after          TEXT                            -- the same columns, new values; NULL for added: the row itself as stored,
                                                    -- or, where it changed later, with the later rows' "before" applied backwards
@@ -421,16 +426,16 @@ CREATE TABLE refreshes (
     source_id        INTEGER NOT NULL REFERENCES sources (source_id),
     link_id          INTEGER REFERENCES links (link_id), -- NULL: of a customer who was forgotten
     sync_id          INTEGER,                      -- NULL: the same
-    cause            TEXT NOT NULL CHECK (cause IN ('schedule', 'person', 'webhook', 'backfill', 'retry')),
+    cause            TEXT NOT NULL CHECK (cause IN ('schedule', 'person', 'webhook', 'backfill', 'retry')), -- as in syncs
     requested_at     INTEGER NOT NULL,             -- before the request was sent
     counts_from_at   INTEGER NOT NULL,             -- latest instant at which the aggregator may have counted it
     answered_at      INTEGER,                      -- NULL: no answer yet, or none came
-    upstream_task_id TEXT,
+    upstream_task_id TEXT,                         -- the aggregator's identifier of the refresh; NULL: none was told
     outcome          TEXT NOT NULL CHECK (outcome IN ('sending', 'running', 'done', 'failed', 'timed_out', 'unknown', 'refused', 'throttled', 'not_sent')),
                                                    -- sending: about to be sent, or died while sending; unknown: sent, fate unknown
     upstream_status  TEXT,                         -- the task's last status, verbatim
-    polls            INTEGER NOT NULL DEFAULT 0,
-    finished_at      INTEGER,
+    polls            INTEGER NOT NULL DEFAULT 0,   -- how often its state was asked for
+    finished_at      INTEGER,                      -- when its end was known; NULL: not yet
     price_unit       TEXT,                         -- what a successful one is billed as; NULL: not billed
     rows_gained      INTEGER                       -- transactions the following pull added or changed
 ) STRICT;
@@ -446,22 +451,27 @@ CREATE TABLE syncs (
     sync_id        INTEGER PRIMARY KEY,
     link_id        INTEGER NOT NULL REFERENCES links (link_id),
     cause          TEXT NOT NULL CHECK (cause IN ('schedule', 'person', 'webhook', 'backfill', 'retry')),
-    is_full        INTEGER NOT NULL DEFAULT 0 CHECK (is_full IN (0, 1)),
-    started_at     INTEGER NOT NULL,
-    finished_at    INTEGER,
+                                                   -- why it began: schedule, a person or a webhook asked, first
+                                                   -- history (backfill), another try after a failure
+    is_full        INTEGER NOT NULL DEFAULT 0 CHECK (is_full IN (0, 1)), -- 1: the whole history was walked
+    started_at     INTEGER NOT NULL,               -- when it began
+    finished_at    INTEGER,                        -- NULL: it runs, or the process died
     outcome        TEXT CHECK (outcome IN ('ok', 'partial', 'deferred', 'attention', 'failed')),
+                                                   -- ok: all that upstream held; partial: rows were set aside or the
+                                                   -- list kept moving; deferred: a limit stopped it; attention: a
+                                                   -- person is needed; failed: see error
     refreshed      TEXT,                           -- what became of the refresh: done, failed, timed_out, or why none was asked for
     deferred_until INTEGER,                        -- when the limit lifts, for outcome deferred
     error          TEXT,                           -- what went wrong and what to do
-    requests       INTEGER NOT NULL DEFAULT 0,
-    pages          INTEGER NOT NULL DEFAULT 0,
-    rows_seen      INTEGER NOT NULL DEFAULT 0,
-    rows_added     INTEGER NOT NULL DEFAULT 0,
-    rows_updated   INTEGER NOT NULL DEFAULT 0,
-    rows_posted    INTEGER NOT NULL DEFAULT 0,
-    rows_removed   INTEGER NOT NULL DEFAULT 0,
-    rows_restored  INTEGER NOT NULL DEFAULT 0,
-    rows_rejected  INTEGER NOT NULL DEFAULT 0
+    requests       INTEGER NOT NULL DEFAULT 0,     -- sent for it
+    pages          INTEGER NOT NULL DEFAULT 0,     -- answers of lists
+    rows_seen      INTEGER NOT NULL DEFAULT 0,     -- transactions read, known ones too
+    rows_added     INTEGER NOT NULL DEFAULT 0,     -- new ones
+    rows_updated   INTEGER NOT NULL DEFAULT 0,     -- those with a changed value
+    rows_posted    INTEGER NOT NULL DEFAULT 0,     -- pending ones that posted
+    rows_removed   INTEGER NOT NULL DEFAULT 0,     -- those gone upstream
+    rows_restored  INTEGER NOT NULL DEFAULT 0,     -- removed ones that came back
+    rows_rejected  INTEGER NOT NULL DEFAULT 0      -- malformed ones, see rejected_rows
 ) STRICT;
 
 CREATE INDEX syncs_by_link ON syncs (link_id, started_at);
@@ -472,14 +482,14 @@ CREATE TABLE sync_totals (
     source_id     INTEGER NOT NULL REFERENCES sources (source_id),
     cause         TEXT NOT NULL,                   -- as in syncs
     outcome       TEXT NOT NULL,                   -- as in syncs
-    syncs         INTEGER NOT NULL,
-    rows_seen     INTEGER NOT NULL,
-    rows_added    INTEGER NOT NULL,
-    rows_updated  INTEGER NOT NULL,
-    rows_posted   INTEGER NOT NULL,
-    rows_removed  INTEGER NOT NULL,
-    rows_restored INTEGER NOT NULL,
-    rows_rejected INTEGER NOT NULL,
+    syncs         INTEGER NOT NULL,                -- how many
+    rows_seen     INTEGER NOT NULL,                -- sums of what syncs has
+    rows_added    INTEGER NOT NULL,                -- see rows_seen
+    rows_updated  INTEGER NOT NULL,                -- see rows_seen
+    rows_posted   INTEGER NOT NULL,                -- see rows_seen
+    rows_removed  INTEGER NOT NULL,                -- see rows_seen
+    rows_restored INTEGER NOT NULL,                -- see rows_seen
+    rows_rejected INTEGER NOT NULL,                -- see rows_seen
     UNIQUE (source_id, cause, outcome)
 ) STRICT;
 
@@ -488,7 +498,7 @@ CREATE TABLE request_usage (
     source_id    INTEGER NOT NULL REFERENCES sources (source_id),
     scope        TEXT NOT NULL,                    -- 'secret': the limit of the whole credential, also of an application
     minute_at    INTEGER NOT NULL,                 -- start of the minute
-    requests     INTEGER NOT NULL,
+    requests     INTEGER NOT NULL,                 -- sent in that minute
     rate_limited INTEGER NOT NULL,                 -- answered 429
     failed       INTEGER NOT NULL,                 -- no usable answer
     UNIQUE (source_id, scope, minute_at)
@@ -497,10 +507,10 @@ CREATE TABLE request_usage (
 CREATE TABLE request_totals (
     -- One row per source and scope: the requests of all minutes of request_usage together. Written with those.
     source_id    INTEGER NOT NULL REFERENCES sources (source_id),
-    scope        TEXT NOT NULL,
-    requests     INTEGER NOT NULL,
-    rate_limited INTEGER NOT NULL,
-    failed       INTEGER NOT NULL,
+    scope        TEXT NOT NULL,                    -- as in request_usage
+    requests     INTEGER NOT NULL,                 -- sent
+    rate_limited INTEGER NOT NULL,                 -- answered 429
+    failed       INTEGER NOT NULL,                 -- no usable answer
     UNIQUE (source_id, scope)
 ) STRICT;
 
@@ -509,9 +519,9 @@ CREATE TABLE source_days (
     -- written, because adding up a month of a large store anew takes seconds.
     source_id        INTEGER NOT NULL REFERENCES sources (source_id),
     day_at           INTEGER NOT NULL,             -- start of the day (UTC) on which the sync began or the refresh was asked for
-    rows_added       INTEGER NOT NULL DEFAULT 0,
+    rows_added       INTEGER NOT NULL DEFAULT 0,   -- new transactions
     rows_changed     INTEGER NOT NULL DEFAULT 0,   -- updated, posted and restored
-    rows_removed     INTEGER NOT NULL DEFAULT 0,
+    rows_removed     INTEGER NOT NULL DEFAULT 0,   -- those gone upstream
     refreshes        INTEGER NOT NULL DEFAULT 0,   -- counted against the limits
     refreshes_billed INTEGER NOT NULL DEFAULT 0,   -- those with a price_unit
     UNIQUE (source_id, day_at)
@@ -524,11 +534,11 @@ CREATE TABLE rejected_rows (
     fingerprint     INTEGER NOT NULL,              -- hash of the JSON: the same row again is counted, not repeated
     upstream_id     TEXT,                          -- NULL where the row has none
     transacted_at   INTEGER,                       -- NULL where it cannot be read; the next pull reaches back to it
-    reason          TEXT NOT NULL,
+    reason          TEXT NOT NULL,                 -- what is wrong with it
     raw             TEXT NOT NULL,                 -- the JSON as it came
-    first_seen_at   INTEGER NOT NULL,
-    last_seen_at    INTEGER NOT NULL,
-    resolved_at     INTEGER,
+    first_seen_at   INTEGER NOT NULL,              -- when it came first
+    last_seen_at    INTEGER NOT NULL,              -- when it came last
+    resolved_at     INTEGER,                       -- when it came well-formed or was gone; NULL: it waits
     UNIQUE (link_id, fingerprint)
 ) STRICT;
 
@@ -567,8 +577,8 @@ CREATE TABLE invites (
     email_sealed   BLOB,                           -- the customer's address, for aggregators that ask for one; gone when the invite is
     context_hash   BLOB,                           -- SHA-256 of what the way back must carry since it was last begun; NULL: not
                                                    -- begun, or no such way
-    created_at     INTEGER NOT NULL,
-    expires_at     INTEGER NOT NULL,
+    created_at     INTEGER NOT NULL,               -- when it was made
+    expires_at     INTEGER NOT NULL,               -- good until then
     begun_at       INTEGER,                        -- when the customer last began; NULL: never
     beginnings     INTEGER NOT NULL DEFAULT 0,     -- how often
     used_at        INTEGER,                        -- when it led to a connection: it is used up
@@ -592,7 +602,7 @@ CREATE TABLE alerts (
     reason         TEXT NOT NULL,                  -- link_attention: as in links.attention; else the kind once more
     since_at       INTEGER NOT NULL,               -- when the condition began
     raised_at      INTEGER NOT NULL,               -- when it was noticed
-    resolved_at    INTEGER,
+    resolved_at    INTEGER,                        -- when the condition ended; NULL: it is open
     raised_told_at INTEGER,                        -- when its beginning was told; NULL: not yet, or nobody is told
     resolved_told_at INTEGER,                      -- when its end was told
     -- the message under way, about its beginning or its end
@@ -613,11 +623,11 @@ SELECT t.transaction_id,
        s.name AS source,
        s.aggregator,
        t.link_id,
-       l.upstream_id AS upstream_link_id,
-       coalesce(u.external_id, u.upstream_id) AS user,
-       coalesce(i.name, i.upstream_id) AS institution,
+       l.upstream_id AS upstream_link_id, -- the aggregator's identifier of the link
+       coalesce(u.external_id, u.upstream_id) AS user, -- your own id of the customer, else the aggregator's
+       coalesce(i.name, i.upstream_id) AS institution, -- name of the bank, else its id at the aggregator
        t.account_id,
-       a.upstream_id AS upstream_account_id,
+       a.upstream_id AS upstream_account_id, -- the aggregator's identifier of the account
        a.name AS account_name,
        a.mask AS account_mask,
        t.upstream_id,
@@ -633,9 +643,11 @@ SELECT t.transaction_id,
            ELSE printf('%s%d.%01d', iif(t.amount_minor < 0, '-', ''), abs(t.amount_minor) / 10, abs(t.amount_minor) % 10)
        END AS amount,
        t.currency,
+       -- in, out or none, by the sign
        CASE WHEN t.amount_minor > 0 THEN 'in' WHEN t.amount_minor < 0 THEN 'out' ELSE 'none' END AS direction,
        t.status,
        t.description,
+       -- the aggregator's words, from the widest to the narrowest, joined by ' > '
        coalesce(t.category, iif(p.name IS NULL, '', p.name || ' > ') || g.name) AS category,
        t.merchant,
        t.operation_type,
@@ -668,7 +680,7 @@ SELECT a.account_id,
        a.subtype,
        a.name,
        a.mask,
-       coalesce(a.currency, b.currency) AS currency,
+       coalesce(a.currency, b.currency) AS currency, -- of the account, else of its latest balance
        a.is_open,
        a.missing_at,
        b.current_minor,
@@ -726,7 +738,9 @@ WITH RECURSIVE days (account_id, day_on, last_on) AS (
     UNION ALL
     SELECT account_id, date(day_on, '+1 day'), last_on FROM days WHERE day_on < last_on
 )
-SELECT d.account_id, d.day_on, b.currency, b.current_minor, b.available_minor, b.observed_at
+SELECT d.account_id,
+       d.day_on, -- the day, UTC
+       b.currency, b.current_minor, b.available_minor, b.observed_at
 FROM days d
 JOIN balances b ON b.account_id = d.account_id
     AND b.observed_at = (SELECT max(observed_at) FROM balances
@@ -738,13 +752,13 @@ CREATE VIEW v_cashflow_monthly AS
 -- a month of card purchases (operation_type deferred_debit_card) are the purchases once more, on whichever account the bank
 -- books them: they are in settlement_minor alone. For balances take net_minor + settlement_minor.
 SELECT account_id, source, user, institution, currency,
-       substr(transacted_on, 1, 7) AS month,
-       sum(iif(amount_minor > 0 AND operation_type IS NOT 'deferred_debit_card', amount_minor, 0)) AS in_minor,
-       sum(iif(amount_minor < 0 AND operation_type IS NOT 'deferred_debit_card', amount_minor, 0)) AS out_minor,
-       sum(iif(is_spending, amount_minor, 0)) AS spending_minor,
-       sum(iif(operation_type IS NOT 'deferred_debit_card', amount_minor, 0)) AS net_minor,
-       count(*) AS transactions,
-       sum(iif(operation_type IS 'deferred_debit_card', amount_minor, 0)) AS settlement_minor
+       substr(transacted_on, 1, 7) AS month, -- YYYY-MM
+       sum(iif(amount_minor > 0 AND operation_type IS NOT 'deferred_debit_card', amount_minor, 0)) AS in_minor, -- money in
+       sum(iif(amount_minor < 0 AND operation_type IS NOT 'deferred_debit_card', amount_minor, 0)) AS out_minor, -- negative
+       sum(iif(is_spending, amount_minor, 0)) AS spending_minor, -- of that what is_spending marks, negative
+       sum(iif(operation_type IS NOT 'deferred_debit_card', amount_minor, 0)) AS net_minor, -- in_minor + out_minor
+       count(*) AS transactions, -- how many rows
+       sum(iif(operation_type IS 'deferred_debit_card', amount_minor, 0)) AS settlement_minor -- what settled card purchases
 FROM v_transactions
 WHERE status <> 'future'
 GROUP BY account_id, currency, month;
@@ -772,6 +786,7 @@ SELECT l.link_id,
        l.due_at,
        -- seconds since the last success; for a link that never had one, since it was first seen
        ((unixepoch() * 1000) - coalesce(l.last_success_at, l.first_seen_at)) / 1000 AS age_seconds,
+       -- refreshes that the aggregator's limit still allows now, the reserve included
        max(0, s.refreshes_per_day - (
            SELECT count(*) FROM refreshes r
            WHERE r.link_id = l.link_id
@@ -800,42 +815,54 @@ CREATE VIEW v_reconciliation AS
 -- feed of changes, which does not tell booked rows from those on their way, the instant balance with all rows, planned ones
 -- included, if the bank tells one. Where a booked balance already counts pending rows it is off by those for a while.
 -- Balances of cards and loans that say what is owed as a positive number are turned round.
-WITH observed AS (
-    SELECT b.account_id, b.currency, b.observed_at,
-           c.updated_to_at IS NOT NULL AND b.available_minor IS NOT NULL AS is_instant,
+-- All that moved an account's money is put in one row with its balances and added up on the way, so that it is read once.
+WITH moments AS (
+    SELECT a.account_id, b.currency, c.updated_to_at IS NOT NULL AND b.available_minor IS NOT NULL AS is_instant,
+           b.observed_at AS at, 1 AS is_balance,
            iif(c.updated_to_at IS NOT NULL AND b.available_minor IS NOT NULL, b.available_minor,
-               iif(a.kind IN ('CREDIT_CARD', 'LOAN', 'LINE_OF_CREDIT', 'MORTGAGE'), -1, 1) * b.current_minor) AS minor
-    FROM balances b
-    JOIN accounts a ON a.account_id = b.account_id
+               iif(a.kind IN ('CREDIT_CARD', 'LOAN', 'LINE_OF_CREDIT', 'MORTGAGE'), -1, 1) * b.current_minor) AS minor,
+           0 AS moved_minor
+    FROM accounts a
+    JOIN balances b ON b.account_id = a.account_id
     LEFT JOIN cursors c ON c.link_id = a.link_id
+    WHERE b.current_minor IS NOT NULL OR (c.updated_to_at IS NOT NULL AND b.available_minor IS NOT NULL)
+    UNION ALL
+    SELECT account_id, currency, 0, posted_seen_at, 0, NULL, amount_minor FROM transactions
+    WHERE posted_seen_at IS NOT NULL
+    UNION ALL
+    SELECT account_id, currency, 0, removed_at, 0, NULL, -amount_minor FROM transactions
+    WHERE posted_seen_at IS NOT NULL AND removed_at IS NOT NULL
+    UNION ALL
+    SELECT account_id, currency, 1, first_seen_at, 0, NULL, amount_minor FROM transactions
+    WHERE link_id IN (SELECT link_id FROM cursors WHERE updated_to_at IS NOT NULL)
+    UNION ALL
+    SELECT account_id, currency, 1, removed_at, 0, NULL, -amount_minor FROM transactions
+    WHERE removed_at IS NOT NULL AND link_id IN (SELECT link_id FROM cursors WHERE updated_to_at IS NOT NULL)
+),
+running AS (
+    SELECT account_id, currency, is_instant, at, is_balance, minor,
+           sum(moved_minor) OVER (PARTITION BY account_id, currency, is_instant ORDER BY at, is_balance
+                                  ROWS UNBOUNDED PRECEDING) AS total_minor
+    FROM moments
 ),
 pairs AS (
-    SELECT account_id, currency, is_instant, observed_at AS to_at, lag(observed_at) OVER w AS from_at,
-           minor AS to_minor, lag(minor) OVER w AS from_minor
-    FROM observed
-    WHERE minor IS NOT NULL
-    WINDOW w AS (PARTITION BY account_id, currency, is_instant ORDER BY observed_at)
-),
-seen AS (
-    SELECT p.*, t.amount_minor, t.removed_at, iif(p.is_instant, t.first_seen_at, t.posted_seen_at) AS seen_at
-    FROM pairs p
-    LEFT JOIN transactions t ON t.account_id = p.account_id AND t.currency = p.currency
-    WHERE p.from_at IS NOT NULL
-),
-sums AS (
-    SELECT account_id, currency, from_at, to_at, from_minor, to_minor,
-           coalesce(sum(amount_minor) FILTER (WHERE seen_at > from_at AND seen_at <= to_at
-                                              AND (removed_at IS NULL OR removed_at > to_at)), 0)
-         - coalesce(sum(amount_minor) FILTER (WHERE seen_at <= from_at AND removed_at > from_at AND removed_at <= to_at), 0)
-           AS moved_minor
-    FROM seen
-    GROUP BY account_id, currency, is_instant, from_at, to_at, from_minor, to_minor
+    SELECT account_id, currency, lag(at) OVER w AS from_at, at AS to_at, lag(minor) OVER w AS from_minor, minor AS to_minor,
+           total_minor - lag(total_minor) OVER w AS moved_minor
+    FROM running
+    WHERE is_balance
+    WINDOW w AS (PARTITION BY account_id, currency, is_instant ORDER BY at)
 )
-SELECT account_id, currency, from_at, to_at, from_minor, to_minor,
-       to_minor - from_minor AS balance_difference_minor,
-       moved_minor AS transactions_difference_minor,
-       to_minor - from_minor - moved_minor AS unexplained_difference_minor
-FROM sums;
+SELECT account_id,
+       currency, -- of the balance; rows in another currency are not compared
+       from_at, -- when the earlier of the two balances was observed
+       to_at, -- when the later one was
+       from_minor, -- the earlier balance
+       to_minor, -- the later one
+       to_minor - from_minor AS balance_difference_minor, -- by how much the balance changed
+       moved_minor AS transactions_difference_minor, -- how much of that the transactions explain
+       to_minor - from_minor - moved_minor AS unexplained_difference_minor -- what is left; 0: it adds up
+FROM pairs
+WHERE from_at IS NOT NULL;
 
 CREATE VIEW v_api_usage AS
 -- Requests and refreshes per source and hour, with what the limits would allow in an hour. Hours without any are left out.
@@ -849,13 +876,14 @@ WITH hours AS (
     FROM refreshes WHERE outcome NOT IN ('refused', 'throttled', 'not_sent')
     GROUP BY source_id, requested_at / 3600000
 )
-SELECT s.name AS source, s.aggregator, h.hour_at,
-       sum(h.requests) AS requests,
-       s.request_limit * 3600000 / s.request_window_ms AS requests_allowed,
-       max(h.busiest_minute) AS busiest_minute,
-       sum(h.rate_limited) AS rate_limited,
-       sum(h.failed) AS failed,
-       sum(h.refreshes) AS refreshes
+SELECT s.name AS source, s.aggregator,
+       h.hour_at, -- start of the hour
+       sum(h.requests) AS requests, -- sent
+       s.request_limit * 3600000 / s.request_window_ms AS requests_allowed, -- in an hour, by the aggregator's limit
+       max(h.busiest_minute) AS busiest_minute, -- requests in the busiest minute
+       sum(h.rate_limited) AS rate_limited, -- answered 429
+       sum(h.failed) AS failed, -- without a usable answer
+       sum(h.refreshes) AS refreshes -- counted against the limits
 FROM hours h
 JOIN sources s ON s.source_id = h.source_id
 GROUP BY s.source_id, h.hour_at;

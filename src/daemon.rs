@@ -16,8 +16,8 @@ mod lane;
 mod lanes;
 mod news;
 mod process;
-mod sides;
 mod retention;
+mod sides;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

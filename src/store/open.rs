@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::convert::{ConvertError, wipe_leftovers};
-use super::file::{PAGE_BYTES, StoreFile, as_open_error, beside, create_private, sync_directory};
 use super::erasures::KeyNotMade;
+use super::file::{PAGE_BYTES, StoreFile, as_open_error, beside, create_private, sync_directory};
 use super::migrate::{self, APPLICATION_ID, MigrateError, SCHEMA, SCHEMA_VERSION};
 use super::{Inner, Store, lock::LockError};
 use crate::secret::{Encryption, HAS_CIPHER, Place, SealError, Sealer};

@@ -106,7 +106,7 @@ impl ReadTxn<'_> {
     /// The pairs of an account's latest `limit` balances that no transactions explain, as `v_reconciliation` has them, the
     /// latest first, and how many pairs were looked at.
     ///
-    /// The view compares every pair with every transaction: over a history of years that takes a minute for one account.
+    /// Read without the view, so that only the latest pairs are put together, however long the history is.
     pub fn unexplained_pairs(&self, account_id: i64, limit: usize) -> Result<(Vec<ReconciledPair>, usize), StoreError> {
         let mut kinds = self.txn.prepare_cached(
             "SELECT DISTINCT b.currency, c.updated_to_at IS NOT NULL AND b.available_minor IS NOT NULL AS is_instant
