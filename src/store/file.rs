@@ -169,6 +169,8 @@ pub fn cipher_settings(key: &FileKey) -> Zeroizing<String> {
 
 /// Gives a connection the key of its file. An error says nothing of the statement, which holds the key.
 fn unlock(connection: &Connection, key: &FileKey) -> rusqlite::Result<()> {
+    // Otherwise a file that does not open is told of on standard error, past our own errors.
+    connection.execute_batch("PRAGMA cipher_log_level = NONE")?;
     connection.execute_batch(&cipher_settings(key)).map_err(|error| match error {
         rusqlite::Error::SqliteFailure(code, _) => rusqlite::Error::SqliteFailure(code, None),
         _ => rusqlite::Error::InvalidQuery,
