@@ -84,7 +84,7 @@ CREATE TABLE erasures (
     source_id        INTEGER NOT NULL REFERENCES sources (source_id),
     user_id          INTEGER,                      -- whose rows are being deleted here; NULL: none are left
     upstream_id_sealed BLOB,                       -- the customer's id at the aggregator until it has deleted them; then NULL
-    requested_at     INTEGER NOT NULL,
+    requested_at     INTEGER NOT NULL,             -- when an operator asked for it
     upstream_outcome TEXT CHECK (upstream_outcome IN ('deleted', 'unknown_there', 'left')), -- deleted: the aggregator says so;
                                                    -- unknown_there: it did not know the customer (any more); left: an operator
                                                    -- decided that it is not asked. NULL: not yet
@@ -118,15 +118,15 @@ CREATE TABLE erased_accounts (
     -- Our id of it only, which leads nowhere here.
     change_id  INTEGER PRIMARY KEY,                -- its place among transaction_changes.change_id
     erasure_id INTEGER NOT NULL REFERENCES erasures (erasure_id),
-    account_id INTEGER NOT NULL,
-    erased_at  INTEGER NOT NULL
+    account_id INTEGER NOT NULL,                   -- our id of it
+    erased_at  INTEGER NOT NULL                    -- when its rows were deleted here
 ) STRICT;
 
 CREATE TABLE erasure_keys (
     -- One row, written with the store: the random key of forgotten_ids. A key of its own, so that a change of the store key
     -- leaves those hashes good, and older copies of the store have the same.
-    erasure_key_id INTEGER PRIMARY KEY,
-    key_sealed     BLOB NOT NULL
+    erasure_key_id INTEGER PRIMARY KEY,            -- 1
+    key_sealed     BLOB NOT NULL                   -- sealed with the store key
 ) STRICT;
 
 CREATE TABLE institutions (

@@ -16,7 +16,7 @@ mod seal;
 pub use file::{Encryption, FileKey, HAS_CIPHER};
 pub use key::{KEY_BYTES, KEY_PREFIX, KeyError, StoreKey};
 pub use pseudonym::{PSEUDONYM_BYTES, PseudonymKey};
-pub use seal::{Place, SealError, Sealer};
+pub use seal::{Place, SEAL_HEAD_BYTES, SealError, Sealer};
 
 use std::fmt;
 

@@ -12,9 +12,11 @@ use super::key::{KEY_ID_BYTES, StoreKey, id_text};
 /// The first byte of a sealed value; a change of its form takes the next number.
 const VERSION: u8 = 1;
 
+/// Bytes at the beginning of a sealed value that tell its form and its key.
+pub const SEAL_HEAD_BYTES: usize = 1 + KEY_ID_BYTES;
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
-const HEAD_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_BYTES;
+const HEAD_BYTES: usize = SEAL_HEAD_BYTES + NONCE_BYTES;
 
 /// Where a sealed value is stored. It opens nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,13 @@ impl Sealer {
     /// The name of the key, [`StoreKey::id`].
     pub fn key_id(&self) -> &str {
         self.key.id()
+    }
+
+    /// How every value begins that this sealer sealed: its form, and the name of the key.
+    pub fn head(&self) -> [u8; SEAL_HEAD_BYTES] {
+        let mut head = [VERSION; SEAL_HEAD_BYTES];
+        head[1..].copy_from_slice(&self.key.id_bytes());
+        head
     }
 
     /// The key of a file that is encrypted whole under the same store key.

@@ -169,6 +169,10 @@ pub fn cipher_settings(key: &FileKey) -> Zeroizing<String> {
 
 /// Gives a connection the key of its file. An error says nothing of the statement, which holds the key.
 fn unlock(connection: &Connection, key: &FileKey) -> rusqlite::Result<()> {
+    // Otherwise a file that does not open is told of on standard error, past our own errors; and the copy that VACUUM INTO
+    // makes has other pages than this file.
+    connection
+        .execute_batch(&format!("PRAGMA cipher_log_level = NONE; PRAGMA cipher_default_page_size = {PAGE_BYTES};"))?;
     connection.execute_batch(&cipher_settings(key)).map_err(|error| match error {
         rusqlite::Error::SqliteFailure(code, _) => rusqlite::Error::SqliteFailure(code, None),
         _ => rusqlite::Error::InvalidQuery,

@@ -6,6 +6,8 @@
 //!
 //! What must stay true: nothing is changed before every value was seen to open with one of the two keys.
 
+mod remains;
+
 use std::path::Path;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, named_params};
@@ -114,15 +116,28 @@ pub fn rekey(options: &RekeyOptions<'_>, progress: Progress<'_>) -> Result<Rekey
         finish(&mut connection, options.to)?;
         progress("the new key is the store's key");
     }
-    checkpoint(&connection)?;
-    let wal_bytes = std::fs::metadata(wal_path(path)).map_or(0, |m| m.len());
+    empty_log(&connection, path)?;
+    // What is encrypted whole shows its free space to nobody without the new key.
+    if options.encryption == Encryption::Secrets && is_left(path, options.from)? {
+        remains::rewrite(&connection)?;
+        empty_log(&connection, path)?;
+        progress("the file is written anew, because what the former key sealed was left in its free space");
+    }
     // Left open, as the daemon leaves it: a clean close would take the write-ahead log away, without which readers of another
     // user cannot open the store.
     std::mem::forget(connection);
-    if wal_bytes > 0 {
-        return Err(RekeyError::Read);
-    }
     Ok(Rekeyed { values: left.old, file: is_old_file })
+}
+
+/// Moves the write-ahead log into the file and cuts it to nothing.
+fn empty_log(connection: &Connection, path: &Path) -> Result<(), RekeyError> {
+    checkpoint(connection)?;
+    let bytes = std::fs::metadata(wal_path(path)).map_or(0, |m| m.len());
+    if bytes > 0 { Err(RekeyError::Read) } else { Ok(()) }
+}
+
+fn is_left(path: &Path, from: &Sealer) -> Result<bool, OpenError> {
+    remains::is_in(path, from.head()).map_err(|source| OpenError::Io { path: path.to_owned(), source })
 }
 
 /// Tells with which of two keys the file opens. One that is not encrypted whole opens with both.

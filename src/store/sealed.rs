@@ -41,6 +41,7 @@ pub(super) const SEALED: &[SealedColumn] = &[
     sealed_column!("account_numbers", "account_number_sealed", "account_number_id"),
     sealed_column!("account_numbers", "routing_number_sealed", "account_number_id"),
     sealed_column!("invites", "email_sealed", "invite_id"),
+    sealed_column!("erasures", "upstream_id_sealed", "erasure_id"),
     sealed_column!("erasure_keys", "key_sealed", "erasure_key_id"),
 ];
 

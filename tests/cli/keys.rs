@@ -102,6 +102,12 @@ fn a_rekey_that_is_killed_is_finished_by_the_next() {
     assert_eq!(desk.ends_with(0, &["query", "--format", "csv", numbers]), before);
     assert_eq!(desk.json(0, &["verify", "--json"])["clean"], true);
     opens_all(&desk);
+    let id = u32::from_str_radix(key_in(&desk, "store.key").id(), 16).expect("hexadecimal");
+    let former = [&[1], id.to_be_bytes().as_slice()].concat();
+    for name in ["passbook.db", "passbook.db-wal"] {
+        let bytes = fs::read(desk.dir.path().join(name)).unwrap_or_default();
+        assert!(!bytes.windows(former.len()).any(|window| window == former), "{name} holds what the former key sealed");
+    }
 }
 
 /// Every number opens with the new key and says what it said.

@@ -75,7 +75,7 @@ fn what_would_do_more_than_read_is_refused() {
         "SELECT 1; SELECT 2",
         "SELECT ?1",
         "",
-        "-- nothing",
+        "/* nothing */",
     ] {
         let output = desk.passbook(&["query", sql]);
         let said = text(&output.stderr);

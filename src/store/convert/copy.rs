@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::time::Duration;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 use zeroize::Zeroizing;
 
@@ -112,8 +113,12 @@ fn same<T: PartialEq + ?Sized>(what: &str, left: &T, right: &T) -> Result<(), Co
     if left == right { Ok(()) } else { Err(ConvertError::Differs { what: what.to_owned() }) }
 }
 
+/// The value of a pragma; SQLCipher answers some as text.
 fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<i64> {
-    connection.pragma_query_value(None, pragma, |row| row.get(0))
+    connection.pragma_query_value(None, pragma, |row| match row.get_ref(0)? {
+        ValueRef::Text(text) => Ok(String::from_utf8_lossy(text).parse().unwrap_or(-1)),
+        _ => row.get(0),
+    })
 }
 
 type Schema = Vec<(String, String, Option<String>)>;

@@ -7,7 +7,7 @@ use passbook::secret::Encryption;
 use passbook::store::{Access, ConvertError, Converted, OpenError};
 
 use super::vault::{Vault, connect, dump, is_in_files, new_key, open};
-use crate::harness::assert_same;
+use crate::harness::{START, assert_same, at};
 
 const OTHER: fn(Encryption) -> Encryption = |encryption| match encryption {
     Encryption::Secrets => Encryption::Full,
@@ -69,10 +69,7 @@ async fn a_file_encrypted_whole_shows_nothing_and_what_was_plain_is_overwritten(
 
     // The write-ahead log shows as little.
     let store = vault.open(&vault.key, Encryption::Full).expect("opens");
-    store
-        .write(|txn| txn.put_sources(&[], super::super::harness::at(super::super::harness::START)))
-        .await
-        .expect("written");
+    store.write(|txn| txn.put_sources(&[], at(START))).await.expect("written");
     assert_eq!(shown(), 0);
 }
 
@@ -122,9 +119,23 @@ async fn a_new_store_can_be_encrypted_whole_from_the_start() {
     let (path, key) = (dir.path().join("passbook.db"), new_key());
     drop(open(&path, &key, Encryption::Full, Access::Create).expect("a new store"));
     assert!(!is_in_files(&path, b"CREATE TABLE"));
-    let pragma = |name: &str| -> i64 {
-        connect(&path, Some(&key)).pragma_query_value(None, name, |row| row.get(0)).expect("a value")
-    };
-    assert_eq!((pragma("page_size"), pragma("user_version")), (8192, 1));
+    let length = fs::metadata(&path).expect("a file").len();
+    let pages: u64 = connect(&path, Some(&key)).query_row("PRAGMA page_count", [], |row| row.get(0)).expect("a count");
+    assert_eq!(length, pages * 8_192);
     open(&path, &key, Encryption::Full, Access::ReadOnly).expect("opens again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_sqlite_makes_of_a_store_encrypted_whole_is_encrypted_likewise() {
+    let vault = Vault::whole().await;
+    let copy = vault.path.with_file_name("copy.db");
+    let source = connect(&vault.path, Some(&vault.key));
+    source.execute("VACUUM INTO ?1", [copy.to_str()]).expect("a copy");
+    assert!(!is_in_files(&copy, b"CREATE TABLE"));
+    assert_same(
+        &dump(&copy, &vault.key, Encryption::Full),
+        &dump(&vault.path, &vault.key, Encryption::Full),
+        "the copy",
+    );
+    open(&copy, &vault.key, Encryption::Full, Access::Create).expect("opens as a store");
 }

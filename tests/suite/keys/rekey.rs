@@ -7,7 +7,7 @@ use passbook::store::{Access, OpenError, RekeyError, RekeyOptions, Rekeyed};
 use rusqlite::params;
 
 use super::vault::{Vault, connect, dump, is_in_files, new_key, open, seal_of};
-use crate::harness::assert_same;
+use crate::harness::{START, assert_same, at};
 
 fn rekey(
     path: &Path,
@@ -77,7 +77,7 @@ async fn a_store_half_way_says_so_to_either_key_and_may_turn_back() {
         );
     }
     let store = open(half, from, Encryption::Secrets, Access::ReadOnly).expect("what is not sealed can be read");
-    let report = store.read(|txn| txn.verify(crate::harness::at(crate::harness::START))).await.expect("read");
+    let report = store.read(|txn| txn.verify(at(START))).await.expect("read");
     let keys = report.findings.iter().find(|finding| finding.check.starts_with("keys:")).expect("a check");
     assert!(keys.violations > 0 && keys.is_error, "{keys:?}");
     drop(store);
