@@ -158,7 +158,7 @@ impl Truv {
         const LINKS: &str = "the links of a user";
         let mut listed = Vec::new();
         self.list(context, "/v1/links/", &[("user_id", user)], LINKS, |raw| {
-            listed.push(normalize::link_to_delete(raw))
+            listed.push(normalize::link_to_delete(raw));
         })
         .await?;
         let mut links = Vec::with_capacity(listed.len());

@@ -20,7 +20,7 @@ const PAGE: usize = 1_000;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Begin after this change_id: the last one you have.
+    /// Begin after this change, the last one you have.
     #[arg(long, value_name = "CHANGE_ID", default_value_t = 0)]
     since: i64,
     /// Go on as changes are made, until interrupted.

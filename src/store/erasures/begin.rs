@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, named_params};
 
 use super::IdKind;
+use crate::model::UserRecord;
 use crate::secret::Place;
 use crate::store::{ReadTxn, RemovedBy, StoreError, WriteTxn, ms};
 
@@ -11,8 +12,7 @@ use crate::store::{ReadTxn, RemovedBy, StoreError, WriteTxn, ms};
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Named {
     user_id: i64,
-    upstream_id: String,
-    external_id: Option<String>,
+    record: UserRecord,
 }
 
 impl ReadTxn<'_> {
@@ -39,8 +39,7 @@ impl ReadTxn<'_> {
         let found = select.query_row(named_params! { ":source_id": source_id, ":id": id }, |row| {
             Ok(Named {
                 user_id: row.get("user_id")?,
-                upstream_id: row.get("upstream_id")?,
-                external_id: row.get("external_id")?,
+                record: UserRecord { upstream_id: row.get("upstream_id")?, external_id: row.get("external_id")? },
             })
         });
         Ok(found.optional()?)
@@ -66,9 +65,9 @@ impl WriteTxn<'_> {
             named_params! { ":source_id": source_id, ":user_id": user.user_id, ":now": ms(now) },
         )?;
         let erasure_id = self.txn.last_insert_rowid();
-        self.seal_upstream_id(erasure_id, &user.upstream_id)?;
-        self.put_forgotten(erasure_id, IdKind::User, &user.upstream_id)?;
-        if let Some(external_id) = &user.external_id {
+        self.seal_upstream_id(erasure_id, &user.record.upstream_id)?;
+        self.put_forgotten(erasure_id, IdKind::User, &user.record.upstream_id)?;
+        if let Some(external_id) = &user.record.external_id {
             self.put_forgotten(erasure_id, IdKind::External, external_id)?;
         }
         self.stop_everything(erasure_id, source_id, &user, now)?;
@@ -117,8 +116,8 @@ impl WriteTxn<'_> {
 
     /// Nothing of the customer is due any more: no link, no look, no invite, no message.
     fn stop_everything(&self, erasure_id: i64, source_id: i64, user: &Named, now: Timestamp) -> Result<(), StoreError> {
-        let mut texts = vec![user.upstream_id.clone()];
-        texts.extend(user.external_id.clone());
+        let mut texts = vec![user.record.upstream_id.clone()];
+        texts.extend(user.record.external_id.clone());
         let mut select = self.txn.prepare_cached("SELECT link_id, upstream_id FROM links WHERE user_id = :user_id")?;
         let links: Vec<(i64, String)> = select
             .query_map(named_params! { ":user_id": user.user_id }, |row| Ok((row.get(0)?, row.get(1)?)))?

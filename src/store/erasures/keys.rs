@@ -1,6 +1,7 @@
 //! The ids of forgotten customers, which can be recognised and not read.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 
 use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
@@ -34,9 +35,9 @@ impl IdKind {
 
 /// Gives a new store its key.
 pub(in crate::store) fn put_key(connection: &Connection, sealer: &Sealer) -> Result<(), KeyNotMade> {
-    let sealed = sealer.seal(KEY_PLACE, PseudonymKey::generate().map_err(SealError::from)?.bytes())?;
+    let key = sealer.seal(KEY_PLACE, PseudonymKey::generate().map_err(SealError::from)?.bytes())?;
     connection
-        .execute("INSERT INTO erasure_keys (erasure_key_id, key_sealed) VALUES (?1, ?2)", params![KEY_ROW, sealed])?;
+        .execute("INSERT INTO erasure_keys (erasure_key_id, key_sealed) VALUES (?1, ?2)", params![KEY_ROW, key])?;
     Ok(())
 }
 
@@ -72,7 +73,7 @@ impl ReadTxn<'_> {
         let mut found = Vec::new();
         for id in select.query_map(named_params! { ":source_id": source_id }, |row| row.get::<_, String>(0))? {
             let id = id?;
-            let hash: String = key.of(IdKind::User.as_str(), &id).iter().map(|byte| format!("{byte:02x}")).collect();
+            let hash = hexadecimal(&key.of(IdKind::User.as_str(), &id));
             if hashes.contains(&hash) {
                 found.push(id);
             }
@@ -94,4 +95,12 @@ impl ReadTxn<'_> {
         )?;
         Ok(select.exists(named_params! { ":source_id": source_id, ":kind": kind.as_str(), ":hash": hash })?)
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

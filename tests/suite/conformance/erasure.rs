@@ -6,7 +6,7 @@ use std::time::Duration;
 use passbook::model::Cause;
 use passbook::sandbox::{Fault, NewTransaction, Pace, Plan, Scope, Served};
 use passbook::server::control::{Order, carry_out};
-use passbook::store::Erasure;
+use passbook::store::{Erasure, UpstreamOutcome};
 
 use crate::harness::{Bench, assert_same};
 use crate::webhooks::post::{Post, link_changed, signed, take};
@@ -171,7 +171,7 @@ async fn a_forgotten_customer_is_gone_there_and_here_and_nobody_else_is_touched(
     let erasure = forget(&bench).await;
 
     assert!(erasure.finished_at.is_some(), "{erasure:?}");
-    assert_eq!(erasure.upstream_outcome.map(|o| o.as_str()), Some("deleted"));
+    assert_eq!(erasure.upstream_outcome.map(UpstreamOutcome::as_str), Some("deleted"));
     assert_eq!((erasure.rows["users"], erasure.rows["links"], erasure.rows["accounts"]), (1, 2, 2));
     assert_eq!(erasure.rows["webhook_events"], 2);
     assert!(erasure.rows["transactions"] >= 80 && erasure.rows["transaction_changes"] > 80, "{:?}", erasure.rows);
@@ -335,7 +335,7 @@ async fn rows_here_go_and_the_aggregator_is_left_alone_where_that_is_asked(serve
     let engine = bench.engine().await;
     let erasure = engine.forget(source, WHO.to_owned(), true).await.expect("the store works").expect("known");
     assert!(erasure.finished_at.is_some());
-    assert_eq!(erasure.upstream_outcome.map(|o| o.as_str()), Some("left"));
+    assert_eq!(erasure.upstream_outcome.map(UpstreamOutcome::as_str), Some("left"));
     assert_eq!(deletions(&bench, "/"), 0);
     bench.pass(Duration::from_hours(40)).await;
     bench.run_once().await;
