@@ -13,7 +13,7 @@ use passbook::http::Transport;
 use passbook::sandbox::{Plan, Sandbox};
 use passbook::secret::{Encryption, Sealer, StoreKey};
 use passbook::server::{self, Peer, Served};
-use passbook::store::{Access, OpenOptions, Store};
+use passbook::store::{Access, ConfigLoad, LoadOutcome, OpenOptions, Store};
 use passbook::sync::Waker;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -75,6 +75,8 @@ async fn scrape() -> String {
     Daemon::new(Arc::clone(&engine), options).run(CancellationToken::new()).await.expect("the store works");
     let hold = clock.now() + jiff::SignedDuration::from_mins(1);
     engine.store().write(move |txn| txn.hold_source(1, hold, "request limit")).await.expect("the store works");
+    let load = ConfigLoad { loaded_at: clock.now(), outcome: LoadOutcome::Started, summary: String::new(), plan: None };
+    engine.store().write(move |txn| txn.note_config_load(&load)).await.expect("the store works");
 
     let served = Served::new(engine, Waker::default(), Arc::new(config));
     let token = served.admin().expect("an admin side").token.expose().to_owned();

@@ -10,6 +10,7 @@ use crate::store::migrate::SCHEMA;
 /// Tables that an erasure leaves as they are, and why nothing in them is anybody's.
 const KEPT: &[(&str, &str)] = &[
     ("store_meta", "facts about the file"),
+    ("config_loads", "what our own configuration said; it names no customer"),
     ("currencies", "codes"),
     ("sources", "our own credentials; a text in discover_error that names the customer is cleared"),
     ("institutions", "banks, which others have too"),
