@@ -82,7 +82,7 @@ enum Verb {
     Query(query::Arguments),
     /// Encrypt the store's whole file, or decrypt it, as [store] encryption says. Killed at any instant, a rerun finishes.
     Convert,
-    /// Change the store's key from [store] previous_key to key. Killed at any instant, a rerun finishes.
+    /// Change the store's key, from the former one of the configuration to the new one. Killed at any instant, a rerun finishes.
     Rekey,
     /// Print a new key for the store.
     Keygen(keygen::Arguments),
@@ -149,7 +149,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Query(arguments) => query::query(config, arguments).await,
         Verb::Convert => convert::convert(config).await,
         Verb::Rekey => rekey::rekey(config).await,
-        Verb::Keygen(arguments) => keygen::keygen(config, arguments),
+        Verb::Keygen(arguments) => keygen::keygen(config, &arguments),
         Verb::Sandbox(arguments) => sandbox::sandbox(arguments).await,
     }
 }

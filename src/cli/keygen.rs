@@ -10,12 +10,12 @@ use crate::store::cipher_settings;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Print no new key, but what SQLCipher's own shell opens this store with: `sqlcipher -init <(passbook keygen --sqlcipher) FILE`.
+    /// Print no new key, but what other tools open this store with, where all of it is encrypted: `sqlcipher -init <(passbook keygen --sqlcipher) FILE`.
     #[arg(long)]
     sqlcipher: bool,
 }
 
-pub(super) fn keygen(config: &Path, arguments: Arguments) -> anyhow::Result<Exit> {
+pub(super) fn keygen(config: &Path, arguments: &Arguments) -> anyhow::Result<Exit> {
     if arguments.sqlcipher {
         let key = Config::load(config)?.store.key;
         output::print(&cipher_settings(&key.file_key()))?;

@@ -111,10 +111,12 @@ impl AnswerSink for Csv {
 
 /// What the system said, which tells a pipe that was closed.
 fn as_io(error: csv::Error) -> io::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        kind => io::Error::other(format!("{kind:?}")),
+    if error.is_io_error()
+        && let csv::ErrorKind::Io(error) = error.into_kind()
+    {
+        return error;
     }
+    io::Error::other("the answer does not fit into CSV")
 }
 
 /// A list of objects, one a line.
@@ -187,7 +189,11 @@ fn plain(cell: &Cell<'_>) -> String {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]

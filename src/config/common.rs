@@ -147,7 +147,7 @@ fn read_encryption(section: &Section<'_, '_>) -> Option<Encryption> {
             "this build of passbook has no SQLCipher, which encrypts the whole store",
             "install the Debian package, build with cargo build --release --features sqlcipher, or write \"secrets\"",
         )),
-        encryption => Ok(encryption),
+        encryption @ (Encryption::Secrets | Encryption::Full) => Ok(encryption),
     })
 }
 

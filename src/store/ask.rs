@@ -93,10 +93,8 @@ pub enum AskError {
 
 impl From<rusqlite::Error> for AskError {
     fn from(error: rusqlite::Error) -> Self {
-        match StoreError::from(error) {
-            StoreError::Sqlite(error) => Self::Wrong(error),
-            error => Self::Store(error),
-        }
+        let error = StoreError::from(error);
+        if let StoreError::Sqlite(error) = error { Self::Wrong(error) } else { Self::Store(error) }
     }
 }
 
@@ -133,7 +131,7 @@ fn answer(connection: &mut Connection, sql: &str, sink: &mut impl AnswerSink) ->
     if statement.parameter_count() > 0 {
         return refuse("this one has parameters, for which there are no values");
     }
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     if names.is_empty() {
         return refuse("this asks for nothing");
     }

@@ -173,9 +173,8 @@ fn unlock(connection: &Connection, key: &FileKey) -> rusqlite::Result<()> {
     // makes has other pages than this file.
     connection
         .execute_batch(&format!("PRAGMA cipher_log_level = NONE; PRAGMA cipher_default_page_size = {PAGE_BYTES};"))?;
-    connection.execute_batch(&cipher_settings(key)).map_err(|error| match error {
-        rusqlite::Error::SqliteFailure(code, _) => rusqlite::Error::SqliteFailure(code, None),
-        _ => rusqlite::Error::InvalidQuery,
+    connection.execute_batch(&cipher_settings(key)).map_err(|error| {
+        error.sqlite_error().map_or(rusqlite::Error::InvalidQuery, |code| rusqlite::Error::SqliteFailure(*code, None))
     })
 }
 

@@ -34,10 +34,10 @@ fn many_numbers(desk: &Desk) {
     let sealer = Sealer::new(key_in(desk, "store.key"));
     for id in 1_000..1_000 + NUMBERS {
         let place = Place { table: "account_numbers", column: "account_number_sealed", row_id: id };
-        let sealed = sealer.seal(place, id.to_string().as_bytes()).expect("sealed");
+        let number = sealer.seal(place, id.to_string().as_bytes()).expect("sealed");
         let insert = "INSERT INTO account_numbers (account_number_id, account_id, network, position, account_number_sealed, changed_at)
                       VALUES (?1, 1, 'ACH', ?1, ?2, 0)";
-        txn.execute(insert, params![id, sealed]).expect(insert);
+        txn.execute(insert, params![id, number]).expect(insert);
     }
     txn.commit().expect("stored");
 }
@@ -118,9 +118,9 @@ fn opens_all(desk: &Desk) {
     let sql = "SELECT account_number_id, account_number_sealed FROM account_numbers WHERE account_number_id >= 1000";
     let mut select = connection.prepare(sql).expect(sql);
     let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
-    let opened = rows.map(|row| row.expect("a row")).filter(|(row_id, sealed): &(i64, Vec<u8>)| {
+    let opened = rows.map(|row| row.expect("a row")).filter(|(row_id, number): &(i64, Vec<u8>)| {
         let place = Place { table: "account_numbers", column: "account_number_sealed", row_id: *row_id };
-        sealer.open(place, sealed).expect("opens").as_slice() == row_id.to_string().as_bytes()
+        sealer.open(place, number).expect("opens").as_slice() == row_id.to_string().as_bytes()
     });
     assert_eq!(i64::try_from(opened.count()), Ok(NUMBERS));
 }

@@ -21,10 +21,12 @@ pub(super) fn to_one_file(source: &Connection) -> Result<(), ConvertError> {
         match source.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0)) {
             Ok(mode) if mode == "delete" => break,
             Ok(_) => {}
-            Err(error) => match ConvertError::from(error) {
-                ConvertError::Read => {}
-                other => return Err(other),
-            },
+            Err(error) => {
+                let error = ConvertError::from(error);
+                if !matches!(error, ConvertError::Read) {
+                    return Err(error);
+                }
+            }
         }
         if attempt == TRIES {
             return Err(ConvertError::Read);
@@ -113,11 +115,11 @@ fn same<T: PartialEq + ?Sized>(what: &str, left: &T, right: &T) -> Result<(), Co
     if left == right { Ok(()) } else { Err(ConvertError::Differs { what: what.to_owned() }) }
 }
 
-/// The value of a pragma; SQLCipher answers some as text.
+/// The value of a pragma; `SQLCipher` answers some as text.
 fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, pragma, |row| match row.get_ref(0)? {
         ValueRef::Text(text) => Ok(String::from_utf8_lossy(text).parse().unwrap_or(-1)),
-        _ => row.get(0),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => row.get(0),
     })
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{ConvertError, Progress};
 use crate::store::file::{Form, beside, form, sync_directory};
 
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// The names of the files that take part.
 pub(super) struct Names {

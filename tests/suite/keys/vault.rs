@@ -155,16 +155,17 @@ pub(crate) fn dump(path: &Path, key: &StoreKey, encryption: Encryption) -> Strin
     let mut lines = Vec::new();
     for table in tables {
         let mut select = connection.prepare(&format!("SELECT * FROM {table} ORDER BY 1")).expect("SQL");
-        let columns: Vec<String> = select.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = select.column_names().map(str::to_owned).collect();
         let mut rows = select.query([]).expect("rows");
         while let Some(row) = rows.next().expect("a row") {
-            let cell = |(index, column): (usize, &String)| match row.get_ref(index).expect("a value") {
-                ValueRef::Blob(sealed) if column.ends_with("_sealed") => {
-                    let place = Place { table: &table, column, row_id: row.get(0).expect("an id") };
-                    let plain = sealer.open(place, sealed).unwrap_or_else(|error| panic!("{place}: {error}"));
-                    format!("sealed {}", String::from_utf8_lossy(&plain))
-                }
-                value => format!("{value:?}"),
+            let cell = |(index, column): (usize, &String)| {
+                let value = row.get_ref(index).expect("a value");
+                let Some(blob) = value.as_blob().ok().filter(|_| column.ends_with("_sealed")) else {
+                    return format!("{value:?}");
+                };
+                let place = Place { table: &table, column, row_id: row.get(0).expect("an id") };
+                let plain = sealer.open(place, blob).unwrap_or_else(|error| panic!("{place}: {error}"));
+                format!("sealed {}", String::from_utf8_lossy(&plain))
             };
             lines.push(format!("{table}: {}", columns.iter().enumerate().map(cell).collect::<Vec<_>>().join(" | ")));
         }
