@@ -168,9 +168,9 @@ impl Daemon {
         };
         let news = async {
             if is_once {
-                erasures::once(&self.engine()).await;
+                Box::pin(erasures::once(&self.engine())).await;
             } else {
-                self.follow(lanes_done.clone()).await;
+                Box::pin(self.follow(lanes_done.clone())).await;
             }
         };
         let (result, (), ()) = tokio::join!(work, self.housekeeping(lanes_done.clone()), news);

@@ -100,8 +100,7 @@ pub async fn serve(options: ProcessOptions, stop: CancellationToken) -> Result<(
         sources = served.config.sources.len(), "ready"
     );
     systemd::ready(&process.says());
-    let work = daemon.run(stop.clone());
-    tokio::pin!(work);
+    let mut work = Box::pin(daemon.run(stop.clone()));
     let result = loop {
         tokio::select! {
             result = &mut work => break result,
@@ -181,27 +180,27 @@ impl Process {
 
     async fn take_over(&mut self) -> Result<Vec<String>, ProcessError> {
         let path = self.config_path.clone();
-        let changed = tokio::task::spawn_blocking(move || Config::load(&path)).await??;
+        let config = tokio::task::spawn_blocking(move || Config::load(&path)).await??;
         let former = self.served.borrow().clone();
-        let changes = config::changes(&former.config, &changed);
-        let unchangeable = config::unchangeable(&former.config, &changed);
+        let changes = config::changes(&former.config, &config);
+        let unchangeable = config::unchangeable(&former.config, &config);
         if !unchangeable.is_empty() {
             return Err(ProcessError::NeedsRestart(unchangeable));
         }
-        for warning in &changed.warnings {
+        for warning in &config.warnings {
             tracing::warn!("{}: {warning}", self.config_path.display());
         }
         if changes.is_empty() {
             return Ok(changes);
         }
-        let bound = self.sides.bind(&changed.server).await?;
+        let bound = self.sides.bind(&config.server).await?;
         let options = BuildOptions {
             store: former.engine.store().clone(),
             clock: former.engine.clock().clone(),
             transport: self.transport.clone(),
             seed: rand::random(),
         };
-        let served = former.with(Arc::clone(&former.engine), Arc::new(changed));
+        let served = former.with(Arc::clone(&former.engine), Arc::new(config));
         let alerts = self.make_alerts(&served)?;
         let succession = rebuild(&served.config, &former.config, &former.engine, options).await?;
         // From here on nothing can fail.

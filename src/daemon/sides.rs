@@ -85,9 +85,9 @@ impl Sides {
 
     /// Has what is open answer as `served` says from now on, and closes what is not wanted any more or moves elsewhere.
     pub(super) fn update(&mut self, served: &Served) {
-        let (server, intake) = (&served.config.server, &self.intake);
+        let (wanted, intake) = (&served.config.server, &self.intake);
         self.open.retain(|kind, side| {
-            let stays = kind.address(server) == Some(side.listen);
+            let stays = kind.address(wanted) == Some(side.listen);
             if stays {
                 let _former = side.routers.send_replace(kind.router(served, intake));
             } else {

@@ -389,9 +389,10 @@ async fn answer(
 pub(super) async fn attend(served: &Served, order: Order) -> Result<Json<Done>, (StatusCode, String)> {
     let word = order.word();
     tracing::info!(order = word, "order");
-    let result = match order {
-        Order::Reload {} => reload::reload(served.reloader.as_ref()).await,
-        order => carry_out(&served.engine, order).await,
+    let result = if matches!(order, Order::Reload {}) {
+        reload::reload(served.reloader.as_ref()).await
+    } else {
+        carry_out(&served.engine, order).await
     };
     served.waker.wake();
     result.map(Json).map_err(|error| {

@@ -60,7 +60,7 @@ fn reader(story: &Story) -> Connection {
 fn ask(reader: &Connection, sql: &str) -> Answer {
     let mut statement = reader.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
     assert!(statement.readonly(), "{sql}");
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query([]).expect(sql);
     let mut answer = Answer { columns, rows: Vec::new() };
     while let Some(row) = rows.next().expect(sql) {

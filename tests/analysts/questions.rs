@@ -74,7 +74,7 @@ fn answers_are_put_behind_the_sql_whether_there_was_one_or_not() {
     let bare = "\n### A?\nBecause.\n\n```sql\nSELECT 1;\n```\n\n### B?\nSo.\n\n```sql\nSELECT 2;\n```\n";
     let once = with_answers(bare, &["one\n".to_owned(), "two\n".to_owned()]);
     let read: Vec<_> = questions(&once).into_iter().map(|q| (q.sql, q.answer)).collect();
-    let [one, two] = [("SELECT 1;", "one\n"), ("SELECT 2;", "two\n")].map(|(a, b)| (a.to_owned(), b.to_owned()));
-    assert_eq!(read, [one, two]);
+    let expected = [("SELECT 1;", "one\n"), ("SELECT 2;", "two\n")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    assert_eq!(read, expected);
     assert_eq!(with_answers(&once, &["one\n".to_owned(), "two\n".to_owned()]), once);
 }

@@ -121,7 +121,7 @@ impl World {
 
     async fn until_hours_before_the_end(&self, began: Timestamp, hours: u32) {
         let passed = Duration::try_from(self.clock.now().duration_since(began)).expect("forward");
-        tokio::time::sleep((STORY - hours * HOUR).saturating_sub(passed)).await;
+        tokio::time::sleep(STORY.saturating_sub(hours * HOUR + passed)).await;
     }
 
     /// Syncs everything that is due, after the aggregator has read the banks.
