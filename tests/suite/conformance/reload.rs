@@ -104,7 +104,7 @@ async fn a_source_that_did_not_change_is_the_same_as_before(serves: Served) {
     let engine = bench.engine().await;
     let before = Arc::clone(engine.sources().next().expect("a source"));
     let mut config = bench.config().clone();
-    config.log.level = "debug".to_owned();
+    "debug".clone_into(&mut config.log.level);
     let same = changed(&bench, bench.config(), &engine, &config).await.take_over();
     assert!(Arc::ptr_eq(&before, same.sources().next().expect("a source")));
     config.schedule.workers = 1;
