@@ -80,7 +80,7 @@ enum Verb {
     Alert(alert::Verb),
     /// Ask the store a question in SQL. Reads only, also while the daemon runs and where the whole file is encrypted.
     Query(query::Arguments),
-    /// Encrypt the store's whole file, or decrypt it, as [store] encryption says. Killed at any instant, a rerun finishes.
+    /// Encrypt the store's whole file, or decrypt it, as `encryption` in the configuration says. Killed at any instant, a rerun finishes.
     Convert,
     /// Change the store's key, from the former one of the configuration to the new one. Killed at any instant, a rerun finishes.
     Rekey,
