@@ -8,12 +8,14 @@
 mod alert;
 mod changes;
 mod check;
+mod completions;
 mod context;
 mod convert;
 mod demo;
 mod explain;
 mod keygen;
 mod links;
+mod man;
 mod output;
 mod progress;
 mod query;
@@ -88,6 +90,10 @@ enum Verb {
     Keygen(keygen::Arguments),
     /// Serve the made-up bank alone, for trying out a configuration.
     Sandbox(sandbox::Arguments),
+    /// Print what a shell needs to complete these commands.
+    Completions(completions::Arguments),
+    /// Print the manual page, or write those of all commands.
+    Man(man::Arguments),
 }
 
 /// How a command ended, as its exit code says.
@@ -151,6 +157,8 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Rekey => rekey::rekey(config).await,
         Verb::Keygen(arguments) => keygen::keygen(config, &arguments),
         Verb::Sandbox(arguments) => sandbox::sandbox(arguments).await,
+        Verb::Completions(arguments) => completions::completions(&arguments),
+        Verb::Man(arguments) => man::man(&arguments),
     }
 }
 

@@ -588,6 +588,17 @@ mod on_disk {
     }
 
     #[test]
+    fn credentials_of_a_whole_directory_go_by_their_plain_names() {
+        let directory = tempfile::tempdir().expect("directory");
+        let secrets = SystemSecrets { credentials_directory: Some(directory.path().to_owned()) };
+        // As systemd names what the unit has it load.
+        fs::write(directory.path().join("passbook_truv-secret"), "from the directory").expect("written");
+        assert_eq!(secrets.credential("truv-secret").expect("found").as_str(), "from the directory");
+        fs::write(directory.path().join("truv-secret"), "its own").expect("written");
+        assert_eq!(secrets.credential("truv-secret").expect("found").as_str(), "its own");
+    }
+
+    #[test]
     fn whoever_only_reads_needs_no_address_that_is_kept_secret() {
         let directory = tempfile::tempdir().expect("directory");
         let file = directory.path().join("passbook.toml");

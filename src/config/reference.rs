@@ -166,12 +166,17 @@ fn hint(error: &SecretReadError, source: &str, text: &str, path: &Path) -> Strin
         SecretReadError::OthersCanRead { .. } if named => format!("chmod 600 {}", path.display()),
         SecretReadError::OthersCanRead { .. } => "chmod 600 the file".to_owned(),
         SecretReadError::NoCredentialsDirectory => {
-            "systemd sets it from LoadCredential= in the unit; by hand, use { file = \"path\" } or { env = \"NAME\" }"
+            "systemd sets it from LoadCredential= in the unit; by hand, set it to /etc/passbook/credentials, or use \
+             { file = \"path\" } or { env = \"NAME\" }"
                 .to_owned()
         }
         SecretReadError::NotFound => match source {
-            "credential" if named => format!("add LoadCredential={text}:PATH to the unit"),
-            "credential" => "add it with LoadCredential= to the unit".to_owned(),
+            "credential" if named => {
+                format!("put it into /etc/passbook/credentials/{text}, or add LoadCredential={text}:PATH to the unit")
+            }
+            "credential" => {
+                "put it into /etc/passbook/credentials, or add it with LoadCredential= to the unit".to_owned()
+            }
             "file" => "create the file, or correct the path".to_owned(),
             _ => "set the variable for the process".to_owned(),
         },

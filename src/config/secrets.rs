@@ -64,6 +64,9 @@ pub enum SecretReadError {
     },
 }
 
+/// What systemd puts before the names of credentials that it loads from a whole directory, as the unit has it do.
+const CREDENTIALS_PREFIX: &str = "passbook_";
+
 /// A new random key in the place of every secret: good for every check of form, and no two are alike.
 pub(super) struct StandIns;
 
@@ -113,7 +116,12 @@ impl SecretStore for SystemSecrets {
             return Err(SecretReadError::BadName);
         }
         // systemd gives the directory to the service alone, whatever the modes of the files in it.
-        read_secret_file(&directory.join(name), false)
+        match read_secret_file(&directory.join(name), false) {
+            Err(SecretReadError::NotFound) => {
+                read_secret_file(&directory.join(format!("{CREDENTIALS_PREFIX}{name}")), false)
+            }
+            read => read,
+        }
     }
 
     fn file(&self, path: &Path) -> Result<Zeroizing<String>, SecretReadError> {
