@@ -127,7 +127,7 @@ fn structure() -> Vec<Mistake> {
     vec![
         (String::new(), 1, 1, "store.key", "missing, with the whole section [store]", "key = { credential"),
         (and_then("[stroe]"), 11, 2, "stroe", "unknown section", "did you mean store?"),
-        (format!("x = 1\n{}", with("", "")), 1, 1, "x", "unknown section", "store, server, alert, log, schedule, source"),
+        (format!("x = 1\n{}", with("", "")), 1, 1, "x", "unknown section", "store, server, alert, log, schedule, retention, source"),
         (format!("log = 5\n{}", with("", "")), 1, 7, "log", "a whole number, and a table", "[log]"),
         (swap("[[source]]", "[source]"), 5, 1, "source", "a list of tables", "[[source]]"),
         ("source = []\n[store]\nkey = { credential = \"store-key\" }".to_owned(), 1, 1, "source", "missing", "[[source]]"),
