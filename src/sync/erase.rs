@@ -49,31 +49,27 @@ impl Engine {
 
     /// Orders that a customer is forgotten and does it as far as that goes now.
     ///
-    /// Shape: how far it is; `None`: no customer with this id is here, or ever was forgotten.
+    /// Shape: how far it is, once for each who has the id, usually one; none: no such customer is here, or ever was forgotten.
     /// After a crash: the order is in the store; [`Engine::erase_due`] goes on with it.
-    pub async fn forget(
-        &self,
-        source_id: i64,
-        id: String,
-        leave_upstream: bool,
-    ) -> Result<Option<Erasure>, StoreError> {
+    pub async fn forget(&self, source_id: i64, id: String, leave_upstream: bool) -> Result<Vec<Erasure>, StoreError> {
         let now = self.clock.now();
         let ordered = self
             .store
             .write(move |txn| {
-                let Some(erasure_id) = txn.order_erasure(source_id, &id, now)? else { return Ok(None) };
-                txn.hasten_erasure(erasure_id, leave_upstream, now)?;
-                Ok(Some(erasure_id))
+                let ordered = txn.order_erasure(source_id, &id, now)?;
+                ordered.iter().try_for_each(|erasure_id| txn.hasten_erasure(*erasure_id, leave_upstream, now))?;
+                Ok(ordered)
             })
             .await?;
-        let Some(erasure_id) = ordered else { return Ok(None) };
-        tracing::info!(erasure.id = erasure_id, "a customer is being forgotten");
-        {
+        if !ordered.is_empty() {
             let _turn = self.erasing.lock().await;
-            self.bring_on(erasure_id, Lane::Person).await?;
+            for erasure_id in &ordered {
+                tracing::info!(erasure.id = erasure_id, "a customer is being forgotten");
+                self.bring_on(*erasure_id, Lane::Person).await?;
+            }
             self.overwrite_traces().await?;
         }
-        self.store.read(move |txn| txn.erasure(erasure_id)).await.map(Some)
+        self.store.read(move |txn| ordered.into_iter().map(|erasure_id| txn.erasure(erasure_id)).collect()).await
     }
 
     /// Does what can be done now of one erasure, but for the traces in the file.

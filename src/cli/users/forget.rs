@@ -28,7 +28,7 @@ pub(in crate::cli) struct Arguments {
     /// wrote, and who is here again.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "source", "only_here"])]
     again: Option<PathBuf>,
-    /// Print the certificate as JSON; with --again a list of them.
+    /// Print the certificate as JSON; a list of them with --again, and where several customers had the id.
     #[arg(long)]
     json: bool,
 }
@@ -60,7 +60,7 @@ pub(super) async fn forget(context: &Context, arguments: Arguments) -> anyhow::R
     }
     let erasures = &carried_out.done.erasures;
     let is_finished = erasures.iter().all(|erasure| erasure.finished_at.is_some());
-    match erasures.first().filter(|_| !is_list) {
+    match erasures.first().filter(|_| !is_list && erasures.len() == 1) {
         Some(erasure) if json => output::print_json(erasure)?,
         _ if json => output::print_json(erasures)?,
         _ => output::print(&format!("{}\n", carried_out.done.message))?,

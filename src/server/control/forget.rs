@@ -27,10 +27,13 @@ pub(super) async fn forget(
         }
         None => source_named(engine, None)?.source_id,
     };
-    let erasure = engine.forget(source_id, user.to_owned(), only_here).await?;
-    let erasure = erasure.ok_or(OrderError::NoSuchUser)?;
-    let erasure = ErasureJson::from(erasure);
-    Ok(Done { message: erasure.sentence(), erasures: vec![erasure], ..Done::default() })
+    let erasures = engine.forget(source_id, user.to_owned(), only_here).await?;
+    if erasures.is_empty() {
+        return Err(OrderError::NoSuchUser);
+    }
+    let erasures: Vec<ErasureJson> = erasures.into_iter().map(ErasureJson::from).collect();
+    let sentences: Vec<String> = erasures.iter().map(ErasureJson::sentence).collect();
+    Ok(Done { message: sentences.join("\n"), erasures, ..Done::default() })
 }
 
 /// Forgets everybody who is here and whose certificate is among these; the older store has the same key of hashes.
@@ -51,7 +54,7 @@ pub(super) async fn forget_again(engine: &Engine, certificates: Vec<(String, Str
         .await?;
     let mut erasures = Vec::with_capacity(back.len());
     for (source_id, user) in back {
-        erasures.extend(engine.forget(source_id, user, false).await?.map(ErasureJson::from));
+        erasures.extend(engine.forget(source_id, user, false).await?.into_iter().map(ErasureJson::from));
     }
     let finished = erasures.iter().filter(|erasure| erasure.finished_at.is_some()).count();
     let message = format!("{} of {number} were here again; {finished} of them are forgotten now", erasures.len());

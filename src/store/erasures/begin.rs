@@ -29,35 +29,39 @@ impl ReadTxn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Who has this id at a source: the aggregator's, else the organisation's own, the latest of several.
-    fn user_named(&self, source_id: i64, id: &str) -> Result<Option<Named>, StoreError> {
+    /// Who has this id at a source: the aggregator's, or the organisation's own, which several may have had one after another.
+    fn users_named(&self, source_id: i64, id: &str) -> Result<Vec<Named>, StoreError> {
         let mut select = self.txn.prepare_cached(
             "SELECT user_id, upstream_id, external_id FROM users
-             WHERE source_id = :source_id AND (upstream_id = :id OR external_id = :id)
-             ORDER BY upstream_id = :id DESC, removed_at IS NULL DESC, user_id DESC LIMIT 1",
+             WHERE source_id = :source_id AND (upstream_id = :id OR external_id = :id) ORDER BY user_id",
         )?;
-        let found = select.query_row(named_params! { ":source_id": source_id, ":id": id }, |row| {
+        let rows = select.query_map(named_params! { ":source_id": source_id, ":id": id }, |row| {
             Ok(Named {
                 user_id: row.get("user_id")?,
                 record: UserRecord { upstream_id: row.get("upstream_id")?, external_id: row.get("external_id")? },
             })
-        });
-        Ok(found.optional()?)
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 
 impl WriteTxn<'_> {
     /// Orders that whoever has this id at a source is forgotten, or finds the order that was given before.
     ///
-    /// Shape: our id of the erasure; `None`: no such customer is here or was forgotten.
+    /// Shape: our ids of the erasures, usually one; none: no such customer is here or was forgotten.
     /// After a crash: the order is there as a whole, and is carried out by whoever works on the store next.
-    pub fn order_erasure(&self, source_id: i64, id: &str, now: Timestamp) -> Result<Option<i64>, StoreError> {
-        let Some(user) = self.user_named(source_id, id)? else {
-            return self.erasure_of(source_id, id);
-        };
+    pub fn order_erasure(&self, source_id: i64, id: &str, now: Timestamp) -> Result<Vec<i64>, StoreError> {
+        let users = self.users_named(source_id, id)?;
+        if users.is_empty() {
+            return Ok(self.erasure_of(source_id, id)?.into_iter().collect());
+        }
+        users.iter().map(|user| self.order_erasure_of(source_id, user, now)).collect()
+    }
+
+    fn order_erasure_of(&self, source_id: i64, user: &Named, now: Timestamp) -> Result<i64, StoreError> {
         let mut select = self.txn.prepare_cached("SELECT erasure_id FROM erasures WHERE user_id = :user_id")?;
         let open = select.query_row(named_params! { ":user_id": user.user_id }, |row| row.get(0)).optional()?;
-        if open.is_some() {
+        if let Some(open) = open {
             return Ok(open);
         }
         self.txn.execute(
@@ -70,8 +74,8 @@ impl WriteTxn<'_> {
         if let Some(external_id) = &user.record.external_id {
             self.put_forgotten(erasure_id, IdKind::External, external_id)?;
         }
-        self.stop_everything(erasure_id, source_id, &user, now)?;
-        Ok(Some(erasure_id))
+        self.stop_everything(erasure_id, source_id, user, now)?;
+        Ok(erasure_id)
     }
 
     /// Has an erasure under way tried now; with `leave_upstream` without asking the aggregator to delete anything.
