@@ -10,9 +10,13 @@
 
 mod accounts;
 mod alerts;
+mod archive;
+mod backup;
+mod backups;
 mod catalog;
 mod days;
 mod figures;
+mod fingerprint;
 mod holdings;
 mod invites;
 mod links;
@@ -23,16 +27,20 @@ mod open;
 mod query;
 mod refreshes;
 mod report;
+mod restore;
+mod snapshot;
 mod sources;
 mod syncs;
 mod transactions;
 mod usage;
 mod users;
 mod verify;
+mod wal;
 mod webhooks;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -42,8 +50,12 @@ use crate::secret::{SealError, Sealer};
 
 pub use accounts::Continued;
 pub use alerts::{AlertKind, AlertPolicy, Burst, DueAlert, Settled, Way};
+pub use archive::{PackError, UnpackError};
+pub use backup::{BackupError, ContentError};
+pub use backups::{Backup, BackupGlance};
 pub use days::SourceDay;
 pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, SyncTotals};
+pub use fingerprint::Fingerprint;
 pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
 pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};
@@ -57,6 +69,8 @@ pub use report::{
     Surroundings, SyncRow, WebhookGlance,
 };
 pub use sources::{SourceRow, SourceSettings};
+pub use restore::{RestoreError, Restored, restore};
+pub use snapshot::{SnapshotError, snapshot_made_at};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
 pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, RowWrite, StoredRow};
 pub use usage::UsageRow;
@@ -79,6 +93,9 @@ pub enum StoreError {
     /// The file is damaged: stop, restore a backup.
     #[error("the store is damaged: {0}; stop the daemon and restore a backup")]
     Damaged(#[source] rusqlite::Error),
+    /// A copy of the store cannot be written.
+    #[error("the copy cannot be written: {0}")]
+    Copy(#[source] std::io::Error),
     /// A sealed value does not open.
     #[error("a sealed value in {table}.{column} row {row_id} does not open: {source}")]
     Sealed {
@@ -142,6 +159,10 @@ struct Inner {
     /// Opened for writing, so with the store's own key. Reports are read without any.
     opens_secrets: bool,
     keep_raw: bool,
+    /// One backup or published copy at a time.
+    copying: Mutex<()>,
+    /// Readers hold more of the write-ahead log than the operator allows.
+    is_wal_over_limit: AtomicBool,
 }
 
 /// A read transaction: one consistent view of the store.
@@ -200,21 +221,7 @@ impl Store {
         F: FnOnce(&WriteTxn<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || {
-            let mut writer = lock(&inner.writer);
-            let connection = writer.as_mut().ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
-            let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let txn = WriteTxn(ReadTxn {
-                txn,
-                sealer: &inner.sealer,
-                opens_secrets: inner.opens_secrets,
-                keep_raw: inner.keep_raw,
-            });
-            let value = f(&txn)?;
-            txn.0.txn.commit()?;
-            Ok(value)
-        })
-        .await
+        run_blocking(move || inner.write_now(f)).await
     }
 
     /// Moves the WAL into the file and cuts it, as far as readers allow; called when the daemon is idle and at its end.
@@ -245,6 +252,22 @@ impl Store {
 }
 
 impl Inner {
+    /// [`Store::write`] for whoever is on a blocking thread already.
+    fn write_now<T>(&self, f: impl FnOnce(&WriteTxn<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut writer = lock(&self.writer);
+        let connection = writer.as_mut().ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
+        let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let txn = WriteTxn(ReadTxn {
+            txn,
+            sealer: &self.sealer,
+            opens_secrets: self.opens_secrets,
+            keep_raw: self.keep_raw,
+        });
+        let value = f(&txn)?;
+        txn.0.txn.commit()?;
+        Ok(value)
+    }
+
     fn take_reader(&self) -> Result<Connection, StoreError> {
         match lock(&self.readers).pop() {
             Some(connection) => Ok(connection),

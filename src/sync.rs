@@ -33,7 +33,7 @@ use url::Url;
 
 use crate::aggregator::{Aggregator, CallContext, CallError, Feed};
 use crate::clock::Clock;
-use crate::config::PublicConfig;
+use crate::config::{BackupConfig, PublicConfig, ReaderConfig};
 use crate::limits::refreshes::RefreshPolicy;
 use crate::limits::requests::{Lane, RequestLimiter};
 use crate::model::{Cause, LinkRecord};
@@ -170,6 +170,8 @@ pub struct Engine {
     /// Whose links are worked on, by our user id.
     turns: Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>,
     public: Option<PublicConfig>,
+    readers: ReaderConfig,
+    backup: Option<BackupConfig>,
 }
 
 /// One step of one link under way.
@@ -226,7 +228,24 @@ impl Engine {
     pub fn new(store: Store, clock: Clock, sources: Vec<Arc<Source>>, seed: u64) -> Self {
         let sources = sources.into_iter().map(|source| (source.source_id, source)).collect();
         let rng = Mutex::new(StdRng::seed_from_u64(seed));
-        Self { store, clock, sources, rng, turns: Mutex::default(), public: None }
+        let readers = ReaderConfig::beside(store.path());
+        Self { store, clock, sources, rng, turns: Mutex::default(), public: None, readers, backup: None }
+    }
+
+    /// The same with what the operator says of readers and backups.
+    #[must_use]
+    pub fn with_copies(self, readers: ReaderConfig, backup: Option<BackupConfig>) -> Self {
+        Self { readers, backup, ..self }
+    }
+
+    /// What concerns those who read the store.
+    pub fn readers(&self) -> ReaderConfig {
+        self.readers.clone()
+    }
+
+    /// How backups are made; `None`: not at all.
+    pub fn backup(&self) -> Option<BackupConfig> {
+        self.backup.clone()
     }
 
     /// The same where customers can be sent to a public side.

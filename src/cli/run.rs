@@ -117,6 +117,7 @@ pub(super) async fn serve(
         seed: rand::random(),
     })?;
     beside.spawn(daemon::tell_alerts(alerts, stop.clone()));
+    beside.spawn(daemon::keep_copies(Arc::clone(&local.engine), stop.clone()));
     beside.spawn(daemon::beat(waker.clone(), stop.clone()));
     let (engine, asked) = (Arc::clone(&local.engine), stop.clone());
     beside.spawn(async move {

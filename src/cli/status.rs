@@ -1,5 +1,7 @@
 //! `passbook status`: sources at a glance, then what needs a person.
 
+mod copies;
+
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -39,6 +41,7 @@ pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Resul
         Some(holder) => output::dim(&format!("{} · working on it: {holder}\n", store.path().display())),
         None => format!("{} · {}\n", store.path().display(), output::alarming("no daemon is running")),
     };
+    text.push_str(&copies::text(&context, &store, &seen, now));
     for source in &seen.sources {
         text.push('\n');
         text.push_str(&source_text(source, now, &context));

@@ -48,6 +48,7 @@ pub async fn build(config: &Config, options: BuildOptions) -> Result<Engine, Bui
         sources.push(Arc::new(source_of(config, source, &row, &options)?));
     }
     let engine = Engine::new(options.store, options.clock, sources, options.seed);
+    let engine = engine.with_copies(config.store.readers.clone(), config.backup.clone());
     Ok(engine.with_public_side(config.server.public.clone()))
 }
 

@@ -91,6 +91,8 @@ pub enum Order {
         /// Its address.
         address: Private,
     },
+    /// Make a backup now, and prove it.
+    Backup {},
 }
 
 impl Order {
@@ -106,6 +108,7 @@ impl Order {
             Self::Discover {} => "discover",
             Self::Invite { .. } => "invite",
             Self::Revoke { .. } => "revoke",
+            Self::Backup {} => "backup",
         }
     }
 }
@@ -154,6 +157,12 @@ pub enum OrderError {
     /// No invite was made or taken back.
     #[error(transparent)]
     Invite(#[from] InviteError),
+    /// Nobody said where backups go.
+    #[error("no backup can be made: write [backup] with recipients into the configuration")]
+    NoBackups,
+    /// No backup was made.
+    #[error("no backup was made: {0}")]
+    Backup(String),
     /// The aggregator.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -217,6 +226,7 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
             invite::invite(engine, invite::Wish { source, user, link, email, first_name, last_name }).await
         }
         Order::Revoke { address } => invite::revoke(engine, &address).await,
+        Order::Backup {} => back_up(engine).await,
     }
 }
 
@@ -270,6 +280,20 @@ async fn split(engine: &Engine, account_id: i64) -> Result<Done, OrderError> {
         joined.former_upstream_id
     );
     Ok(Done { links: vec![former, link], message, ..Done::default() })
+}
+
+async fn back_up(engine: &Engine) -> Result<Done, OrderError> {
+    let config = engine.backup().ok_or(OrderError::NoBackups)?;
+    let file = config.directory.clone();
+    // Whoever asked may hang up meanwhile, and the process may end: both leave nothing behind but what the next sweeps up.
+    let backup = engine.store().back_up(config, engine.clock().clone(), CancellationToken::new()).await?;
+    match backup.error {
+        Some(error) => Err(OrderError::Backup(error)),
+        None => {
+            let file = file.join(backup.file_name.unwrap_or_default());
+            Ok(Done { message: format!("{} is made and proved", file.display()), ..Done::default() })
+        }
+    }
 }
 
 /// Our id of a link named by our id or the aggregator's.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::limits::refreshes::month_began;
-use crate::store::{HealthRow, ReadTxn, SourceReport, StoreError};
+use crate::store::{BackupGlance, HealthRow, ReadTxn, SourceReport, StoreError};
 
 /// What is read of the store.
 #[derive(Debug)]
@@ -21,6 +21,10 @@ pub struct Seen {
     pub incomplete: Vec<HealthRow>,
     /// Links whose consent ends soon, or has ended.
     pub consents: Vec<HealthRow>,
+    /// How backups stand.
+    pub backups: BackupGlance,
+    /// Since when a reader holds the write-ahead log, and it is large.
+    pub wal_held_at: Option<Timestamp>,
 }
 
 impl Seen {
@@ -32,6 +36,8 @@ impl Seen {
             failing: txn.link_health(Some("failing"), limit)?,
             incomplete: txn.incomplete_links(limit)?,
             consents: txn.links_losing_consent(now, limit)?,
+            backups: txn.backup_glance()?,
+            wal_held_at: txn.wal_held_at()?,
         })
     }
 }
@@ -47,6 +53,30 @@ pub struct StatusReport {
     incomplete: Vec<LinkJson>,
     /// Of links that are synced, soon or already.
     consent_ends: Vec<LinkJson>,
+    backups: BackupsJson,
+    /// `null`: no reader holds it, or it is small.
+    wal_held_at: Option<Timestamp>,
+}
+
+/// Backups for scripts.
+#[derive(Serialize)]
+struct BackupsJson {
+    /// When the last proved one was made.
+    last_proved_at: Option<Timestamp>,
+    last_proved_file: Option<String>,
+    failures_since: u64,
+    last_error: Option<String>,
+}
+
+impl From<BackupGlance> for BackupsJson {
+    fn from(backups: BackupGlance) -> Self {
+        Self {
+            last_proved_at: backups.last_proved.as_ref().map(|backup| backup.made_at),
+            last_proved_file: backups.last_proved.and_then(|backup| backup.file_name),
+            failures_since: backups.failures,
+            last_error: backups.last.and_then(|backup| backup.error),
+        }
+    }
 }
 
 impl StatusReport {
@@ -61,6 +91,8 @@ impl StatusReport {
             failing: links(seen.failing),
             incomplete: links(seen.incomplete),
             consent_ends: links(seen.consents),
+            backups: seen.backups.into(),
+            wal_held_at: seen.wal_held_at,
         }
     }
 }

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::named_params;
+use rusqlite::{OptionalExtension as _, named_params};
 
 use super::report::CONSENT_NEAR;
-use super::{ReadTxn, Store, StoreError, instant, ms, open};
+use super::{BackupGlance, ReadTxn, Store, StoreError, instant, ms, open};
 
 /// A link that should have been worked on this long ago is overdue: workers, limits or the process do not keep up.
 pub const OVERDUE: SignedDuration = SignedDuration::from_mins(10);
@@ -21,6 +21,12 @@ pub struct Figures {
     pub alerts_open: BTreeMap<String, u64>,
     /// Alerts whose beginning or end is still to be told.
     pub alerts_to_tell: u64,
+    /// Since when a reader has kept the write-ahead log from being cut; `None`: none does.
+    pub wal_held_at: Option<Timestamp>,
+    /// How backups stand.
+    pub backups: BackupGlance,
+    /// When the store was made.
+    pub created_at: Option<Timestamp>,
 }
 
 /// One source.
@@ -142,7 +148,17 @@ impl ReadTxn<'_> {
             sources,
             alerts_open: open.collect::<Result<_, _>>()?,
             alerts_to_tell: to_tell.query_row([], |row| row.get(0))?,
+            wal_held_at: self.wal_held_at()?,
+            backups: self.backup_glance()?,
+            created_at: self.created_at()?,
         })
+    }
+
+    /// When the store was made.
+    pub fn created_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let mut select = self.txn.prepare_cached("SELECT value FROM store_meta WHERE name = 'created_at'")?;
+        let at: Option<i64> = select.query_row([], |row| row.get("value")).optional()?;
+        Ok(at.map(instant))
     }
 
     fn configured_sources(&self, now: Timestamp, month_began: Timestamp) -> Result<Vec<SourceFigures>, StoreError> {

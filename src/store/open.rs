@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -153,6 +154,8 @@ impl Store {
             sealer: options.sealer,
             opens_secrets: options.access == Access::Create,
             keep_raw: options.keep_raw,
+            copying: Mutex::new(()),
+            is_wal_over_limit: AtomicBool::new(false),
         })))
     }
 }
@@ -169,7 +172,7 @@ fn create(path: &Path, sealer: &Sealer, now: Timestamp) -> Result<(), OpenError>
     draft.push(".new");
     let draft = PathBuf::from(draft);
     let _ = fs::remove_file(&draft);
-    private_file(&draft).map_err(io_error)?;
+    private_file(&draft, 0o640).map_err(io_error)?;
     {
         let connection = connect(&draft, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.execute_batch(&format!(
@@ -183,16 +186,33 @@ fn create(path: &Path, sealer: &Sealer, now: Timestamp) -> Result<(), OpenError>
         insert.execute(params!["next_change_id", 1])?;
     }
     fs::rename(&draft, path).map_err(io_error)?;
-    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        File::open(parent).and_then(|d| d.sync_all()).map_err(io_error)?;
-    }
-    Ok(())
+    sync_directory_of(path).map_err(io_error)
 }
 
-/// Creates an empty file that the owner writes, the group reads and nobody else sees.
-fn private_file(path: &Path) -> io::Result<()> {
+/// Creates an empty file: with mode 0640 the owner writes it, the group reads it and nobody else sees it.
+pub(super) fn private_file(path: &Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    File::options().write(true).create_new(true).mode(0o640).open(path).map(drop)
+    File::options().write(true).create_new(true).mode(mode).open(path).map(drop)
+}
+
+/// Makes a new name of a file survive a loss of power.
+pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
+/// Whether a file is the store at `store`, or has a name that it gives the files beside it.
+pub(super) fn is_beside(store: &Path, file: &Path) -> bool {
+    let directory = |path: &Path| path.parent().and_then(|parent| parent.canonicalize().ok());
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    directory(store) == directory(file) && name(file).starts_with(&name(store))
+}
+
+/// Whether a file is a store of this program, of whatever version.
+pub(super) fn is_store(path: &Path) -> bool {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let id = connection.and_then(|c| c.pragma_query_value(None, "application_id", |row| row.get::<_, u32>(0)));
+    id.is_ok_and(|id| id == APPLICATION_ID)
 }
 
 /// Refuses a file that is no SQLite file or shorter than its header says, before SQLite touches it.
@@ -252,7 +272,7 @@ pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that opens SQLite files")]
-fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(std::time::Duration::from_millis(u64::from(BUSY_TIMEOUT_MS)))?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
