@@ -13,7 +13,8 @@ PRAGMA user_version = 1;
 CREATE TABLE store_meta (
     -- One row per fact about this file. Keys: created_at, key_id (id of the key that seals secrets here), key_check (a sealed
     -- constant, proves the key), next_change_id (the next transaction_changes.change_id; ids are never used twice), wal_held_at
-    -- (since when a reader keeps the write-ahead log from being cut; not there: none does).
+    -- (since when a reader keeps the large write-ahead log from being cut; not there: none does), wal_over_limit (there while
+    -- nothing is synced for that reason).
     name  TEXT PRIMARY KEY,
     value ANY NOT NULL
 ) STRICT;

@@ -76,6 +76,7 @@ pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, Ro
 pub use usage::UsageRow;
 pub use users::{DueUser, UserAccount};
 pub use verify::{Finding, VerifyReport};
+pub use wal::WalHeld;
 pub use webhooks::{EventHour, EventSummary, NewEvent, WaitingEvent};
 
 /// Why an operation on an open store failed.

@@ -95,7 +95,7 @@ fn is_due(schedule: &Schedule, last: Option<Tried>, now: Timestamp) -> bool {
         return true;
     }
     let has_rested = !last.is_done && now.duration_since(last.at) >= RETRY_AFTER;
-    has_rested || schedule.next_after(last.at).is_some_and(|slot| slot <= now)
+    has_rested || schedule.missed_since(last.at, now).is_some()
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 use super::{Daemon, FLUSHES_PER_CHECKPOINT};
 use crate::config::ReaderConfig;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, WalHeld};
 use crate::words;
 
 /// A log that is held, from when that was first seen.
@@ -88,20 +88,21 @@ impl WalWatch {
             self.is_noted = false;
         }
         if !self.is_noted {
-            let told = self.episode.filter(|episode| episode.stage > Stage::Silent).map(|episode| episode.since);
+            let told = self.episode.filter(|episode| episode.stage > Stage::Silent);
+            let told = told.map(|Episode { since, stage }| WalHeld { since, is_over_limit: stage == Stage::Over });
             self.is_noted = note(store, told).await.is_ok();
         }
     }
 }
 
-/// Notes for whoever asks the store since when the log is held.
-async fn note(store: &Store, told: Option<Timestamp>) -> Result<(), StoreError> {
+/// Notes for whoever asks the store whether the log is held.
+async fn note(store: &Store, told: Option<WalHeld>) -> Result<(), StoreError> {
     #[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general over the lifetime")]
-    let noted = store.read(|txn| txn.wal_held_at()).await?;
+    let noted = store.read(|txn| txn.wal_held()).await?;
     if noted == told {
         return Ok(());
     }
-    store.write(move |txn| txn.set_wal_held_at(told)).await
+    store.write(move |txn| txn.set_wal_held(told)).await
 }
 
 fn stage(episode: Option<Episode>) -> Stage {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::limits::refreshes::month_began;
-use crate::store::{BackupGlance, HealthRow, ReadTxn, SourceReport, StoreError};
+use crate::store::{BackupGlance, HealthRow, ReadTxn, SourceReport, StoreError, WalHeld};
 
 /// What is read of the store.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub struct Seen {
     pub consents: Vec<HealthRow>,
     /// How backups stand.
     pub backups: BackupGlance,
-    /// Since when a reader holds the write-ahead log, and it is large.
-    pub wal_held_at: Option<Timestamp>,
+    /// Whether a reader holds the write-ahead log, and it is large.
+    pub wal_held: Option<WalHeld>,
 }
 
 impl Seen {
@@ -37,7 +37,7 @@ impl Seen {
             incomplete: txn.incomplete_links(limit)?,
             consents: txn.links_losing_consent(now, limit)?,
             backups: txn.backup_glance()?,
-            wal_held_at: txn.wal_held_at()?,
+            wal_held: txn.wal_held()?,
         })
     }
 }
@@ -56,6 +56,8 @@ pub struct StatusReport {
     backups: BackupsJson,
     /// `null`: no reader holds it, or it is small.
     wal_held_at: Option<Timestamp>,
+    /// Whether nothing is synced for that reason.
+    wal_over_limit: bool,
 }
 
 /// Backups for scripts.
@@ -92,7 +94,8 @@ impl StatusReport {
             incomplete: links(seen.incomplete),
             consent_ends: links(seen.consents),
             backups: seen.backups.into(),
-            wal_held_at: seen.wal_held_at,
+            wal_held_at: seen.wal_held.map(|held| held.since),
+            wal_over_limit: seen.wal_held.is_some_and(|held| held.is_over_limit),
         }
     }
 }

@@ -130,7 +130,14 @@ impl Store {
             }
             let backup = match made {
                 Ok(made) => Backup { proved_at: Some(clock.now()), ..made },
-                Err(error) => Backup { error: Some(error.to_string()), ..Backup::begun(made_at) },
+                Err(error) => {
+                    let failed = Backup { error: Some(error.to_string()), ..Backup::begun(made_at) };
+                    if matches!(error, BackupError::Stopped) {
+                        // Not tried, as it were: the next process does it at once.
+                        return Ok(failed);
+                    }
+                    failed
+                }
             };
             inner.write_now(|txn| {
                 let backup_id = txn.add_backup(&backup)?;

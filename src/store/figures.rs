@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension as _, named_params};
 
 use super::report::CONSENT_NEAR;
-use super::{BackupGlance, ReadTxn, Store, StoreError, instant, ms, open};
+use super::{BackupGlance, ReadTxn, Store, StoreError, WalHeld, instant, ms, open};
 
 /// A link that should have been worked on this long ago is overdue: workers, limits or the process do not keep up.
 pub const OVERDUE: SignedDuration = SignedDuration::from_mins(10);
@@ -21,8 +21,8 @@ pub struct Figures {
     pub alerts_open: BTreeMap<String, u64>,
     /// Alerts whose beginning or end is still to be told.
     pub alerts_to_tell: u64,
-    /// Since when a reader has kept the write-ahead log from being cut; `None`: none does.
-    pub wal_held_at: Option<Timestamp>,
+    /// Whether a reader keeps the large write-ahead log from being cut; `None`: none does.
+    pub wal_held: Option<WalHeld>,
     /// How backups stand.
     pub backups: BackupGlance,
     /// When the store was made.
@@ -148,7 +148,7 @@ impl ReadTxn<'_> {
             sources,
             alerts_open: open.collect::<Result<_, _>>()?,
             alerts_to_tell: to_tell.query_row([], |row| row.get(0))?,
-            wal_held_at: self.wal_held_at()?,
+            wal_held: self.wal_held()?,
             backups: self.backup_glance()?,
             created_at: self.created_at()?,
         })

@@ -19,28 +19,40 @@ impl Store {
     }
 }
 
+/// A write-ahead log that a reader has kept from being cut until it was large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WalHeld {
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether it is larger than allowed, so that nothing is synced.
+    pub is_over_limit: bool,
+}
+
 impl ReadTxn<'_> {
-    /// Since when a reader has kept the write-ahead log from being cut; `None`: none does.
-    pub fn wal_held_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        let mut select = self.txn.prepare_cached("SELECT value FROM store_meta WHERE name = 'wal_held_at'")?;
-        let at: Option<i64> = select.query_row([], |row| row.get("value")).optional()?;
-        Ok(at.map(instant))
+    /// Whether a reader holds the write-ahead log, as the daemon last saw it; `None`: none does.
+    pub fn wal_held(&self) -> Result<Option<WalHeld>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT value AS since, EXISTS (SELECT 1 FROM store_meta WHERE name = 'wal_over_limit') AS is_over
+             FROM store_meta WHERE name = 'wal_held_at'",
+        )?;
+        let held = select.query_row([], |row| {
+            Ok(WalHeld { since: instant(row.get("since")?), is_over_limit: row.get("is_over")? })
+        });
+        Ok(held.optional()?)
     }
 }
 
 impl WriteTxn<'_> {
-    /// Notes since when a reader has held the log, or that none does any more.
-    pub fn set_wal_held_at(&self, at: Option<Timestamp>) -> Result<(), StoreError> {
-        match at {
-            Some(at) => {
-                let mut insert = self.txn.prepare_cached(
-                    "INSERT INTO store_meta (name, value) VALUES ('wal_held_at', :at)
-                     ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                )?;
-                insert.execute(named_params! { ":at": ms(at) })?;
-            }
-            None => {
-                self.txn.prepare_cached("DELETE FROM store_meta WHERE name = 'wal_held_at'")?.execute([])?;
+    /// Notes who holds the log, or that nobody does any more.
+    pub fn set_wal_held(&self, held: Option<WalHeld>) -> Result<(), StoreError> {
+        self.txn
+            .prepare_cached("DELETE FROM store_meta WHERE name IN ('wal_held_at', 'wal_over_limit')")?
+            .execute([])?;
+        let mut insert = self.txn.prepare_cached("INSERT INTO store_meta (name, value) VALUES (:name, :value)")?;
+        if let Some(held) = held {
+            insert.execute(named_params! { ":name": "wal_held_at", ":value": ms(held.since) })?;
+            if held.is_over_limit {
+                insert.execute(named_params! { ":name": "wal_over_limit", ":value": 1 })?;
             }
         }
         Ok(())

@@ -12,13 +12,13 @@ use crate::words;
 pub(super) fn text(context: &Context, store: &Store, seen: &Seen, now: Timestamp) -> String {
     let readers = &context.config.store.readers;
     let mut text = String::new();
-    if let Some(at) = seen.wal_held_at {
+    if let Some(held) = seen.wal_held {
         let bytes = store.size().wal_bytes;
-        let waits = if bytes > readers.wal_limit_bytes { "; nothing is synced until it ends" } else { "" };
+        let waits = if held.is_over_limit { "; nothing is synced until it ends" } else { "" };
         let said = format!(
             "a reader holds the write-ahead log ({} bytes){}{waits}: end its query; fuser -v {}-shm names it",
             words::count(bytes),
-            words::since(at, now),
+            words::since(held.since, now),
             store.path().display()
         );
         text.push_str(&output::paragraph("", &output::alarming(&said)));

@@ -13,7 +13,7 @@ pub(super) fn put(sheet: &mut Sheet, served: &Served, figures: &Figures, now: Ti
     sheet.number(
         "passbook_store_wal_held_seconds",
         "How long a reader has kept the large write-ahead log from being cut; 0 if none does",
-        figures.wal_held_at.map_or(0, |at| now.duration_since(at).as_secs().max(0)),
+        figures.wal_held.map_or(0, |held| now.duration_since(held.since).as_secs().max(0)),
     );
     sheet.number(
         "passbook_store_wal_limit_bytes",
@@ -68,6 +68,6 @@ fn put_backups(sheet: &mut Sheet, served: &Served, figures: &Figures, now: Times
 
 /// How long ago the first slot after `last` was.
 fn overdue(schedule: &Schedule, last: Option<Timestamp>, now: Timestamp) -> i64 {
-    let slot = last.and_then(|last| schedule.next_after(last));
-    slot.map_or(0, |slot| now.duration_since(slot).as_secs().max(0))
+    let slot = last.and_then(|last| schedule.missed_since(last, now));
+    slot.map_or(0, |slot| now.duration_since(slot).as_secs())
 }

@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::DAY_MS;
 use crate::limits::refreshes::month_began;
+use crate::schedule::Schedule;
 use crate::server::admin::Admin;
-use crate::store::{HealthRow, LinkTotals, ReadTxn, SourceDay, SourceGlance, StoreError, UsageRow, WebhookGlance};
+use crate::store::{HealthRow, LinkTotals, ReadTxn, SourceDay, SourceGlance, StoreError, UsageRow, WalHeld, WebhookGlance};
 use crate::sync::CREDENTIALS_REFUSED;
 
 /// How many days of rows and refreshes are shown.
@@ -21,6 +22,10 @@ pub(super) struct Seen {
     /// Links that need a person, as many as are listed.
     pub(super) people: Vec<HealthRow>,
     pub(super) consents: Vec<HealthRow>,
+    /// Since when there should have been a new proved backup; `None`: there is, or none are made.
+    pub(super) backup_missed_at: Option<Timestamp>,
+    /// A reader who holds the store's write-ahead log.
+    pub(super) wal_held: Option<WalHeld>,
 }
 
 /// One source.
@@ -58,12 +63,15 @@ impl Seen {
                 (source.source_id, Configured { fresh_since: source.fresh_since(now), price_unit })
             })
             .collect();
-        admin.served.engine.store().read(move |txn| Self::look(txn, &configured, now, listed)).await
+        let backups = admin.served.engine.backup().map(|backup| backup.schedule);
+        let look = move |txn: &ReadTxn<'_>| Self::look(txn, &configured, backups.as_ref(), now, listed);
+        admin.served.engine.store().read(look).await
     }
 
     fn look(
         txn: &ReadTxn<'_>,
         configured: &HashMap<i64, Configured>,
+        backups: Option<&Schedule>,
         now: Timestamp,
         listed: u64,
     ) -> Result<Self, StoreError> {
@@ -87,7 +95,15 @@ impl Seen {
         }
         // What is in trouble stands first, what is not configured any more last.
         sources.sort_by_key(|source| (source.glance.retired_at.is_some(), !source.is_in_trouble(now)));
-        Ok(Self { sources, people: txn.links_needing_person(listed)?, consents: txn.consents_to_renew(now, listed)? })
+        let proved = txn.backup_glance()?.last_proved.map(|backup| backup.made_at);
+        let last = proved.or(txn.created_at()?).unwrap_or(now);
+        Ok(Self {
+            sources,
+            people: txn.links_needing_person(listed)?,
+            consents: txn.consents_to_renew(now, listed)?,
+            backup_missed_at: backups.and_then(|schedule| schedule.missed_since(last, now)),
+            wal_held: txn.wal_held()?,
+        })
     }
 }
 
