@@ -68,9 +68,9 @@ pub use report::{
     LinkTotals, LoanSummary, MAX_WAITING_COUNTED, ReconciledPair, RefreshRow, SourceGlance, SourceReport, StalestLink,
     Surroundings, SyncRow, WebhookGlance,
 };
-pub use sources::{SourceRow, SourceSettings};
 pub use restore::{RestoreError, Restored, restore};
 pub use snapshot::{SnapshotError, snapshot_made_at};
+pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
 pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, RowWrite, StoredRow};
 pub use usage::UsageRow;
@@ -258,12 +258,8 @@ impl Inner {
         let mut writer = lock(&self.writer);
         let connection = writer.as_mut().ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
         let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let txn = WriteTxn(ReadTxn {
-            txn,
-            sealer: &self.sealer,
-            opens_secrets: self.opens_secrets,
-            keep_raw: self.keep_raw,
-        });
+        let txn =
+            WriteTxn(ReadTxn { txn, sealer: &self.sealer, opens_secrets: self.opens_secrets, keep_raw: self.keep_raw });
         let value = f(&txn)?;
         txn.0.txn.commit()?;
         Ok(value)

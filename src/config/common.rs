@@ -104,11 +104,7 @@ pub(super) fn read_file_path<'v>(value: &'v DeValue<'_>, usual: &str) -> Result<
     Ok(path)
 }
 
-pub(super) fn read_store(
-    section: &Section<'_, '_>,
-    zone: &TimeZone,
-    around: &Surroundings<'_>,
-) -> Option<StoreConfig> {
+pub(super) fn read_store(section: &Section<'_, '_>, zone: &TimeZone, around: &Surroundings<'_>) -> Option<StoreConfig> {
     let path = section.or_default("path", PathBuf::from(DEFAULT_STORE_PATH), |value| {
         Ok(around.base.join(read_file_path(value, DEFAULT_STORE_PATH)?))
     });

@@ -60,8 +60,11 @@ async fn back_up_if_due(engine: &Engine, stop: &CancellationToken) -> Result<(),
 fn tell(backup: &Backup) {
     match &backup.error {
         None => tracing::info!(
-            file = backup.file_name, file_bytes = backup.file_bytes, store_bytes = backup.store_bytes,
-            rows = backup.row_count, "backup made and proved"
+            file = backup.file_name,
+            file_bytes = backup.file_bytes,
+            store_bytes = backup.store_bytes,
+            rows = backup.row_count,
+            "backup made and proved"
         ),
         Some(error) => tracing::error!(%error, "no backup was made; tried again within an hour"),
     }

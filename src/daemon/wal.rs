@@ -125,7 +125,9 @@ fn say(was: Stage, is: Stage, wal_bytes: u64, episode: Option<Episode>, now: Tim
             "a reader holds the write-ahead log: end long queries on the store; fuser -v on its -shm file names them"
         ),
         (Stage::Over, Stage::Told) => tracing::warn!(wal_bytes, "the write-ahead log is below its limit; syncs go on"),
-        (Stage::Told | Stage::Over, Stage::Silent) => tracing::info!(wal_bytes, "no reader holds the write-ahead log any more"),
+        (Stage::Told | Stage::Over, Stage::Silent) => {
+            tracing::info!(wal_bytes, "no reader holds the write-ahead log any more")
+        }
         _ => {}
     }
 }

@@ -80,7 +80,9 @@ pub enum ContentError {
     #[error("the store in it is damaged: {}; passbook verify looks at the store", .0.join("; "))]
     Integrity(Vec<String>),
     /// Tables or rows are missing, too many, or changed.
-    #[error("its content is not what was copied: {found} rows with hash {found_hash}, and not {expected} with {expected_hash}")]
+    #[error(
+        "its content is not what was copied: {found} rows with hash {found_hash}, and not {expected} with {expected_hash}"
+    )]
     Differs {
         /// Rows there were.
         expected: u64,

@@ -71,7 +71,8 @@ struct Candidate {
     is_proved: bool,
 }
 
-const COLUMNS: &str = "backup_id, made_at, proved_at, file_name, file_bytes, store_bytes, row_count, content_hash, error, removed_at";
+const COLUMNS: &str =
+    "backup_id, made_at, proved_at, file_name, file_bytes, store_bytes, row_count, content_hash, error, removed_at";
 
 impl ReadTxn<'_> {
     /// The last attempts, the newest first.
@@ -129,8 +130,9 @@ impl WriteTxn<'_> {
             candidates.push(Candidate { name, made_at, is_proved });
         }
         let keep_for = SignedDuration::try_from(config.keep_for).unwrap_or(SignedDuration::MAX);
-        let mut note =
-            self.txn.prepare_cached("UPDATE backups SET removed_at = :now WHERE file_name = :name AND removed_at IS NULL")?;
+        let mut note = self
+            .txn
+            .prepare_cached("UPDATE backups SET removed_at = :now WHERE file_name = :name AND removed_at IS NULL")?;
         for name in superfluous(candidates, config.keep_last, keep_for, now) {
             match fs::remove_file(config.directory.join(&name)) {
                 Ok(()) => {
@@ -170,12 +172,7 @@ fn files(directory: &Path) -> Vec<(String, Timestamp)> {
 /// Which files may go: those that are neither among the newest `keep_last` nor younger than `keep_for`.
 ///
 /// Shape: the newest proved one is never among them, and nothing is while none is proved.
-fn superfluous(
-    mut files: Vec<Candidate>,
-    keep_last: usize,
-    keep_for: SignedDuration,
-    now: Timestamp,
-) -> Vec<String> {
+fn superfluous(mut files: Vec<Candidate>, keep_last: usize, keep_for: SignedDuration, now: Timestamp) -> Vec<String> {
     files.sort_by(|a, b| b.made_at.cmp(&a.made_at));
     let Some(newest_proved) = files.iter().position(|file| file.is_proved) else {
         return Vec::new();

@@ -31,7 +31,9 @@ pub enum RestoreError {
         source: UnpackError,
     },
     /// It was made by a newer program.
-    #[error("the store in it has schema version {found}, this program knows {SCHEMA_VERSION}; install a newer passbook")]
+    #[error(
+        "the store in it has schema version {found}, this program knows {SCHEMA_VERSION}; install a newer passbook"
+    )]
     Newer {
         /// Its version.
         found: u32,

@@ -35,9 +35,8 @@ impl ReadTxn<'_> {
             "SELECT value AS since, EXISTS (SELECT 1 FROM store_meta WHERE name = 'wal_over_limit') AS is_over
              FROM store_meta WHERE name = 'wal_held_at'",
         )?;
-        let held = select.query_row([], |row| {
-            Ok(WalHeld { since: instant(row.get("since")?), is_over_limit: row.get("is_over")? })
-        });
+        let held = select
+            .query_row([], |row| Ok(WalHeld { since: instant(row.get("since")?), is_over_limit: row.get("is_over")? }));
         Ok(held.optional()?)
     }
 }

@@ -108,7 +108,10 @@ fn a_byte_that_the_disk_changed_is_found_by_the_proof() {
         let bench = Bench::new();
         let damage = |stage| {
             if stage == Stage::Packed {
-                let draft = bench.config.directory.join(format!(".{}.part", name_of(Timestamp::from_second(1).expect("in range"))));
+                let draft = bench
+                    .config
+                    .directory
+                    .join(format!(".{}.part", name_of(Timestamp::from_second(1).expect("in range"))));
                 let mut bytes = fs::read(&draft).expect("reads");
                 let at = part * (bytes.len() - 1) / 2;
                 bytes[at] ^= 0x10;

@@ -86,7 +86,8 @@ impl Known {
 
     fn held_by_reader(&self, now: Timestamp) -> Option<Reason> {
         let held = self.wal_held.filter(|held| held.is_over_limit)?;
-        let what = format!("nothing is synced: a reader has held the store's write-ahead log{}", since(held.since, now));
+        let what =
+            format!("nothing is synced: a reader has held the store's write-ahead log{}", since(held.since, now));
         Some(Reason::new(what, None, "end its query; fuser -v on the store's -shm file names it"))
     }
 

@@ -59,11 +59,7 @@ fn put_backups(sheet: &mut Sheet, served: &Served, figures: &Figures, now: Times
         "How long there should have been a new proved backup by the schedule; 0 if there is",
         overdue(&config.schedule, proved.map(|backup| backup.made_at).or(figures.created_at), now),
     );
-    sheet.number(
-        "passbook_backup_failures",
-        "Backups that failed since the last that was proved",
-        backups.failures,
-    );
+    sheet.number("passbook_backup_failures", "Backups that failed since the last that was proved", backups.failures);
 }
 
 /// How long ago the first slot after `last` was.

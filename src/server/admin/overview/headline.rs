@@ -193,13 +193,7 @@ mod tests {
     }
 
     fn seen(source: SeenSource) -> Seen {
-        Seen {
-            sources: vec![source],
-            people: Vec::new(),
-            consents: Vec::new(),
-            backup_missed_at: None,
-            wal_held: None,
-        }
+        Seen { sources: vec![source], people: Vec::new(), consents: Vec::new(), backup_missed_at: None, wal_held: None }
     }
 
     fn said_of(seen: &Seen) -> Vec<(Level, String)> {

@@ -8,7 +8,9 @@ use crate::clock::DAY_MS;
 use crate::limits::refreshes::month_began;
 use crate::schedule::Schedule;
 use crate::server::admin::Admin;
-use crate::store::{HealthRow, LinkTotals, ReadTxn, SourceDay, SourceGlance, StoreError, UsageRow, WalHeld, WebhookGlance};
+use crate::store::{
+    HealthRow, LinkTotals, ReadTxn, SourceDay, SourceGlance, StoreError, UsageRow, WalHeld, WebhookGlance,
+};
 use crate::sync::CREDENTIALS_REFUSED;
 
 /// How many days of rows and refreshes are shown.
