@@ -187,7 +187,7 @@ fn walk(root: &Section<'_, '_>, around: &Surroundings<'_>) -> Option<Config> {
         store: store?,
         server: server?,
         alert: alert?,
-        backup: backup?,
+        backup: backup.ok()?,
         log: log?,
         schedule: schedule?,
         sources: sources?,

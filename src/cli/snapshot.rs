@@ -8,7 +8,7 @@ use crate::store::Access;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Where to; [store] snapshot_path unless given. A copy that is there is replaced, whoever has it open keeps it.
+    /// Where to; snapshot.db beside the store, or where the configuration says, unless given. A copy that is there is replaced, whoever has it open keeps it.
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
     /// Print JSON.

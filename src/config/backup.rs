@@ -11,7 +11,7 @@ use toml::de::DeValue;
 
 use super::Surroundings;
 use super::problem::Wrong;
-use super::section::Section;
+use super::section::{Reported, Section};
 use super::source::read_cron;
 use super::value::{kind, text};
 use crate::schedule::Schedule;
@@ -58,16 +58,21 @@ pub struct BackupConfig {
 
 /// Reads the section. `is_there`: it stands in the file.
 ///
-/// Shape: `Some(None)` where it does not, `None` where it is wrong.
+/// Shape: `None` where it does not.
+/// Errors: [`Reported`] if it is wrong.
 pub(super) fn read_backup(
     section: &Section<'_, '_>,
     is_there: bool,
     zone: &TimeZone,
     around: &Surroundings<'_>,
-) -> Option<Option<BackupConfig>> {
+) -> Result<Option<BackupConfig>, Reported> {
     if !is_there {
-        return Some(None);
+        return Ok(None);
     }
+    read_section(section, zone, around).map(Some).ok_or(Reported)
+}
+
+fn read_section(section: &Section<'_, '_>, zone: &TimeZone, around: &Surroundings<'_>) -> Option<BackupConfig> {
     let directory = section.or_default("directory", PathBuf::from(DEFAULT_BACKUP_DIRECTORY), |value| {
         let path = text(value, DEFAULT_BACKUP_DIRECTORY)?;
         if path.contains('\0') {
@@ -79,13 +84,13 @@ pub(super) fn read_backup(
     let schedule = read_cron(section, "schedule", DEFAULT_BACKUP_SCHEDULE, zone);
     let keep_last = section.number("keep_last", DEFAULT_KEEP_LAST, MIN_KEEP_LAST..=MAX_KEEP_LAST, "");
     let keep_for = section.span("keep_for", DEFAULT_KEEP_FOR, MIN_KEEP_FOR..=MAX_KEEP_FOR, "");
-    Some(Some(BackupConfig {
+    Some(BackupConfig {
         directory: directory?,
         recipients: recipients?,
         schedule: schedule?,
         keep_last: usize::try_from(keep_last?).ok()?,
         keep_for: keep_for?,
-    }))
+    })
 }
 
 /// Reads public keys. A wrong one is not repeated, because it may be the secret one, put in its place.
@@ -98,7 +103,7 @@ fn read_recipients(value: &DeValue<'_>) -> Result<Vec<Recipient>, Wrong> {
         return Err(Wrong::new(reason, HOW_TO_NAME));
     }
     let mut recipients: Vec<Recipient> = Vec::with_capacity(list.len());
-    for entry in list.iter() {
+    for entry in list {
         let entry = text(entry.get_ref(), "age1…")?.trim();
         if entry.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
             let hint = "remove it, make a new pair of keys with age-keygen, and write the public one, age1…, here";

@@ -82,7 +82,7 @@ pub(super) fn read_readers(
     }
     Some(ReaderConfig {
         snapshot_path: snapshot_path?,
-        snapshot_schedule: snapshot_schedule?,
+        snapshot_schedule: snapshot_schedule.ok()?,
         wal_warn_bytes: wal_warn?,
         wal_limit_bytes: wal_limit?,
     })

@@ -2,8 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use toml::de::DeValue;
-
 use super::problem::Wrong;
 use super::section::Section;
 use super::value::text;
@@ -20,10 +18,10 @@ pub(super) fn read_size(
 ) -> Option<u64> {
     section.or_default(key, default, |value| {
         let hint = format!("write a size such as \"{}\" (units: MB, GB)", size_text(default));
-        let bytes = match value {
-            DeValue::Integer(_) => return Err(Wrong::new("a size needs a unit", hint)),
-            _ => parse_size(text(value, &size_text(default))?).ok_or_else(|| Wrong::new("not a size", hint))?,
-        };
+        if value.as_integer().is_some() {
+            return Err(Wrong::new("a size needs a unit", hint));
+        }
+        let bytes = parse_size(text(value, &size_text(default))?).ok_or_else(|| Wrong::new("not a size", hint))?;
         let (min, max) = (size_text(*bounds.start()), size_text(*bounds.end()));
         let hint = format!("write a size from \"{min}\" to \"{max}\"");
         if bounds.contains(&bytes) { Ok(bytes) } else { Err(Wrong::new(format!("outside {min} to {max}"), hint)) }

@@ -126,7 +126,7 @@ fn say(was: Stage, is: Stage, wal_bytes: u64, episode: Option<Episode>, now: Tim
         ),
         (Stage::Over, Stage::Told) => tracing::warn!(wal_bytes, "the write-ahead log is below its limit; syncs go on"),
         (Stage::Told | Stage::Over, Stage::Silent) => {
-            tracing::info!(wal_bytes, "no reader holds the write-ahead log any more")
+            tracing::info!(wal_bytes, "no reader holds the write-ahead log any more");
         }
         _ => {}
     }

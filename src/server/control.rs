@@ -284,16 +284,14 @@ async fn split(engine: &Engine, account_id: i64) -> Result<Done, OrderError> {
 
 async fn back_up(engine: &Engine) -> Result<Done, OrderError> {
     let config = engine.backup().ok_or(OrderError::NoBackups)?;
-    let file = config.directory.clone();
+    let directory = config.directory.clone();
     // Whoever asked may hang up meanwhile, and the process may end: both leave nothing behind but what the next sweeps up.
     let backup = engine.store().back_up(config, engine.clock().clone(), CancellationToken::new()).await?;
-    match backup.error {
-        Some(error) => Err(OrderError::Backup(error)),
-        None => {
-            let file = file.join(backup.file_name.unwrap_or_default());
-            Ok(Done { message: format!("{} is made and proved", file.display()), ..Done::default() })
-        }
+    if let Some(error) = backup.error {
+        return Err(OrderError::Backup(error));
     }
+    let file = directory.join(backup.file_name.unwrap_or_default());
+    Ok(Done { message: format!("{} is made and proved", file.display()), ..Done::default() })
 }
 
 /// Our id of a link named by our id or the aggregator's.

@@ -110,10 +110,9 @@ pub(super) fn pack(
 pub(super) fn unpack(from: impl Read, identities: &[Identity], to: &mut impl Write) -> Result<Note, UnpackError> {
     let identities = identities.iter().map(|identity| identity as &dyn age::Identity);
     let opened = Decryptor::new(from).and_then(|sealed| sealed.decrypt(identities));
-    let mut opened = opened.map_err(|error| match error {
-        DecryptError::NoMatchingKeys => UnpackError::WrongIdentity,
-        DecryptError::Io(error) => UnpackError::Damaged(error),
-        other => UnpackError::Header(other),
+    let mut opened = opened.map_err(|error| {
+        let is_for_others = matches!(error, DecryptError::NoMatchingKeys);
+        if is_for_others { UnpackError::WrongIdentity } else { UnpackError::Header(error) }
     })?;
     let note = read_note(&mut opened)?;
     let mut unpacked = zstd::Decoder::new(opened).map_err(UnpackError::Damaged)?;

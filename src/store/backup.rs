@@ -8,6 +8,8 @@
 //!
 //! Until it is proved a backup has a temporary name, so that every file with a backup's name was proved.
 
+mod proof;
+
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -16,15 +18,17 @@ use std::sync::Arc;
 use age::x25519::Identity;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rusqlite::OpenFlags;
 use rustix::fs::{Advice, fadvise, statvfs};
 use tokio_util::sync::CancellationToken;
 
 use super::archive::{self, Note, PackError, UnpackError};
-use super::fingerprint::{self, Fingerprint};
 use super::{Backup, Store, StoreError, lock, ms, open, run_blocking, snapshot};
 use crate::clock::Clock;
 use crate::config::BackupConfig;
+
+pub use proof::ContentError;
+use proof::read_copy;
+pub(super) use proof::{prove, restore_file};
 
 const NAME_BEGINS: &str = "passbook-";
 const NAME_ENDS: &str = ".db.zst.age";
@@ -71,31 +75,6 @@ pub enum BackupError {
     /// The process ends.
     #[error("it was not finished because the process ends")]
     Stopped,
-}
-
-/// Why a store is not what its backup says.
-#[derive(Debug, thiserror::Error)]
-pub enum ContentError {
-    /// SQLite finds the file broken; for a backup in the making, the store itself may be: `passbook verify` tells.
-    #[error("the store in it is damaged: {}; passbook verify looks at the store", .0.join("; "))]
-    Integrity(Vec<String>),
-    /// Tables or rows are missing, too many, or changed.
-    #[error(
-        "its content is not what was copied: {found} rows with hash {found_hash}, and not {expected} with {expected_hash}"
-    )]
-    Differs {
-        /// Rows there were.
-        expected: u64,
-        /// Hash there was.
-        expected_hash: String,
-        /// Rows there are.
-        found: u64,
-        /// Hash there is.
-        found_hash: String,
-    },
-    /// SQLite cannot read it.
-    #[error("the store in it cannot be read: {0}")]
-    Sqlite(#[from] rusqlite::Error),
 }
 
 /// How far a backup is. After each of these a process may die.
@@ -285,44 +264,6 @@ fn free_bytes(path: &Path) -> io::Result<u64> {
 fn device(path: &Path) -> Option<u64> {
     use std::os::unix::fs::MetadataExt as _;
     fs::metadata(path).map(|file| file.dev()).ok()
-}
-
-fn read_copy(copy: &Path) -> rusqlite::Result<(u32, Fingerprint)> {
-    let connection = open::connect(copy, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok((version, Fingerprint::take(&connection)?))
-}
-
-/// Restores the store that is in the backup `file` as the new file `to`, down to the disk; it is not compared yet.
-pub(super) fn restore_file(file: &Path, identities: &[Identity], to: &Path) -> Result<Note, UnpackError> {
-    let from = File::open(file).map_err(UnpackError::Damaged)?;
-    snapshot::remove(to);
-    open::private_file(to, 0o600).map_err(UnpackError::Write)?;
-    let restored = File::options().write(true).open(to).map_err(UnpackError::Write)?;
-    let mut out = BufWriter::new(&restored);
-    let note = archive::unpack(BufReader::new(from), identities, &mut out)?;
-    out.flush().map_err(UnpackError::Write)?;
-    restored.sync_all().map_err(UnpackError::Write)?;
-    Ok(note)
-}
-
-/// Compares a restored store with what its backup says.
-pub(super) fn prove(restored: &Path, note: &Note) -> Result<(), ContentError> {
-    let connection = open::connect(restored, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let problems = fingerprint::problems(&connection)?;
-    if !problems.is_empty() {
-        return Err(ContentError::Integrity(problems));
-    }
-    let found = Fingerprint::take(&connection)?;
-    if found == note.fingerprint {
-        return Ok(());
-    }
-    Err(ContentError::Differs {
-        expected: note.fingerprint.row_count(),
-        expected_hash: note.fingerprint.content_hash.clone(),
-        found: found.row_count(),
-        found_hash: found.content_hash,
-    })
 }
 
 /// What a backup begun at an instant is called.

@@ -1,5 +1,6 @@
 //! The list of backups: how each went, which are there, and which may go.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::path::Path;
 
@@ -173,7 +174,7 @@ fn files(directory: &Path) -> Vec<(String, Timestamp)> {
 ///
 /// Shape: the newest proved one is never among them, and nothing is while none is proved.
 fn superfluous(mut files: Vec<Candidate>, keep_last: usize, keep_for: SignedDuration, now: Timestamp) -> Vec<String> {
-    files.sort_by(|a, b| b.made_at.cmp(&a.made_at));
+    files.sort_by_key(|file| Reverse(file.made_at));
     let Some(newest_proved) = files.iter().position(|file| file.is_proved) else {
         return Vec::new();
     };
@@ -187,13 +188,15 @@ fn superfluous(mut files: Vec<Candidate>, keep_last: usize, keep_for: SignedDura
 mod tests {
     use super::*;
 
+    /// Ages in days with whether each is proved, the newest kept, days kept, and the ages that may go.
+    type Case<'a> = (&'a [(i64, bool)], usize, i64, &'a [i64]);
+
     #[test]
     fn what_may_go_is_neither_new_nor_young_nor_the_last_proved() {
         let now: Timestamp = "2026-03-02T12:00:00Z".parse().expect("an instant");
         let (p, u) = (true, false);
-        // Ages in days with whether each is proved, the newest kept, days kept, and the ages that may go.
         #[rustfmt::skip]
-        let cases: &[(&[(i64, bool)], usize, i64, &[i64])] = &[
+        let cases: &[Case<'_>] = &[
             (&[], 3, 30, &[]),
             (&[(0, p), (1, p), (2, p), (3, p)], 2, 0, &[2, 3]),
             (&[(3, p), (0, p), (2, p), (1, p)], 2, 0, &[2, 3]),

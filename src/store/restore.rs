@@ -82,9 +82,9 @@ pub fn restore(file: &Path, identities: &[Identity], to: &Path) -> Result<Restor
     let restored = restore_draft(file, identities, &draft).and_then(|restored| {
         give_to_owner_of_directory(to, &[draft.clone(), with_suffix(to, ".lock")]).map_err(io_error)?;
         // A link, because a rename would overwrite what came there meanwhile.
-        fs::hard_link(&draft, to).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => RestoreError::Exists(to.to_owned()),
-            _ => io_error(source),
+        fs::hard_link(&draft, to).map_err(|source| {
+            let is_there = source.kind() == io::ErrorKind::AlreadyExists;
+            if is_there { RestoreError::Exists(to.to_owned()) } else { io_error(source) }
         })?;
         open::sync_directory_of(to).map_err(io_error)?;
         Ok(restored)

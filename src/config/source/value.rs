@@ -7,7 +7,7 @@ use url::{Host, Url};
 use super::MAX_NAME_CHARS;
 use super::aggregator::Aggregator;
 use crate::config::problem::Wrong;
-use crate::config::section::Section;
+use crate::config::section::{Reported, Section};
 use crate::config::value::{choice, shown_text, text};
 use crate::schedule::Schedule;
 
@@ -79,7 +79,7 @@ pub(in crate::config) fn read_cron(
     zone: &TimeZone,
 ) -> Option<Schedule> {
     let usual = Schedule::parse(default, zone).ok()?;
-    read_cron_if_there(section, key, default, zone).map(|schedule| schedule.unwrap_or(usual))
+    read_cron_if_there(section, key, default, zone).ok().map(|schedule| schedule.unwrap_or(usual))
 }
 
 /// Reads a cron expression that may be left out; `usual` shows how one is written.
@@ -88,12 +88,12 @@ pub(in crate::config) fn read_cron_if_there(
     key: &'static str,
     usual: &str,
     zone: &TimeZone,
-) -> Option<Option<Schedule>> {
+) -> Result<Option<Schedule>, Reported> {
     let read = |value: &DeValue<'_>| {
         Schedule::parse(text(value, usual)?, zone).map_err(|error| {
             let hint = format!("write \"minute hour day month weekday\", such as {usual:?}");
             Wrong::new(error.to_string(), hint)
         })
     };
-    section.optional(key, read).ok()
+    section.optional(key, read)
 }

@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use rusqlite::OpenFlags;
+
 use super::*;
 use crate::schedule::Schedule;
 use crate::secret::{Sealer, StoreKey};
