@@ -90,5 +90,17 @@ async fn the_status_is_what_the_command_prints() {
     assert_eq!(status["sources"][0]["name"], "truv");
     assert_eq!(status["store"], json!(home.bench.path().display().to_string()));
     let keys: Vec<_> = status.as_object().expect("an object").keys().map(String::as_str).collect();
-    assert_eq!(keys, ["consent_ends", "daemon", "failing", "incomplete", "needs_a_person", "sources", "store"]);
+    let expected = [
+        "backups",
+        "consent_ends",
+        "daemon",
+        "failing",
+        "incomplete",
+        "needs_a_person",
+        "sources",
+        "store",
+        "wal_held_at",
+        "wal_over_limit",
+    ];
+    assert_eq!(keys, expected);
 }
