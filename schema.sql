@@ -13,7 +13,8 @@ PRAGMA user_version = 1;
 CREATE TABLE store_meta (
     -- One row per fact about this file. Keys: created_at, key_id (id of the key that seals secrets here), key_check (a sealed
     -- constant, proves the key), rekeying_to (id of the key that secrets are being sealed with anew; gone when that is done),
-    -- next_change_id (the next transaction_changes.change_id; ids are never used twice).
+    -- next_change_id (the next transaction_changes.change_id; ids are never used twice), wal_held_at (since when a reader keeps the
+    -- large write-ahead log from being cut; not there: none does), wal_over_limit (there while nothing is synced for that reason).
     name  TEXT PRIMARY KEY,                        -- which fact
     value ANY NOT NULL                             -- as the name says
 ) STRICT;
@@ -616,6 +617,22 @@ CREATE TABLE alerts (
 
 CREATE UNIQUE INDEX alerts_open ON alerts (kind, source_id, coalesce(link_id, 0)) WHERE resolved_at IS NULL;
 CREATE INDEX alerts_to_tell ON alerts (next_try_at) WHERE next_try_at IS NOT NULL;
+
+CREATE TABLE backups (
+    -- One row per backup that was tried, whatever became of it. Written when it is over. The backup itself has no row of its own.
+    backup_id    INTEGER PRIMARY KEY,              -- a later backup has a larger one
+    made_at      INTEGER NOT NULL,                 -- when it was begun; its content is that of an instant soon after
+    proved_at    INTEGER,                          -- when it had been read back from the disk, restored and compared; NULL: it failed
+    file_name    TEXT,                             -- in the directory of [backup]; NULL: none was left behind
+    file_bytes   INTEGER,                          -- of the file; NULL: none was left behind
+    store_bytes  INTEGER,                          -- of the store in it, not compressed; NULL: it failed
+    row_count    INTEGER,                          -- rows of all tables in it
+    content_hash TEXT,                             -- SHA-256 over schema and rows, hexadecimal
+    error        TEXT,                             -- why it failed; NULL: it did not
+    removed_at   INTEGER                           -- when the file was removed, because newer ones took its place
+) STRICT;
+
+CREATE INDEX backups_proved ON backups (backup_id) WHERE proved_at IS NOT NULL;
 
 CREATE VIEW v_transactions AS
 -- Live transactions, one row each. Sum amount_minor for exact totals; status 'posted' leaves out what may still change.

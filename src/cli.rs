@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, reason = "the commands are what speaks on the terminal")]
 
 mod alert;
+mod backup;
 mod changes;
 mod check;
 mod completions;
@@ -21,8 +22,10 @@ mod progress;
 mod query;
 mod rekey;
 mod reload;
+mod restore;
 mod run;
 mod sandbox;
+mod snapshot;
 mod status;
 mod sync;
 mod users;
@@ -35,7 +38,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{ConfigErrors, DEFAULT_CONFIG_PATH};
-use crate::store::{AskError, ConvertError, LockError, OpenError, RekeyError};
+use crate::store::{AskError, ConvertError, LockError, OpenError, RekeyError, RestoreError};
 
 /// Keeps a SQLite file up to date with the bank data that customers have shared through an aggregator.
 #[derive(Debug, Parser)]
@@ -77,6 +80,12 @@ enum Verb {
     /// Where the aggregators send their news: list it, or register this machine's address.
     #[command(subcommand)]
     Webhooks(webhooks::Verb),
+    /// Make a backup now, encrypted and proved; with --list, show those there are.
+    Backup(backup::Arguments),
+    /// Make a store from a backup; overwrites nothing.
+    Restore(restore::Arguments),
+    /// Publish a copy of the store for heavy work: one file that opens read-only anywhere.
+    Snapshot(snapshot::Arguments),
     /// Try out who is told when something needs a person.
     #[command(subcommand)]
     Alert(alert::Verb),
@@ -151,6 +160,9 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Changes(arguments) => changes::changes(config, arguments).await,
         Verb::Verify(arguments) => verify::verify(config, arguments).await,
         Verb::Webhooks(verb) => webhooks::webhooks(config, verb).await,
+        Verb::Backup(arguments) => backup::backup(config, arguments).await,
+        Verb::Restore(arguments) => restore::restore(arguments).await,
+        Verb::Snapshot(arguments) => snapshot::snapshot(config, arguments).await,
         Verb::Alert(verb) => alert::run(config, verb).await,
         Verb::Query(arguments) => query::query(config, arguments).await,
         Verb::Convert => convert::convert(config).await,
@@ -173,6 +185,11 @@ fn said(error: &anyhow::Error) -> String {
     said
 }
 
+/// Whether a store is not restored because there is one, or somebody works there.
+fn is_occupied(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(RestoreError::Lock(_) | RestoreError::Exists(_)))
+}
+
 /// 2 for usage and configuration, 3 for a refused store, 1 for everything else.
 fn exit_code(error: &anyhow::Error) -> u8 {
     let is_wrong = |error: &AskError| matches!(error, AskError::Refused { .. } | AskError::Wrong(_));
@@ -180,6 +197,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         EXIT_USAGE
     } else if error.is::<OpenError>()
         || error.is::<LockError>()
+        || is_occupied(error)
         || matches!(error.downcast_ref(), Some(ConvertError::Open(_)))
         || matches!(error.downcast_ref(), Some(RekeyError::Open(_) | RekeyError::File(ConvertError::Open(_))))
     {

@@ -13,18 +13,21 @@
 //! mistake.
 
 pub mod alert;
+pub mod backup;
 pub mod bridge;
 mod changes;
 pub mod common;
 mod duration;
 mod plan;
 mod problem;
+pub mod readers;
 mod reference;
 pub mod refresh;
 pub mod retention;
 mod secrets;
 mod section;
 pub mod server;
+mod size;
 pub mod source;
 mod suggest;
 pub mod truv;
@@ -32,11 +35,13 @@ mod value;
 
 pub use crate::telemetry::LogFormat;
 pub use alert::AlertConfig;
+pub use backup::BackupConfig;
 pub use bridge::BridgeConfig;
 pub use changes::{changes, unchangeable};
 pub use common::{LogConfig, ScheduleConfig, StoreConfig};
 pub use plan::{Plan, SourcePlan};
 pub use problem::{ConfigErrors, Problem};
+pub use readers::ReaderConfig;
 pub use refresh::RefreshConfig;
 pub use retention::RetentionConfig;
 use secrets::StandIns;
@@ -47,6 +52,7 @@ pub use truv::TruvConfig;
 
 use std::path::{Path, PathBuf};
 
+use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
 use problem::{Report, Wrong};
@@ -73,6 +79,8 @@ pub struct Config {
     pub alert: AlertConfig,
     /// `[retention]`.
     pub retention: RetentionConfig,
+    /// `[backup]`; `None`: no backup is made by itself.
+    pub backup: Option<BackupConfig>,
     /// Every `[[source]]`.
     pub sources: Vec<SourceConfig>,
     /// What is legal but doubtful.
@@ -159,7 +167,7 @@ fn read(path: &Path) -> Result<String, ConfigErrors> {
     })
 }
 
-const ROOT_KEYS: &[&str] = &["store", "server", "alert", "log", "schedule", "retention", "source"];
+const ROOT_KEYS: &[&str] = &["store", "server", "alert", "backup", "log", "schedule", "retention", "source"];
 
 /// Settings that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,8 +183,10 @@ pub struct KeyGroup {
 /// Every setting there is. A name may come again under another aggregator.
 pub const SECTION_KEYS: &[KeyGroup] = &[
     KeyGroup { section: "store", aggregator: None, keys: common::STORE_KEYS },
+    KeyGroup { section: "store", aggregator: None, keys: readers::READER_KEYS },
     KeyGroup { section: "server", aggregator: None, keys: server::SERVER_KEYS },
     KeyGroup { section: "alert", aggregator: None, keys: alert::ALERT_KEYS },
+    KeyGroup { section: "backup", aggregator: None, keys: backup::BACKUP_KEYS },
     KeyGroup { section: "log", aggregator: None, keys: common::LOG_KEYS },
     KeyGroup { section: "schedule", aggregator: None, keys: common::SCHEDULE_KEYS },
     KeyGroup { section: "retention", aggregator: None, keys: retention::RETENTION_KEYS },
@@ -188,12 +198,16 @@ pub const SECTION_KEYS: &[KeyGroup] = &[
 
 fn walk(root: &Section<'_, '_>, around: &Surroundings<'_>) -> Option<Config> {
     root.refuse_unknown(|_| None);
-    let store = common::read_store(&root.table("store", &[common::STORE_KEYS]), around);
+    let schedule = common::read_schedule(&root.table("schedule", &[common::SCHEDULE_KEYS]));
+    let zone = schedule.as_ref().map_or(TimeZone::UTC, |schedule| schedule.timezone.clone());
+    let store_section = root.table("store", &[common::STORE_KEYS, readers::READER_KEYS]);
+    let store = common::read_store(&store_section, &zone, around);
     let server = server::read_server(&root.table("server", &[server::SERVER_KEYS]), around);
     let has_alert = root.value("alert").is_some();
     let alert = alert::read_alert(&root.table("alert", &[alert::ALERT_KEYS]), has_alert, around);
+    let has_backup = root.value("backup").is_some();
+    let backup = backup::read_backup(&root.table("backup", &[backup::BACKUP_KEYS]), has_backup, &zone, around);
     let log = common::read_log(&root.table("log", &[common::LOG_KEYS]));
-    let schedule = common::read_schedule(&root.table("schedule", &[common::SCHEDULE_KEYS]));
     let retention = retention::read_retention(&root.table("retention", &[retention::RETENTION_KEYS]));
     let sources = source::read_sources(root, schedule.as_ref(), around);
     Some(Config {
@@ -201,6 +215,7 @@ fn walk(root: &Section<'_, '_>, around: &Surroundings<'_>) -> Option<Config> {
         server: server?,
         alert: alert?,
         retention: retention?,
+        backup: backup.ok()?,
         log: log?,
         schedule: schedule?,
         sources: sources?,

@@ -9,6 +9,7 @@
 //! store shows the next process what is left.
 
 mod alerts;
+mod backups;
 mod build;
 mod erasures;
 mod heartbeat;
@@ -18,9 +19,10 @@ mod news;
 mod process;
 mod retention;
 mod sides;
+mod wal;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -34,6 +36,7 @@ use lanes::Lanes;
 
 pub use crate::sync::Waker;
 pub use alerts::tell_alerts;
+pub use backups::keep_copies;
 pub use build::{BuildError, BuildOptions, Succession, build, rebuild, refresh_policy};
 pub use heartbeat::beat;
 pub use lane::{flush_usage, step};
@@ -48,8 +51,6 @@ pub const STOP_GRACE: Duration = Duration::from_secs(5);
 const FLUSH_EVERY: Duration = Duration::from_secs(10);
 /// Every so many flushes the WAL is moved into the file, if nothing else is going on.
 const FLUSHES_PER_CHECKPOINT: u32 = 6;
-/// A WAL larger than this after a checkpoint is worth a warning: a reader holds it.
-const LARGE_WAL_BYTES: u64 = 256 * 1024 * 1024;
 
 /// How the daemon works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,7 +218,7 @@ impl Daemon {
     }
 
     async fn housekeeping(&self, done: CancellationToken) {
-        let mut flushes = 0_u32;
+        let (mut flushes, mut wal) = (0_u32, wal::WalWatch::default());
         loop {
             tokio::select! {
                 () = done.cancelled() => return,
@@ -229,20 +230,7 @@ impl Daemon {
                 let retention = self.assignment.borrow().retention;
                 news::forget(&self.engine(), retention.webhook_events).await;
             }
-            if flushes < FLUSHES_PER_CHECKPOINT || self.busy.load(Ordering::Relaxed) > 0 {
-                continue;
-            }
-            flushes = 0;
-            match self.engine().store().checkpoint().await {
-                Ok(bytes) if bytes > LARGE_WAL_BYTES => {
-                    tracing::warn!(
-                        wal_bytes = bytes,
-                        "a reader holds the write-ahead log; end long queries on the store"
-                    );
-                }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "checkpoint failed"),
-            }
+            wal.look(self).await;
         }
     }
 

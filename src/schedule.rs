@@ -121,6 +121,11 @@ impl Schedule {
         (last <= now).then_some(last)
     }
 
+    /// The first fire after `last`, if it has come by `now`.
+    pub fn missed_since(&self, last: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        self.next_after(last).filter(|fire| *fire <= now)
+    }
+
     /// The time between the next two fires after `now`; zero where the calendar ends.
     pub fn interval_after(&self, now: Timestamp) -> Duration {
         self.next_after(now).map_or(Duration::ZERO, |fire| self.interval_from(fire))

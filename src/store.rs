@@ -10,7 +10,10 @@
 
 mod accounts;
 mod alerts;
+mod archive;
 mod ask;
+mod backup;
+mod backups;
 mod catalog;
 mod changes;
 mod config_loads;
@@ -19,6 +22,7 @@ mod days;
 mod erasures;
 mod figures;
 mod file;
+mod fingerprint;
 mod holdings;
 mod invites;
 mod links;
@@ -30,18 +34,22 @@ mod query;
 mod refreshes;
 mod rekey;
 mod report;
+mod restore;
 mod retention;
 mod sealed;
+mod snapshot;
 mod sources;
 mod syncs;
 mod transactions;
 mod usage;
 mod users;
 mod verify;
+mod wal;
 mod webhooks;
 
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -51,7 +59,10 @@ use crate::secret::{SealError, Sealer};
 
 pub use accounts::Continued;
 pub use alerts::{AlertKind, AlertPolicy, Burst, DueAlert, Settled, Way};
+pub use archive::{PackError, UnpackError};
 pub use ask::{AnswerSink, AskError, Cell};
+pub use backup::{BackupError, ContentError};
+pub use backups::{Backup, BackupGlance};
 pub use changes::{ChangedTransaction, FeedChange, FeedPage};
 pub use config_loads::{ConfigLoad, LoadOutcome};
 pub use convert::{ConvertError, ConvertOptions, Converted, Progress, convert};
@@ -59,6 +70,7 @@ pub use days::SourceDay;
 pub use erasures::{ERASED_TABLES, Erased, Erasure, IdKind, PastEvent, UpstreamIds, UpstreamOutcome};
 pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, SyncTotals};
 pub use file::cipher_settings;
+pub use fingerprint::Fingerprint;
 pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
 pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};
@@ -72,13 +84,16 @@ pub use report::{
     LinkTotals, LoanSummary, MAX_WAITING_COUNTED, ReconciledPair, RefreshRow, SourceGlance, SourceLoad, SourceReport,
     StalestLink, Surroundings, SyncRow, UserRow, WebhookGlance,
 };
+pub use restore::{RestoreError, Restored, restore};
 pub use retention::{Kept, OldRows};
+pub use snapshot::{SnapshotError, snapshot_made_at};
 pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
 pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, RowWrite, StoredRow};
 pub use usage::UsageRow;
 pub use users::{DueUser, UserAccount};
 pub use verify::{Finding, VerifyReport};
+pub use wal::WalHeld;
 pub use webhooks::{EventHour, EventSummary, NewEvent, WaitingEvent};
 
 /// Why an operation on an open store failed.
@@ -96,6 +111,9 @@ pub enum StoreError {
     /// The file is damaged: stop, restore a backup.
     #[error("the store is damaged: {0}; stop the daemon and restore a backup")]
     Damaged(#[source] rusqlite::Error),
+    /// A copy of the store cannot be written.
+    #[error("the copy cannot be written: {0}")]
+    Copy(#[source] std::io::Error),
     /// A sealed value does not open.
     #[error("a sealed value in {table}.{column} row {row_id} does not open: {source}")]
     Sealed {
@@ -164,6 +182,10 @@ struct Inner {
     /// Opened for writing, so with the store's own key. Reports are read without any.
     opens_secrets: bool,
     keep_raw: bool,
+    /// One backup or published copy at a time.
+    copying: Mutex<()>,
+    /// Readers hold more of the write-ahead log than the operator allows.
+    is_wal_over_limit: AtomicBool,
 }
 
 /// A read transaction: one consistent view of the store.
@@ -222,21 +244,7 @@ impl Store {
         F: FnOnce(&WriteTxn<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || {
-            let mut writer = lock(&inner.writer);
-            let connection = writer.as_mut().ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
-            let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let txn = WriteTxn(ReadTxn {
-                txn,
-                sealer: &inner.sealer,
-                opens_secrets: inner.opens_secrets,
-                keep_raw: inner.keep_raw,
-            });
-            let value = f(&txn)?;
-            txn.0.txn.commit()?;
-            Ok(value)
-        })
-        .await
+        run_blocking(move || inner.write_now(f)).await
     }
 
     /// Moves the WAL into the file and cuts it, as far as readers allow; called when the daemon is idle and at its end.
@@ -267,6 +275,18 @@ impl Store {
 }
 
 impl Inner {
+    /// [`Store::write`] for whoever is on a blocking thread already.
+    fn write_now<T>(&self, f: impl FnOnce(&WriteTxn<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut writer = lock(&self.writer);
+        let connection = writer.as_mut().ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
+        let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let txn =
+            WriteTxn(ReadTxn { txn, sealer: &self.sealer, opens_secrets: self.opens_secrets, keep_raw: self.keep_raw });
+        let value = f(&txn)?;
+        txn.0.txn.commit()?;
+        Ok(value)
+    }
+
     fn take_reader(&self) -> Result<Connection, StoreError> {
         match lock(&self.readers).pop() {
             Some(connection) => Ok(connection),

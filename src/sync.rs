@@ -35,7 +35,7 @@ use url::Url;
 
 use crate::aggregator::{Aggregator, CallContext, CallError, Feed};
 use crate::clock::Clock;
-use crate::config::PublicConfig;
+use crate::config::{BackupConfig, PublicConfig, ReaderConfig};
 use crate::limits::refreshes::RefreshPolicy;
 use crate::limits::requests::{Lane, RequestLimiter};
 use crate::model::{Cause, LinkRecord};
@@ -177,6 +177,8 @@ pub struct Engine {
     /// Kept by whoever goes on with erasures: one at a time.
     erasing: Arc<tokio::sync::Mutex<()>>,
     public: Option<PublicConfig>,
+    readers: ReaderConfig,
+    backup: Option<BackupConfig>,
 }
 
 /// One step of one link under way.
@@ -232,6 +234,7 @@ impl Engine {
     /// An engine over `store` for `sources`.
     pub fn new(store: Store, clock: Clock, sources: Vec<Arc<Source>>, seed: u64) -> Self {
         let sources = sources.into_iter().map(|source| (source.source_id, source)).collect();
+        let readers = ReaderConfig::beside(store.path());
         Self {
             store,
             clock,
@@ -241,6 +244,8 @@ impl Engine {
             presences: Presences::default(),
             erasing: Arc::default(),
             public: None,
+            readers,
+            backup: None,
         }
     }
 
@@ -257,7 +262,25 @@ impl Engine {
             presences: self.presences.clone(),
             erasing: Arc::clone(&self.erasing),
             public: self.public.clone(),
+            readers: self.readers.clone(),
+            backup: self.backup.clone(),
         }
+    }
+
+    /// The same with what the operator says of readers and backups.
+    #[must_use]
+    pub fn with_copies(self, readers: ReaderConfig, backup: Option<BackupConfig>) -> Self {
+        Self { readers, backup, ..self }
+    }
+
+    /// What concerns those who read the store.
+    pub fn readers(&self) -> ReaderConfig {
+        self.readers.clone()
+    }
+
+    /// How backups are made; `None`: not at all.
+    pub fn backup(&self) -> Option<BackupConfig> {
+        self.backup.clone()
     }
 
     /// The same where customers can be sent to a public side.

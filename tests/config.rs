@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use passbook::config::{
     AggregatorConfig, AlertConfig, Config, ConfigErrors, KeyGroup, LogFormat, Problem, RetentionConfig, SECTION_KEYS,
-    SecretReadError, SecretStore, SourceConfig, SystemSecrets, TruvConfig, alert, bridge, common, refresh, server,
-    source, truv,
+    SecretReadError, SecretStore, SourceConfig, SystemSecrets, TruvConfig, alert, backup, bridge, common, refresh,
+    server, source, truv,
 };
 use passbook::secret::StoreKey;
 use zeroize::Zeroizing;
@@ -86,6 +86,11 @@ fn truv_of(source: &SourceConfig) -> &TruvConfig {
     }
 }
 
+/// Somebody's public key.
+fn recipient() -> String {
+    age::x25519::Identity::generate().to_public().to_string()
+}
+
 fn problems(text: &str) -> Vec<Problem> {
     parse(text).err().map(|errors| errors.problems).unwrap_or_default()
 }
@@ -129,7 +134,7 @@ fn structure() -> Vec<Mistake> {
     vec![
         (String::new(), 1, 1, "store.key", "missing, with the whole section [store]", "key = { credential"),
         (and_then("[stroe]"), 11, 2, "stroe", "unknown section", "did you mean store?"),
-        (format!("x = 1\n{}", with("", "")), 1, 1, "x", "unknown section", "store, server, alert, log, schedule, retention, source"),
+        (format!("x = 1\n{}", with("", "")), 1, 1, "x", "unknown section", "store, server, alert, backup, log, schedule, retention, source"),
         (format!("log = 5\n{}", with("", "")), 1, 7, "log", "a whole number, and a table", "[log]"),
         (swap("[[source]]", "[source]"), 5, 1, "source", "a list of tables", "[[source]]"),
         ("source = []\n[store]\nkey = { credential = \"store-key\" }".to_owned(), 1, 1, "source", "missing", "[[source]]"),
@@ -176,12 +181,40 @@ fn alert_settings() -> Vec<Mistake> {
 }
 
 #[rustfmt::skip]
+fn backup_settings() -> Vec<Mistake> {
+    let somebody = recipient();
+    let section = |lines: &str| and_then(&format!("[backup]\n{lines}"));
+    let whom = format!("recipients = [\"{somebody}\"]\n");
+    let secret = "recipients = [\"AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ\"]";
+    vec![
+        (section(""), 11, 1, "backup.recipients", "missing", "age1"),
+        (section("recipients = \"age1\""), 12, 14, "backup.recipients", "a list is needed", "age-keygen"),
+        (section("recipients = []"), 12, 14, "backup.recipients", "there are 0", "age-keygen"),
+        (section("recipients = [\"age1qqq\"]"), 12, 14, "backup.recipients", "not an age recipient", "age-keygen"),
+        (section("recipients = [5]"), 12, 14, "backup.recipients", "a whole number", "in quotes"),
+        (section(secret), 12, 14, "backup.recipients", "a secret key must not stand in this file", "new pair"),
+        (section(&format!("recipients = [\"{somebody}\", \"{somebody}\"]")), 12, 14, "backup.recipients", "twice", "remove one"),
+        (section(&format!("{whom}schedule = \"never\"")), 13, 12, "backup.schedule", "five fields", "15 3 * * *"),
+        (section(&format!("{whom}keep_last = 0")), 13, 13, "backup.keep_last", "outside 1 to 10000", "1 to 10000"),
+        (section(&format!("{whom}keep_for = \"3654d\"")), 13, 12, "backup.keep_for", "outside 0s to 3653d", "3653d"),
+        (section(&format!("{whom}keep = 3")), 13, 1, "backup.keep", "unknown key", "keep_"),
+        (in_store("snapshot_path = \"passbook.db\"\npath = \"passbook.db\""), 3, 17, "store.snapshot_path", "the store itself", "another file"),
+        (in_store("snapshot_path = \"/srv/\""), 3, 17, "store.snapshot_path", "a directory", "/srv/snapshot.db"),
+        (in_store("snapshot_schedule = \"5\""), 3, 21, "store.snapshot_schedule", "five fields", "30 5 * * *"),
+        (in_store("wal_warn = 256"), 3, 12, "store.wal_warn", "a size needs a unit", "256MB"),
+        (in_store("wal_warn = \"127MB\""), 3, 12, "store.wal_warn", "outside 128MB to 1000GB", "128MB"),
+        (in_store("wal_limit = \"two\""), 3, 13, "store.wal_limit", "not a size", "2GB"),
+        (in_store("wal_limit = \"200MB\""), 3, 13, "store.wal_limit", "less than wal_warn (256MB)", "a warning comes"),
+    ]
+}
+
+#[rustfmt::skip]
 fn keys() -> Vec<Mistake> {
     vec![
         (in_source("overlpa = \"14d\""), 10, 1, "source.overlpa", "unknown key", "did you mean overlap?"),
         (in_source("timezone = \"UTC\""), 10, 1, "source.timezone", "unknown key", "belongs in [schedule]"),
         (in_store("page_size = 5"), 3, 1, "store.page_size", "unknown key", "belongs in [[source]]"),
-        (in_store("colour = 5"), 3, 1, "store.colour", "unknown key", "path, key, previous_key, encryption, keep_raw"),
+        (in_store("colour = 5"), 3, 1, "store.colour", "unknown key", "path, key, previous_key, encryption, keep_raw, snapshot_path"),
         (swap("name = \"truv-prod\"\n", ""), 5, 1, "source.name", "missing", "name = "),
         (swap("aggregator = \"truv\"\n", ""), 5, 1, "source.aggregator", "missing", "aggregator = \"truv\""),
         (swap("client_id = \"the-id\"\n", ""), 5, 1, "source.client_id", "missing", "client_id = "),
@@ -303,6 +336,7 @@ fn every_kind_of_mistake_is_placed_and_explained() {
             structure(),
             server_settings(),
             alert_settings(),
+            backup_settings(),
             keys(),
             types_and_bounds(),
             durations(),
@@ -667,7 +701,19 @@ mod on_disk {
 }
 
 /// What the example holds back with its section.
-const EXAMPLE_SECTIONS: [&str; 5] = ["[alert]\n", "webhook_url = ", "command = ", "stale_after = ", "link_grace = "];
+const EXAMPLE_SECTIONS: [&str; 11] = [
+    "[alert]\n",
+    "webhook_url = ",
+    "command = ",
+    "stale_after = ",
+    "link_grace = ",
+    "[backup]\n",
+    "recipients = ",
+    "directory = ",
+    "schedule = ",
+    "keep_last = ",
+    "keep_for = ",
+];
 
 /// The example with the options that stand at their defaults switched on.
 fn example_in_full() -> String {
@@ -684,14 +730,31 @@ fn the_example_shows_every_option_at_its_default() {
     assert_eq!(load(&full), load(EXAMPLE), "defaults stated are those of the code");
 
     let with_alerts = EXAMPLE_SECTIONS.iter().fold(full, |text, line| text.replace(&format!("# {line}"), line));
+    assert!(with_alerts.contains("age1…"), "a key that nobody has must not load");
+    let with_alerts = with_alerts.replace("age1…", &recipient());
     let config = load(&with_alerts);
+    let backup = config.backup.expect("a section");
+    assert_eq!(backup.directory, Path::new(backup::DEFAULT_BACKUP_DIRECTORY));
+    assert_eq!(backup.schedule.as_str(), backup::DEFAULT_BACKUP_SCHEDULE);
+    assert_eq!(
+        (backup.keep_last, backup.keep_for),
+        (backup::DEFAULT_KEEP_LAST as usize, backup::DEFAULT_KEEP_FOR),
+        "defaults stated are those of the code"
+    );
     assert!(config.alert.webhook_url.is_some() && config.alert.command.is_some());
     let told = AlertConfig { webhook_url: None, command: None, ..config.alert };
     assert_eq!(told, AlertConfig::default(), "defaults stated are those of the code");
     let full = with_alerts;
 
-    let without_defaults =
-        ["previous_key", "refreshes_per_month", "public_listen", "public_url", "admin_listen", "admin_token"];
+    let without_defaults = [
+        "previous_key",
+        "snapshot_schedule",
+        "refreshes_per_month",
+        "public_listen",
+        "public_url",
+        "admin_listen",
+        "admin_token",
+    ];
     let shown =
         without_defaults.iter().fold(full, |text, key| text.replace(&format!("# {key} = "), &format!("{key} = ")));
     let document: toml::Table = shown.parse().expect("valid");
@@ -749,6 +812,14 @@ fn the_example_states_the_bounds_of_the_code() {
             " link_grace",
             spans(seconds("s", 1, alert::MIN_LINK_GRACE), seconds("d", 86_400, alert::MAX_LINK_GRACE)),
         ),
+        (in_truv, " recipients", format!("At most {}", backup::MAX_RECIPIENTS)),
+        (in_truv, " keep_last", numbers(backup::MIN_KEEP_LAST, backup::MAX_KEEP_LAST)),
+        (
+            in_truv,
+            " keep_for",
+            spans(seconds("s", 1, backup::MIN_KEEP_FOR), seconds("d", 86_400, backup::MAX_KEEP_FOR)),
+        ),
+        (in_truv, "wal_warn", "128MB to 1000GB".to_owned()),
         (in_truv, "spread", spans(seconds("s", 1, common::MIN_SPREAD), seconds("h", 3600, common::MAX_SPREAD))),
         (in_truv, "backfill_share", numbers(source::MIN_BACKFILL_SHARE, source::MAX_BACKFILL_SHARE)),
         (in_truv, "requests_per_minute", numbers(truv::MIN_REQUESTS_PER_MINUTE, truv::MAX_REQUESTS_PER_MINUTE)),

@@ -51,9 +51,11 @@ async fn scrape() -> String {
         "[store]\npath = \"passbook.db\"\nkey = {{ credential = \"key\" }}\n[server]\nadmin_listen = \"127.0.0.1:0\"\n\
          admin_token = {{ credential = \"key\" }}\n[[source]]\nname = \"truv-prod\"\naggregator = \"truv\"\n\
          base_url = \"http://127.0.0.1:1\"\nclient_id = \"{}\"\naccess_secret = {{ credential = \"secret\" }}\n\
-         refreshes_per_month = 100\n",
-        bank.truv_client_id()
-    );
+         refreshes_per_month = 100\n[backup]\nrecipients = [\"{}\"]\ndirectory = \"backups\"\n",
+        bank.truv_client_id(),
+        age::x25519::Identity::generate().to_public()
+    )
+    .replace("[server]", "snapshot_schedule = \"30 5 * * *\"\n[server]");
     let secrets = Secrets(BTreeMap::from([("key", key.to_text().to_string()), ("secret", bank.truv_secret())]));
     let config = Config::parse(&text, &dir.path().join("passbook.toml"), &secrets).expect("a good config");
     let sealer = Sealer::new(key);
@@ -77,6 +79,11 @@ async fn scrape() -> String {
     engine.store().write(move |txn| txn.hold_source(1, hold, "request limit")).await.expect("the store works");
     let load = ConfigLoad { loaded_at: clock.now(), outcome: LoadOutcome::Started, summary: String::new(), plan: None };
     engine.store().write(move |txn| txn.note_config_load(&load)).await.expect("the store works");
+    let backups = engine.backup().expect("a section");
+    let made = engine.store().back_up(backups, clock.clone(), CancellationToken::new()).await.expect("the store works");
+    assert_eq!(made.error, None);
+    let snapshot = engine.readers().snapshot_path;
+    engine.store().publish_snapshot(snapshot, clock.now()).await.expect("a copy");
 
     let served = Served::new(engine, Waker::default(), Arc::new(config));
     let token = served.admin().expect("an admin side").token.expose().to_owned();

@@ -1,5 +1,7 @@
 //! `passbook status`: sources at a glance, then what needs a person.
 
+mod copies;
+
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -41,6 +43,7 @@ pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Resul
         None => format!("{} · {}\n", store.path().display(), output::alarming("no daemon is running")),
     };
     text.push_str(&refused_text(seen.config_read.as_ref(), now));
+    text.push_str(&copies::text(&context, &store, &seen, now));
     for source in &seen.sources {
         text.push('\n');
         text.push_str(&source_text(source, now, &context));

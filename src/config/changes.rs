@@ -17,8 +17,8 @@ pub fn unchangeable(former: &Config, changed: &Config) -> Vec<&'static str> {
     if from.keep_raw != to.keep_raw {
         keys.push("store.keep_raw");
     }
-    if keys.is_empty() && from != to {
-        keys.push("store");
+    if from.encryption != to.encryption {
+        keys.push("store.encryption");
     }
     if former.log.format != changed.log.format {
         keys.push("log.format");
@@ -34,6 +34,7 @@ pub fn changes(former: &Config, changed: &Config) -> Vec<String> {
         ("store", former.store != changed.store),
         ("server", former.server != changed.server),
         ("alert", former.alert != changed.alert),
+        ("backup", former.backup != changed.backup),
         ("log", former.log != changed.log),
         ("schedule", former.schedule != changed.schedule),
         ("retention", former.retention != changed.retention),

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
 use super::Surroundings;
 use super::problem::{Problem, Wrong};
+use super::readers::{ReaderConfig, read_readers};
 use super::reference::read_secret;
 use super::section::Section;
 use super::suggest::nearest;
@@ -67,6 +69,8 @@ pub struct StoreConfig {
     pub encryption: Encryption,
     /// Whether each transaction keeps the aggregator's own JSON.
     pub keep_raw: bool,
+    /// What concerns those who read it.
+    pub readers: ReaderConfig,
 }
 
 /// What is logged, and how.
@@ -93,20 +97,24 @@ pub struct ScheduleConfig {
     pub spread: Duration,
 }
 
-pub(super) fn read_store(section: &Section<'_, '_>, around: &Surroundings<'_>) -> Option<StoreConfig> {
+/// Reads the path of a file, such as `usual`.
+pub(super) fn read_file_path<'v>(value: &'v DeValue<'_>, usual: &str) -> Result<&'v str, Wrong> {
+    let path = text(value, usual)?;
+    if path.ends_with('/') {
+        let name = usual.rsplit('/').next().unwrap_or(usual);
+        return Err(Wrong::new("it names a directory, and a file is needed", format!("write \"{path}{name}\"")));
+    }
+    if path.contains('\0') {
+        return Err(Wrong::new("a path holds no NUL", "remove it"));
+    }
+    Ok(path)
+}
+
+pub(super) fn read_store(section: &Section<'_, '_>, zone: &TimeZone, around: &Surroundings<'_>) -> Option<StoreConfig> {
     let path = section.or_default("path", PathBuf::from(DEFAULT_STORE_PATH), |value| {
-        let path = text(value, DEFAULT_STORE_PATH)?;
-        if path.ends_with('/') {
-            return Err(Wrong::new(
-                "it names a directory, and a file is needed",
-                format!("write \"{path}passbook.db\""),
-            ));
-        }
-        if path.contains('\0') {
-            return Err(Wrong::new("a path holds no NUL", "remove it"));
-        }
-        Ok(around.base.join(path))
+        Ok(around.base.join(read_file_path(value, DEFAULT_STORE_PATH)?))
     });
+    let readers = read_readers(section, path.as_deref().unwrap_or(Path::new(DEFAULT_STORE_PATH)), zone, around);
     let encryption = read_encryption(section);
     let key = match encryption {
         Some(Encryption::Full) => read_key(section, "key", &around.to_read_store()),
@@ -136,7 +144,14 @@ pub(super) fn read_store(section: &Section<'_, '_>, around: &Surroundings<'_>) -
     }
     let keep_raw = section.or_default("keep_raw", DEFAULT_KEEP_RAW, boolean);
     let (key, previous_key) = (key?, previous_key?);
-    Some(StoreConfig { path: path?, key, previous_key, encryption: encryption?, keep_raw: keep_raw? })
+    Some(StoreConfig {
+        path: path?,
+        key,
+        previous_key,
+        encryption: encryption?,
+        keep_raw: keep_raw?,
+        readers: readers?,
+    })
 }
 
 /// Reads how much of the store is encrypted; this build may be unable to encrypt all of it.

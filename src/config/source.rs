@@ -22,7 +22,7 @@ use aggregator::{ALL_KEYS, Aggregator};
 pub(super) use combination::{MANY_FIRES_PER_DAY, fires_on_busiest_day};
 use combination::{refuse_same_credentials, refuse_same_names, warn_of_many_syncs};
 use value::{read_aggregator, read_name};
-pub(super) use value::{read_cron, read_origin, read_url};
+pub(super) use value::{read_cron, read_cron_if_there, read_origin, read_url};
 
 /// `discover_schedule`: every night.
 pub const DEFAULT_DISCOVER_SCHEDULE: &str = "30 2 * * *";

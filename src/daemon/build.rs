@@ -47,6 +47,7 @@ pub async fn build(config: &Config, options: BuildOptions) -> Result<Engine, Bui
     let sources = opened.into_iter().zip(rows).zip(&config.sources);
     let sources = sources.map(|((opened, row), source)| Arc::new(source_of(config, source, &row, opened))).collect();
     let engine = Engine::new(options.store, options.clock, sources, options.seed);
+    let engine = engine.with_copies(config.store.readers.clone(), config.backup.clone());
     Ok(engine.with_public_side(config.server.public.clone()))
 }
 
@@ -81,6 +82,7 @@ pub async fn rebuild(
         }
     }
     let engine = running.with_sources(sources).with_public_side(config.server.public.clone());
+    let engine = engine.with_copies(config.store.readers.clone(), config.backup.clone());
     let replaced = running.sources().filter_map(|old| {
         let new = engine.source(old.source_id).filter(|new| !Arc::ptr_eq(old, new))?;
         Some((old.limiter.clone(), new.limiter.clone()))

@@ -132,6 +132,10 @@ impl Lane {
             return Ok(Some(until - Instant::now()));
         }
         self.rests_until = None;
+        // See `wal`. With `once` nobody would notice when it is over, and a person waits.
+        if self.engine.store().is_wal_over_limit() && !self.options.once {
+            return Ok(Some(MAX_SLEEP));
+        }
         if !self.is_planned {
             self.replan().await?;
             self.is_planned = true;

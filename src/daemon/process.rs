@@ -13,7 +13,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::sides::Sides;
-use super::{Assignment, BuildError, BuildOptions, Daemon, DaemonOptions, Event, beat, rebuild, tell_alerts};
+use super::{
+    Assignment, BuildError, BuildOptions, Daemon, DaemonOptions, Event, beat, keep_copies, rebuild, tell_alerts,
+};
 use crate::alert::{AlertOptions, Alerts};
 use crate::config::{self, Config, Plan};
 use crate::http::{PosterError, Transport};
@@ -140,6 +142,7 @@ impl Process {
         }
         self.tell(alerts);
         self.beside.spawn(beat(served.waker.clone(), self.stop.clone()));
+        self.beside.spawn(keep_copies(self.assignment.subscribe(), self.stop.clone()));
         self.beside.spawn(watch_over(self.served.subscribe(), self.stop.clone()));
         let (orders, asked) = (self.served.subscribe(), self.stop.clone());
         self.beside.spawn(async move {

@@ -112,6 +112,8 @@ pub enum Order {
         /// (The source's name, `upstream_id_hmac`) of each.
         certificates: Vec<(String, String)>,
     },
+    /// Make a backup now, and prove it.
+    Backup {},
 }
 
 impl Order {
@@ -130,6 +132,7 @@ impl Order {
             Self::Reload {} => "reload",
             Self::Forget { .. } => "forget",
             Self::ForgetAgain { .. } => "forget_again",
+            Self::Backup {} => "backup",
         }
     }
 }
@@ -190,6 +193,12 @@ pub enum OrderError {
     /// No invite was made or taken back.
     #[error(transparent)]
     Invite(#[from] InviteError),
+    /// Nobody said where backups go.
+    #[error("no backup can be made: write [backup] with recipients into the configuration")]
+    NoBackups,
+    /// No backup was made.
+    #[error("no backup was made: {0}")]
+    Backup(String),
     /// The aggregator.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -256,6 +265,7 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
         Order::Reload {} => Err(OrderError::NoDaemon),
         Order::ForgetAgain { certificates } => forget::forget_again(engine, certificates).await,
         Order::Forget { source, user, only_here } => forget::forget(engine, source, &user.0, only_here).await,
+        Order::Backup {} => back_up(engine).await,
     }
 }
 
@@ -309,6 +319,18 @@ async fn split(engine: &Engine, account_id: i64) -> Result<Done, OrderError> {
         joined.former_upstream_id
     );
     Ok(Done { links: vec![former, link], message, ..Done::default() })
+}
+
+async fn back_up(engine: &Engine) -> Result<Done, OrderError> {
+    let config = engine.backup().ok_or(OrderError::NoBackups)?;
+    let directory = config.directory.clone();
+    // Whoever asked may hang up meanwhile, and the process may end: both leave nothing behind but what the next sweeps up.
+    let backup = engine.store().back_up(config, engine.clock().clone(), CancellationToken::new()).await?;
+    if let Some(error) = backup.error {
+        return Err(OrderError::Backup(error));
+    }
+    let file = directory.join(backup.file_name.unwrap_or_default());
+    Ok(Done { message: format!("{} is made and proved", file.display()), ..Done::default() })
 }
 
 /// Our id of a link named by our id or the aggregator's.

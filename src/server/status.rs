@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::erasure::ErasureJson;
 use crate::limits::refreshes::month_began;
-use crate::store::{ConfigLoad, Erasure, HealthRow, ReadTxn, SourceReport, StoreError};
+use crate::store::{BackupGlance, ConfigLoad, Erasure, HealthRow, ReadTxn, SourceReport, StoreError, WalHeld};
 
 /// What is read of the store.
 #[derive(Debug)]
@@ -26,6 +26,10 @@ pub struct Seen {
     pub config_read: Option<ConfigLoad>,
     /// Customers who are being forgotten.
     pub erasures: Vec<Erasure>,
+    /// How backups stand.
+    pub backups: BackupGlance,
+    /// Whether a reader holds the write-ahead log, and it is large.
+    pub wal_held: Option<WalHeld>,
 }
 
 impl Seen {
@@ -39,6 +43,8 @@ impl Seen {
             consents: txn.links_losing_consent(now, limit)?,
             config_read: txn.last_config_load()?,
             erasures: txn.erasures(true)?,
+            backups: txn.backup_glance()?,
+            wal_held: txn.wal_held()?,
         })
     }
 }
@@ -57,6 +63,32 @@ pub struct StatusReport {
     consent_ends: Vec<LinkJson>,
     /// Customers who are being forgotten.
     erasures: Vec<ErasureJson>,
+    backups: BackupsJson,
+    /// `null`: no reader holds it, or it is small.
+    wal_held_at: Option<Timestamp>,
+    /// Whether nothing is synced for that reason.
+    wal_over_limit: bool,
+}
+
+/// Backups for scripts.
+#[derive(Serialize)]
+struct BackupsJson {
+    /// When the last proved one was made.
+    last_proved_at: Option<Timestamp>,
+    last_proved_file: Option<String>,
+    failures_since: u64,
+    last_error: Option<String>,
+}
+
+impl From<BackupGlance> for BackupsJson {
+    fn from(backups: BackupGlance) -> Self {
+        Self {
+            last_proved_at: backups.last_proved.as_ref().map(|backup| backup.made_at),
+            last_proved_file: backups.last_proved.and_then(|backup| backup.file_name),
+            failures_since: backups.failures,
+            last_error: backups.last.and_then(|backup| backup.error),
+        }
+    }
 }
 
 impl StatusReport {
@@ -73,6 +105,9 @@ impl StatusReport {
             incomplete: links(seen.incomplete),
             consent_ends: links(seen.consents),
             erasures: seen.erasures.into_iter().map(ErasureJson::from).collect(),
+            backups: seen.backups.into(),
+            wal_held_at: seen.wal_held.map(|held| held.since),
+            wal_over_limit: seen.wal_held.is_some_and(|held| held.is_over_limit),
         }
     }
 }

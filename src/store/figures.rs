@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::named_params;
+use rusqlite::{OptionalExtension as _, named_params};
 
 use super::report::CONSENT_NEAR;
-use super::{ConfigLoad, ReadTxn, Store, StoreError, file, instant, ms};
+use super::{BackupGlance, ConfigLoad, ReadTxn, Store, StoreError, WalHeld, file, instant, ms};
 
 /// A link that should have been worked on this long ago is overdue: workers, limits or the process do not keep up.
 pub const OVERDUE: SignedDuration = SignedDuration::from_mins(10);
@@ -25,6 +25,12 @@ pub struct Figures {
     pub config_read: Option<ConfigLoad>,
     /// When the one in use was taken over.
     pub config_in_use_at: Option<Timestamp>,
+    /// Whether a reader keeps the large write-ahead log from being cut; `None`: none does.
+    pub wal_held: Option<WalHeld>,
+    /// How backups stand.
+    pub backups: BackupGlance,
+    /// When the store was made.
+    pub created_at: Option<Timestamp>,
 }
 
 /// One source.
@@ -148,7 +154,17 @@ impl ReadTxn<'_> {
             alerts_to_tell: to_tell.query_row([], |row| row.get(0))?,
             config_read: self.last_config_load()?,
             config_in_use_at: self.config_in_use()?.map(|load| load.loaded_at),
+            wal_held: self.wal_held()?,
+            backups: self.backup_glance()?,
+            created_at: self.created_at()?,
         })
+    }
+
+    /// When the store was made.
+    pub fn created_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let mut select = self.txn.prepare_cached("SELECT value FROM store_meta WHERE name = 'created_at'")?;
+        let at: Option<i64> = select.query_row([], |row| row.get("value")).optional()?;
+        Ok(at.map(instant))
     }
 
     fn configured_sources(&self, now: Timestamp, month_began: Timestamp) -> Result<Vec<SourceFigures>, StoreError> {

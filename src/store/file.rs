@@ -63,12 +63,17 @@ impl StoreFile {
             Encryption::Secrets => None,
             Encryption::Full => Some(sealer.file_key()),
         };
+        Self::under(path, key)
+    }
+
+    /// The file at `path`, encrypted whole under `key` if there is one.
+    pub(super) fn under(path: &Path, key: Option<FileKey>) -> Self {
         Self { path: path.to_owned(), key }
     }
 
     /// Another file under the same key.
     pub(super) fn at(&self, path: &Path) -> Self {
-        Self { path: path.to_owned(), key: self.key.clone() }
+        Self::under(path, self.key.clone())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -261,10 +266,10 @@ fn has_wal(path: &Path) -> bool {
     fs::metadata(wal_path(path)).is_ok_and(|m| m.len() > 0)
 }
 
-/// Creates an empty file that the owner writes, the group reads and nobody else sees.
-pub(super) fn create_private(path: &Path) -> io::Result<()> {
+/// Creates an empty file: with mode 0640 the owner writes it, the group reads it and nobody else sees it.
+pub(super) fn create_private(path: &Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    File::options().write(true).create_new(true).mode(0o640).open(path).map(drop)
+    File::options().write(true).create_new(true).mode(mode).open(path).map(drop)
 }
 
 /// Makes a name given or taken away in the directory of `path` outlast a power cut.

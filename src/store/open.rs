@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -186,6 +187,8 @@ impl Store {
             sealer: options.sealer,
             opens_secrets: options.access == Access::Create,
             keep_raw: options.keep_raw,
+            copying: Mutex::new(()),
+            is_wal_over_limit: AtomicBool::new(false),
         })))
     }
 }
@@ -201,7 +204,7 @@ fn create(file: &StoreFile, sealer: &Sealer, now: Timestamp) -> Result<(), OpenE
     }
     let draft = beside(path, ".new");
     let _ = fs::remove_file(&draft);
-    create_private(&draft).map_err(io_error)?;
+    create_private(&draft, 0o640).map_err(io_error)?;
     {
         let connection = file.at(&draft).connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.execute_batch(&format!(

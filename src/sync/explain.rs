@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::limits::refreshes::{REFRESH_WINDOW, RefreshPolicy, month_began};
-use crate::store::{HealthRow, LinkDetail, ReadTxn, RefreshUse, SourceRow, StoreError, Surroundings};
+use crate::store::{HealthRow, LinkDetail, ReadTxn, RefreshUse, SourceRow, StoreError, Surroundings, WalHeld};
 
 pub use note::{note, told};
 
@@ -38,6 +38,7 @@ pub struct Known {
     pub around: Surroundings,
     source: Option<SourceRow>,
     used: RefreshUse,
+    wal_held: Option<WalHeld>,
     circumstances: Circumstances,
 }
 
@@ -74,6 +75,7 @@ impl Known {
             health: txn.health_of(link_id)?,
             around: txn.surroundings(link_id)?,
             used: txn.refresh_use(detail.state.source_id, link_id, day_began, month, done_cap)?,
+            wal_held: txn.wal_held()?,
             detail,
             circumstances,
         })

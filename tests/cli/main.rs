@@ -1,5 +1,6 @@
 //! The built binary against a bank on a real socket: what an operator does, and what comes back.
 
+mod backups;
 mod desk;
 mod each;
 mod europe;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod alerts;
+mod backups;
 mod bridge_accounts;
 mod bridge_catalog;
 mod bridge_cursor;

@@ -91,6 +91,7 @@ async fn the_status_is_what_the_command_prints() {
     assert_eq!(status["store"], json!(home.bench.path().display().to_string()));
     let keys: Vec<_> = status.as_object().expect("an object").keys().map(String::as_str).collect();
     let expected = [
+        "backups",
         "config_read",
         "consent_ends",
         "daemon",
@@ -100,6 +101,8 @@ async fn the_status_is_what_the_command_prints() {
         "needs_a_person",
         "sources",
         "store",
+        "wal_held_at",
+        "wal_over_limit",
     ];
     assert_eq!(keys, expected);
 }

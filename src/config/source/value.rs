@@ -7,7 +7,7 @@ use url::{Host, Url};
 use super::MAX_NAME_CHARS;
 use super::aggregator::Aggregator;
 use crate::config::problem::Wrong;
-use crate::config::section::Section;
+use crate::config::section::{Reported, Section};
 use crate::config::value::{choice, shown_text, text};
 use crate::schedule::Schedule;
 
@@ -79,10 +79,21 @@ pub(in crate::config) fn read_cron(
     zone: &TimeZone,
 ) -> Option<Schedule> {
     let usual = Schedule::parse(default, zone).ok()?;
-    section.or_default(key, usual, |value| {
-        Schedule::parse(text(value, default)?, zone).map_err(|error| {
-            let hint = format!("write \"minute hour day month weekday\", such as {default:?}");
+    read_cron_if_there(section, key, default, zone).ok().map(|schedule| schedule.unwrap_or(usual))
+}
+
+/// Reads a cron expression that may be left out; `usual` shows how one is written.
+pub(in crate::config) fn read_cron_if_there(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    usual: &str,
+    zone: &TimeZone,
+) -> Result<Option<Schedule>, Reported> {
+    let read = |value: &DeValue<'_>| {
+        Schedule::parse(text(value, usual)?, zone).map_err(|error| {
+            let hint = format!("write \"minute hour day month weekday\", such as {usual:?}");
             Wrong::new(error.to_string(), hint)
         })
-    })
+    };
+    section.optional(key, read)
 }

@@ -4,6 +4,7 @@
 //! keeps count, so that two scrapers see the same. Labels are names from the configuration and words of ours, never a customer,
 //! a link or a bank: their number is bounded whatever comes in.
 
+mod copies;
 mod process;
 mod sheet;
 mod sources;
@@ -57,6 +58,7 @@ async fn reading(served: &Served) -> Result<String, ScrapeError> {
     let mut sheet = Sheet::default();
     sources::put(&mut sheet, served, &figures, now);
     process::put(&mut sheet, served, &figures, now);
+    copies::put(&mut sheet, served, &figures, now);
     process::put_duration(&mut sheet, began.elapsed());
     Ok(sheet.into_text()?)
 }

@@ -46,7 +46,7 @@ pub(super) fn copy(
     progress: Progress<'_>,
 ) -> Result<u64, ConvertError> {
     let io_error = |source| ConvertError::Io { path: draft.path().to_owned(), source };
-    create_private(draft.path()).map_err(io_error)?;
+    create_private(draft.path(), 0o640).map_err(io_error)?;
     // The command may be root's, and the daemon is not.
     let like = fs::metadata(from.path()).map_err(io_error)?;
     let made = fs::metadata(draft.path()).map_err(io_error)?;

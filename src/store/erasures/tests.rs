@@ -23,6 +23,7 @@ const KEPT: &[(&str, &str)] = &[
     ("request_usage", "requests by source and minute"),
     ("request_totals", "requests by source"),
     ("source_days", "sums over a source and day"),
+    ("backups", "when backups were made and what they are called; those made before still hold the customer"),
 ];
 
 /// Columns by which a row could be somebody's.

@@ -23,6 +23,7 @@ impl Known {
             let remedy = "start it: systemctl start passbook, or passbook run";
             reasons.push(Reason::new("no daemon is running", None, remedy));
         }
+        reasons.extend(self.held_by_reader(now));
         reasons.extend(self.holds(now));
         if is_synced {
             reasons.extend(self.condition(now));
@@ -81,6 +82,13 @@ impl Known {
         let at = self.health.consent_ends_at(now)?;
         let what = format!("the customer's {}", consent(at, now));
         Some(Reason::new(what, Some(at), "ask the customer to reconnect this bank, which renews it"))
+    }
+
+    fn held_by_reader(&self, now: Timestamp) -> Option<Reason> {
+        let held = self.wal_held.filter(|held| held.is_over_limit)?;
+        let what =
+            format!("nothing is synced: a reader has held the store's write-ahead log{}", since(held.since, now));
+        Some(Reason::new(what, None, "end its query; fuser -v on the store's -shm file names it"))
     }
 
     fn holds(&self, now: Timestamp) -> Vec<Reason> {

@@ -1,10 +1,13 @@
 //! The state of everything in one sentence, for somebody on call who has five seconds.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::seen::{Seen, SeenSource};
 use crate::store::LoadOutcome;
 use crate::words::{age, counted};
+
+/// A backup takes its time, and one that failed is tried again.
+const BACKUP_GRACE: SignedDuration = SignedDuration::from_hours(2);
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +85,7 @@ pub(super) fn facts(seen: &Seen, now: Timestamp) -> Vec<Fact> {
             format!("The changed configuration was refused {} ago: {}", age(refused.loaded_at, now), refused.summary);
         facts.push(Fact { level: Level::Warning, words, href: "#sources".to_owned() });
     }
+    facts.extend(of_store(seen, now));
     if facts.is_empty() {
         let has_links = configured.iter().any(|source| source.links.readable > 0);
         let words = if has_links { "All well" } else { "No links yet" };
@@ -89,6 +93,24 @@ pub(super) fn facts(seen: &Seen, now: Timestamp) -> Vec<Fact> {
         facts.push(Fact { level, words: words.to_owned(), href: "/links".to_owned() });
     }
     facts.sort_by_key(|fact| std::cmp::Reverse(fact.level));
+    facts
+}
+
+/// Backups, and readers who are in the way.
+fn of_store(seen: &Seen, now: Timestamp) -> Vec<Fact> {
+    let fact = |level, words: String| Fact { level, words, href: "#sources".to_owned() };
+    let mut facts = Vec::new();
+    if let Some(held) = seen.wal_held {
+        let held_for = age(held.since, now);
+        facts.push(if held.is_over_limit {
+            fact(Level::Critical, format!("nothing is synced: a query on the store has not ended for {held_for}"))
+        } else {
+            fact(Level::Notice, format!("a query on the store has not ended for {held_for}; its log grows"))
+        });
+    }
+    if let Some(at) = seen.backup_missed_at.filter(|at| now.duration_since(*at) >= BACKUP_GRACE) {
+        facts.push(fact(Level::Warning, format!("the backup is {} late: passbook backup --list", age(at, now))));
+    }
     facts
 }
 
@@ -123,10 +145,8 @@ fn of_source(source: &SeenSource, now: Timestamp) -> Vec<Fact> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
-    use crate::store::{LinkTotals, SourceGlance, WebhookGlance};
+    use crate::store::{LinkTotals, SourceGlance, WalHeld, WebhookGlance};
 
     fn now() -> Timestamp {
         "2026-03-02T12:00:00Z".parse().expect("an instant")
@@ -175,8 +195,22 @@ mod tests {
     fn said(change: impl FnOnce(&mut SeenSource)) -> Vec<(Level, String)> {
         let mut source = well();
         change(&mut source);
-        let seen = Seen { sources: vec![source], people: Vec::new(), consents: Vec::new(), config_read: None };
-        facts(&seen, now()).into_iter().map(|fact| (fact.level, fact.words)).collect()
+        said_of(&seen(source))
+    }
+
+    fn seen(source: SeenSource) -> Seen {
+        Seen {
+            sources: vec![source],
+            people: Vec::new(),
+            consents: Vec::new(),
+            config_read: None,
+            backup_missed_at: None,
+            wal_held: None,
+        }
+    }
+
+    fn said_of(seen: &Seen) -> Vec<(Level, String)> {
+        facts(seen, now()).into_iter().map(|fact| (fact.level, fact.words)).collect()
     }
 
     #[test]
@@ -212,6 +246,19 @@ mod tests {
                 "1 link failing, tried again by itself",
             ]
         );
+    }
+
+    #[test]
+    fn a_late_backup_and_a_reader_in_the_way_are_said() {
+        let mut seen = seen(well());
+        seen.backup_missed_at = Some(hours_ago(1));
+        assert_eq!(said_of(&seen)[0].0, Level::Well, "not at once");
+        seen.backup_missed_at = Some(hours_ago(9));
+        assert_eq!(said_of(&seen), [(Level::Warning, "the backup is 9 h late: passbook backup --list".to_owned())]);
+        seen.wal_held = Some(WalHeld { since: hours_ago(3), is_over_limit: true });
+        let (level, words) = &said_of(&seen)[0];
+        assert_eq!(*level, Level::Critical);
+        assert!(words.contains("nothing is synced") && words.ends_with("3 h"), "{words}");
     }
 
     #[test]

@@ -6,9 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::DAY_MS;
 use crate::limits::refreshes::month_began;
+use crate::schedule::Schedule;
 use crate::server::admin::Admin;
 use crate::store::{
-    ConfigLoad, HealthRow, LinkTotals, ReadTxn, SourceDay, SourceGlance, StoreError, UsageRow, WebhookGlance,
+    ConfigLoad, HealthRow, LinkTotals, ReadTxn, SourceDay, SourceGlance, StoreError, UsageRow, WalHeld, WebhookGlance,
 };
 use crate::sync::CREDENTIALS_REFUSED;
 
@@ -25,6 +26,10 @@ pub(super) struct Seen {
     pub(super) consents: Vec<HealthRow>,
     /// The configuration that was read last, in use or refused.
     pub(super) config_read: Option<ConfigLoad>,
+    /// Since when there should have been a new proved backup; `None`: there is, or none are made.
+    pub(super) backup_missed_at: Option<Timestamp>,
+    /// A reader who holds the store's write-ahead log.
+    pub(super) wal_held: Option<WalHeld>,
 }
 
 /// One source.
@@ -62,12 +67,15 @@ impl Seen {
                 (source.source_id, Configured { fresh_since: source.fresh_since(now), price_unit })
             })
             .collect();
-        admin.served.engine.store().read(move |txn| Self::look(txn, &configured, now, listed)).await
+        let backups = admin.served.engine.backup().map(|backup| backup.schedule);
+        let look = move |txn: &ReadTxn<'_>| Self::look(txn, &configured, backups.as_ref(), now, listed);
+        admin.served.engine.store().read(look).await
     }
 
     fn look(
         txn: &ReadTxn<'_>,
         configured: &HashMap<i64, Configured>,
+        backups: Option<&Schedule>,
         now: Timestamp,
         listed: u64,
     ) -> Result<Self, StoreError> {
@@ -91,11 +99,15 @@ impl Seen {
         }
         // What is in trouble stands first, what is not configured any more last.
         sources.sort_by_key(|source| (source.glance.retired_at.is_some(), !source.is_in_trouble(now)));
+        let proved = txn.backup_glance()?.last_proved.map(|backup| backup.made_at);
+        let last = proved.or(txn.created_at()?).unwrap_or(now);
         Ok(Self {
             sources,
             people: txn.links_needing_person(listed)?,
             consents: txn.consents_to_renew(now, listed)?,
             config_read: txn.last_config_load()?,
+            backup_missed_at: backups.and_then(|schedule| schedule.missed_since(last, now)),
+            wal_held: txn.wal_held()?,
         })
     }
 }
