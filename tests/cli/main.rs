@@ -5,6 +5,7 @@ mod desk;
 mod each;
 mod europe;
 mod keys;
+mod kills;
 mod orders;
 mod query;
 mod reload;
