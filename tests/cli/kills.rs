@@ -1,6 +1,7 @@
 //! SIGKILL at every kind of moment, in the middle of every kind of work, and a look at what is left after each.
 //!
-//! `PASSBOOK_KILLS=1000 cargo test --test cli kills -- --nocapture` kills that often at each aggregator, and says of what.
+//! `PASSBOOK_KILLS=1000 cargo test --test cli kills -- --nocapture` kills that often at each aggregator, with refreshes, and
+//! says what was killed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,6 +22,8 @@ use super::desk::{BOTH, Desk, query, text};
 const KILLS: usize = 12;
 /// After so many kills everything is finished, and compared with the world.
 const KILLS_PER_LOOK: usize = 6;
+/// The same where links are refreshed: a refresh whose request was cut off is waited for by design, two minutes.
+const KILLS_PER_LOOK_WITH_REFRESHES: usize = 25;
 const LINKS: usize = 8;
 
 /// What is under way when the process is killed.
@@ -59,7 +62,7 @@ struct Street {
 }
 
 impl Street {
-    fn new(served: Served) -> Self {
+    fn new(served: Served, with_refreshes: bool) -> Self {
         let desk = Desk::at(served, LINKS);
         desk.bank.settings(|settings| {
             settings.visible_immediately = true;
@@ -69,7 +72,8 @@ impl Street {
         desk.secret("backup.key", identity.to_string().expose_secret());
         let section = format!("[backup]\nrecipients = [\"{}\"]\ndirectory = \"backups\"\n", identity.to_public());
         let config = fs::read_to_string(desk.config()).expect("reads");
-        fs::write(desk.config(), format!("{section}{config}page_size = 20\n")).expect("writes");
+        let refreshes = if with_refreshes || served == Served::Bridge { "" } else { "refreshes_per_day = 0\n" };
+        fs::write(desk.config(), format!("{section}{config}page_size = 20\n{refreshes}")).expect("writes");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let rng = StdRng::seed_from_u64(7);
         Self { desk, rng, runtime, nth_request: 1, forgotten: Vec::new(), kills: BTreeMap::new(), too_late: 0 }
@@ -278,13 +282,15 @@ fn wanted() -> usize {
 #[test]
 fn whatever_is_killed_whenever_loses_nothing_and_doubles_nothing() {
     for served in BOTH {
-        let mut street = Street::new(served);
+        let with_refreshes = wanted() > KILLS;
+        let kills_per_look = if with_refreshes { KILLS_PER_LOOK_WITH_REFRESHES } else { KILLS_PER_LOOK };
+        let mut street = Street::new(served, with_refreshes);
         street.desk.ends_with(0, &["run", "--once"]);
         let mut looks = 0;
         for (number, work) in WORK.into_iter().cycle().take(wanted()).enumerate() {
             street.live();
             street.kill(work);
-            if (number + 1) % KILLS_PER_LOOK == 0 {
+            if (number + 1) % kills_per_look == 0 {
                 street.look();
                 looks += 1;
             }
