@@ -41,6 +41,7 @@ mod snapshot;
 mod sources;
 mod syncs;
 mod transactions;
+mod trouble;
 mod usage;
 mod users;
 mod verify;
@@ -90,6 +91,7 @@ pub use snapshot::{SnapshotError, snapshot_made_at};
 pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
 pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, RowWrite, StoredRow};
+pub use trouble::{Trouble, TroubleKind};
 pub use usage::UsageRow;
 pub use users::{DueUser, UserAccount};
 pub use verify::{Finding, VerifyReport};
@@ -106,8 +108,11 @@ pub enum StoreError {
     #[error("the store is locked by another process; try again when it is done")]
     Busy,
     /// The file cannot be written; nothing was stored.
-    #[error("the store cannot be written: {0}")]
+    #[error("the store cannot be written: {0}; look at the mount and the owner of its directory, the work goes on by itself")]
     ReadOnly(#[source] rusqlite::Error),
+    /// The file system failed: nothing of this operation was stored.
+    #[error("the file system does not read or write the store: {0}; look at the disk and its mount, the work goes on by itself")]
+    Io(#[source] rusqlite::Error),
     /// The file is damaged: stop, restore a backup.
     #[error("the store is damaged: {0}; stop the daemon and restore a backup")]
     Damaged(#[source] rusqlite::Error),
@@ -163,6 +168,7 @@ impl From<rusqlite::Error> for StoreError {
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Busy,
             Some(Code::ReadOnly) => Self::ReadOnly(error),
             Some(Code::DatabaseCorrupt | Code::NotADatabase) => Self::Damaged(error),
+            Some(Code::SystemIoFailure | Code::CannotOpen) => Self::Io(error),
             _ => Self::Sqlite(error),
         }
     }
@@ -186,6 +192,8 @@ struct Inner {
     copying: Mutex<()>,
     /// Readers hold more of the write-ahead log than the operator allows.
     is_wal_over_limit: AtomicBool,
+    /// What keeps the file from working.
+    troubles: Mutex<trouble::Troubles>,
 }
 
 /// A read transaction: one consistent view of the store.
@@ -222,16 +230,9 @@ impl Store {
         F: FnOnce(&ReadTxn<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || {
-            let mut connection = inner.take_reader()?;
-            let result = {
-                let txn = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-                f(&ReadTxn { txn, sealer: &inner.sealer, opens_secrets: inner.opens_secrets, keep_raw: inner.keep_raw })
-            };
-            lock(&inner.readers).push(connection);
-            result
-        })
-        .await
+        let result = run_blocking(move || inner.read_now(f)).await;
+        self.0.note(&result, false);
+        result
     }
 
     /// Runs `f` in an immediate transaction and commits it if `f` returns `Ok`.
@@ -244,7 +245,10 @@ impl Store {
         F: FnOnce(&WriteTxn<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || inner.write_now(f)).await
+        let written = run_blocking(move || Ok(inner.write_now(f))).await;
+        let (result, is_stored) = written.unwrap_or_else(|error| (Err(error), false));
+        self.0.note(&result, is_stored);
+        result
     }
 
     /// Moves the WAL into the file and cuts it, as far as readers allow; called when the daemon is idle and at its end.
@@ -252,11 +256,26 @@ impl Store {
     /// Shape: the bytes the WAL still has afterwards; above zero means that a reader holds it.
     pub async fn checkpoint(&self) -> Result<u64, StoreError> {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || {
+        let left = run_blocking(move || {
             if let Some(connection) = lock(&inner.writer).as_ref() {
+                inner.refuse_damaged()?;
                 file::checkpoint(connection)?;
             }
             Ok(std::fs::metadata(file::wal_path(inner.file.path())).map_or(0, |m| m.len()))
+        })
+        .await;
+        self.0.note_checkpoint(&left);
+        left
+    }
+
+    /// Makes every write fail as where the file system was mounted read-only, so that tests can.
+    pub async fn forbid_writes(&self, is_forbidden: bool) -> Result<(), StoreError> {
+        let inner = Arc::clone(&self.0);
+        run_blocking(move || {
+            if let Some(connection) = lock(&inner.writer).as_mut() {
+                connection.pragma_update(None, "query_only", is_forbidden)?;
+            }
+            Ok(())
         })
         .await
     }
@@ -275,10 +294,35 @@ impl Store {
 }
 
 impl Inner {
+    /// [`Store::read`] for whoever is on a blocking thread already.
+    fn read_now<T>(&self, f: impl FnOnce(&ReadTxn<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut connection = self.take_reader()?;
+        let result = {
+            let txn = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+            f(&ReadTxn { txn, sealer: &self.sealer, opens_secrets: self.opens_secrets, keep_raw: self.keep_raw })
+        };
+        lock(&self.readers).push(connection);
+        result
+    }
+
     /// [`Store::write`] for whoever is on a blocking thread already.
-    fn write_now<T>(&self, f: impl FnOnce(&WriteTxn<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    ///
+    /// Shape: with it, whether anything was changed, committed or not.
+    fn write_now<T>(&self, f: impl FnOnce(&WriteTxn<'_>) -> Result<T, StoreError>) -> (Result<T, StoreError>, bool) {
         let mut writer = lock(&self.writer);
-        let connection = writer.as_mut().ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
+        let Some(connection) = writer.as_mut() else {
+            return (Err(StoreError::from(rusqlite::Error::InvalidQuery)), false);
+        };
+        let before = connection.total_changes();
+        let result = self.refuse_damaged().and_then(|()| self.write_on(connection, f));
+        (result, connection.total_changes() != before)
+    }
+
+    fn write_on<T>(
+        &self,
+        connection: &mut Connection,
+        f: impl FnOnce(&WriteTxn<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let txn =
             WriteTxn(ReadTxn { txn, sealer: &self.sealer, opens_secrets: self.opens_secrets, keep_raw: self.keep_raw });

@@ -7,6 +7,7 @@
 mod forget;
 mod invite;
 mod reload;
+mod trouble;
 
 use std::fmt;
 use std::io;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ use crate::sync::{Engine, Source};
 pub(crate) use invite::TOKEN_CHARS;
 pub use invite::{InviteError, Private};
 pub use reload::{Reloaded, Reloader};
+pub use trouble::ask as ask_for_trouble;
 
 /// What a command asks for. Links are named by our id or by the aggregator's.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -380,7 +382,7 @@ pub async fn serve(served: watch::Receiver<Served>, stop: CancellationToken) -> 
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path)?;
     restrict(&path)?;
-    let router = Router::new().route("/order", post(answer)).with_state(served);
+    let router = Router::new().route("/order", post(answer)).route("/trouble", get(trouble::answer)).with_state(served);
     let answering = axum::serve(listener, router).with_graceful_shutdown({
         let stop = stop.clone();
         async move { stop.cancelled().await }
