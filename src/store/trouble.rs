@@ -2,18 +2,25 @@
 //!
 //! Every read and write passes here when it fails, so nobody above has to remember what failed before. Trouble begins with the
 //! first failure that is about the file rather than about what was asked of it, and ends with the first write that is
-//! committed. Two kinds are special: one met while the write-ahead log is moved into the file ends when that works, because
-//! commits go on meanwhile; and a damaged file is not written any more by this process, because each write may do more harm.
+//! committed; on a full or failing disk only after some minutes without a failure, because small writes find room there that
+//! large ones do not. Two kinds are special: one met while the write-ahead log is moved into the file ends when that works,
+//! because commits go on meanwhile; and a damaged file is not written any more by this process, because each write may do more
+//! harm.
 
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use rusqlite::named_params;
 use tokio::time::Instant;
 
 use super::{Inner, Store, StoreError};
 
 /// How often the log is reminded of trouble that lasts.
 const REMIND_EVERY: Duration = Duration::from_hours(1);
+/// How long a disk that was full must not have been so any more: longer than a lane rests.
+const CALM: Duration = Duration::from_mins(3);
+/// What a try writes: as much as some pages of transactions.
+const PROBE_BYTES: u32 = 128 * 1024;
 
 /// What is wrong with the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,11 +66,31 @@ pub struct Trouble {
     pub said: String,
 }
 
-/// The trouble there is, each with when the log heard of it last.
+/// The trouble there is.
 #[derive(Debug, Default)]
 pub(super) struct Troubles {
-    writing: Option<(Trouble, Instant)>,
-    checkpointing: Option<(Trouble, Instant)>,
+    writing: Option<Episode>,
+    checkpointing: Option<Episode>,
+}
+
+#[derive(Debug)]
+struct Episode {
+    trouble: Trouble,
+    /// When the log heard of it last.
+    told_at: Instant,
+    /// When it was met last.
+    met_at: Instant,
+}
+
+impl Episode {
+    /// Whether a write that was committed ends it.
+    fn is_over(&self, now: Instant) -> bool {
+        match self.trouble.kind {
+            TroubleKind::Damaged => false,
+            TroubleKind::Full | TroubleKind::Io => now.duration_since(self.met_at) >= CALM,
+            TroubleKind::ReadOnly | TroubleKind::Locked => true,
+        }
+    }
 }
 
 impl StoreError {
@@ -95,19 +122,24 @@ impl Store {
     /// What keeps the store from working now; `None`: nothing that is known.
     pub fn trouble(&self) -> Option<Trouble> {
         let troubles = self.0.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        let (trouble, _) = troubles.writing.as_ref().or(troubles.checkpointing.as_ref())?;
-        Some(trouble.clone())
+        let episode = troubles.writing.as_ref().or(troubles.checkpointing.as_ref())?;
+        Some(episode.trouble.clone())
     }
 
-    /// Writes a few bytes, to see whether the store can be written again before a request is spent on an answer that it may
-    /// not be able to keep.
+    /// Writes something and deletes it, to see whether the store can be written again, before a request is spent on an answer
+    /// that it may not be able to keep.
     pub async fn probe(&self) -> Result<(), StoreError> {
         self.write(|txn| {
             let mut put = txn.txn.prepare_cached(
-                "INSERT INTO store_meta (name, value) VALUES ('probes', 1)
-                 ON CONFLICT (name) DO UPDATE SET value = value + 1",
+                "INSERT INTO store_meta (name, value) VALUES ('probe', zeroblob(:bytes))
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             )?;
-            put.execute([])?;
+            put.execute(named_params! { ":bytes": PROBE_BYTES })?;
+            Ok(())
+        })
+        .await?;
+        self.write(|txn| {
+            txn.txn.prepare_cached("DELETE FROM store_meta WHERE name = 'probe'")?.execute([])?;
             Ok(())
         })
         .await
@@ -136,7 +168,7 @@ impl Inner {
     pub(super) fn refuse_damaged(&self) -> Result<(), StoreError> {
         let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         match &troubles.writing {
-            Some((trouble, _)) if trouble.kind == TroubleKind::Damaged => {
+            Some(episode) if episode.trouble.kind == TroubleKind::Damaged => {
                 let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
                 Err(StoreError::Damaged(rusqlite::Error::SqliteFailure(code, None)))
             }
@@ -151,30 +183,31 @@ impl Inner {
         // What is damaged is so whatever was being done.
         let in_checkpoint = in_checkpoint && kind != TroubleKind::Damaged;
         let slot = if in_checkpoint { &mut troubles.checkpointing } else { &mut troubles.writing };
-        if let Some((trouble, told_at)) = slot {
-            let is_news = trouble.kind != kind && trouble.kind != TroubleKind::Damaged;
-            if is_news {
-                (trouble.kind, trouble.said) = (kind, error.to_string());
-            }
-            if is_news || now.duration_since(*told_at) >= REMIND_EVERY {
-                *told_at = now;
-                tell(trouble);
-            }
+        let Some(episode) = slot else {
+            let trouble = Trouble { kind, since: now, stops_writes: !in_checkpoint, said: error.to_string() };
+            tell(&trouble);
+            *slot = Some(Episode { trouble, told_at: now, met_at: now });
             return;
+        };
+        let trouble = &mut episode.trouble;
+        let is_worse = kind == TroubleKind::Damaged && trouble.kind != kind;
+        if is_worse {
+            (trouble.kind, trouble.said) = (kind, error.to_string());
         }
-        let trouble = Trouble { kind, since: now, stops_writes: !in_checkpoint, said: error.to_string() };
-        tell(&trouble);
-        *slot = Some((trouble, now));
+        if is_worse || now.duration_since(episode.told_at) >= REMIND_EVERY {
+            episode.told_at = now;
+            tell(trouble);
+        }
+        episode.met_at = now;
     }
 
     fn end(&self, in_checkpoint: bool) {
+        let now = Instant::now();
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = if in_checkpoint { &mut troubles.checkpointing } else { &mut troubles.writing };
-        if slot.as_ref().is_some_and(|(trouble, _)| trouble.kind == TroubleKind::Damaged) {
-            return;
-        }
-        if let Some((trouble, _)) = slot.take() {
-            let lasted_seconds = Instant::now().duration_since(trouble.since).as_secs();
+        let is_over = |episode: &mut Episode| in_checkpoint || episode.is_over(now);
+        if let Some(Episode { trouble, .. }) = slot.take_if(is_over) {
+            let lasted_seconds = now.duration_since(trouble.since).as_secs();
             tracing::info!(trouble = trouble.kind.as_str(), lasted_seconds, "the store works again");
         }
     }

@@ -48,7 +48,7 @@ async fn ten_thousand_links_that_need_a_person_are_one_message_and_pages_that_an
     multiply(&bench);
     assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state = 'attention'"), LINKS.to_string());
     let receiver = Receiver::new();
-    watch(&bench, &receiver, 40).await;
+    watch(&bench, &receiver, 14).await;
     let heard = receiver.heard();
     assert_eq!(heard.len(), 1, "{heard:#?}");
     let message = heard[0].to_string();
@@ -56,7 +56,8 @@ async fn ten_thousand_links_that_need_a_person_are_one_message_and_pages_that_an
 
     let served = Served::new(bench.engine().await, Waker::default(), Arc::new(bench.config.clone()));
     let (_, metrics) = ask(&served, "/metrics").await;
-    assert!(metrics.contains("passbook_links{source=\"truv\",aggregator=\"truv\",state=\"attention\"} 10000") || metrics.contains("10000"), "{metrics}");
+    let counted = |line: &&str| line.starts_with("passbook_links{") && line.contains("attention");
+    assert!(metrics.lines().find(counted).is_some_and(|line| line.ends_with(" 10000")), "{metrics}");
     assert!(metrics.len() < 100_000);
     let began = std::time::Instant::now();
     assert!(ask(&served, "/health/ready").await.0.is_success());
@@ -65,21 +66,9 @@ async fn ten_thousand_links_that_need_a_person_are_one_message_and_pages_that_an
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 
     // Repaired as it broke, at once: one message again.
-    let now = bench.clock.now();
-    bench.store.write(move |txn| txn.settle_alerts(&policy(), now).map(drop)).await.expect("the store works");
     mend(&bench);
-    watch(&bench, &receiver, 40).await;
+    watch(&bench, &receiver, 4).await;
     assert_eq!(receiver.heard().len(), 1);
-}
-
-fn policy() -> passbook::store::AlertPolicy {
-    use jiff::SignedDuration;
-    passbook::store::AlertPolicy {
-        link_grace: SignedDuration::from_mins(10),
-        stale_after: SignedDuration::from_hours(24),
-        refused: "credentials refused",
-        refused_rest: SignedDuration::from_mins(10),
-    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "brings about what would take the bank an hour")]

@@ -44,14 +44,15 @@ async fn a_damaged_page_ends_all_writing_while_the_daemon_still_says_so() {
     let post = Post::to(&bench).await;
     let (daemon, stop) = (Daemon::new(engine, bench.options(false)), CancellationToken::new());
     let story = async {
-        bench.pass(Duration::from_hours(8)).await;
+        bench.pass(Duration::from_hours(4)).await;
         let trouble = bench.store.trouble().expect("trouble");
         assert!(trouble.kind == TroubleKind::Damaged && trouble.said.contains("restore a backup"), "{trouble:?}");
         let sent = bench.bank.request_log().len();
-        assert!(sent < 60, "{sent} requests in eight hours");
-        let complaints = log.complaints();
+        assert!(sent < 60, "{sent} requests in four hours");
+        let mut complaints = log.complaints();
+        complaints.retain(|line| !line.contains("no webhooks come to this address"));
         assert!(complaints.iter().any(|line| line.contains("the store is damaged")), "{complaints:#?}");
-        assert!(complaints.len() <= 9, "once and once an hour: {complaints:#?}");
+        assert!(complaints.len() <= 5, "once and once an hour: {complaints:#?}");
         let written = bench.store.write(|_| Ok(())).await;
         assert!(matches!(written, Err(StoreError::Damaged(_))), "{written:?}");
         let event = json!({ "event_type": "unheard-of" }).to_string();
@@ -64,59 +65,49 @@ async fn a_damaged_page_ends_all_writing_while_the_daemon_still_says_so() {
     };
     let (result, ()) = tokio::join!(daemon.run(stop.clone()), story);
     result.expect("the daemon stays, to say so");
-    let failed = bench.try_run_once().await.expect_err("nothing is made of it");
-    assert!(matches!(failed, StoreError::Damaged(_)), "{failed}");
     let worst = bench.bank.refreshes().iter().map(|r| r.worst_day).max().unwrap_or(0);
     assert!(worst <= 2, "{worst} refreshes of one link");
 
     // Somebody puts a whole one in its place.
-    for suffix in ["-wal", "-shm"] {
-        let mut beside = bench.path().into_os_string();
-        beside.push(suffix);
-        fs::remove_file(beside).expect("removes");
-    }
-    fs::write(bench.path(), whole).expect("restores");
-    bench.reopen();
+    replace(&mut bench, &whole);
     bench.pass(Duration::from_hours(24)).await;
     bench.run_once().await;
     bench.assert_store_is_truth();
     bench.assert_verifies().await;
 }
 
+/// Closes the store and puts a file in its place that has no write-ahead log.
+fn replace(bench: &mut Bench, bytes: &[u8]) {
+    bench.store = bench.open_at(&bench.path().with_file_name("aside.db")).expect("another store");
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = bench.path().into_os_string();
+        file.push(suffix);
+        fs::remove_file(file).expect("removes");
+    }
+    // A new file under the old name: what this process still knows of the old one is not about it.
+    fs::write(bench.path(), bytes).expect("writes");
+    bench.reopen();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_lost_its_write_ahead_log_reads_again_what_was_in_it() {
     let mut bench = Bench::with("");
-    bench.bank.seed_world(&Plan { links: 4, transactions_per_link: 60, ..Plan::default() });
+    bench.bank.seed_world(&Plan { links: 3, transactions_per_link: 60, ..Plan::default() });
     bench.bank.settings(|s| s.visible_immediately = true);
     bench.run_once().await;
     bench.store.checkpoint().await.expect("room");
-    let before = fs::read(bench.path()).expect("a file");
     bench.pass(Duration::from_hours(9)).await;
     much_news(&bench.bank);
-    let reader = {
-        let held = bench.store.clone();
-        // Whatever the daemon stores now stays in the log: the file is what it was.
-        let _ = held;
-        fs::metadata(bench.path()).expect("a file").len()
-    };
-    let engine = bench.engine().await;
-    let (daemon, stop) = (Daemon::new(engine, bench.options(false)), CancellationToken::new());
-    let story = async {
-        bench.pass(Duration::from_mins(50)).await;
-        // The machine dies: the log was on another disk, as it were.
-        stop.cancel();
-    };
-    let (result, ()) = tokio::join!(daemon.run(stop.clone()), story);
-    result.expect("the store works");
-    let _ = reader;
-    for suffix in ["-wal", "-shm"] {
-        let mut beside = bench.path().into_os_string();
-        beside.push(suffix);
-        fs::remove_file(beside).expect("removes");
-    }
-    fs::write(bench.path(), before).expect("as it was when the log was last moved into it");
-    bench.reopen();
+    let reader = reader_of(&bench);
+    reader.execute_batch("BEGIN; SELECT count(*) FROM links").expect("a view, which holds the log");
+    bench.run_once().await;
+    bench.assert_store_is_truth();
+    // Nothing of the second sync, its refreshes included, is in the file.
+    let without = fs::read(bench.path()).expect("a file");
+    drop(reader);
+    replace(&mut bench, &without);
     assert_eq!(bench.value("PRAGMA integrity_check"), "ok");
+    assert_eq!(bench.value("SELECT count(*) FROM v_transactions"), "180", "what was in the log is gone");
     bench.pass(Duration::from_mins(1)).await;
     bench.run_once().await;
     bench.assert_store_is_truth();
@@ -124,4 +115,9 @@ async fn a_store_that_lost_its_write_ahead_log_reads_again_what_was_in_it() {
     for refreshes in bench.bank.refreshes() {
         assert!(refreshes.worst_day <= 3, "the aggregator's limit holds though the ledger was lost: {refreshes:?}");
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "reads as an analyst does")]
+fn reader_of(bench: &Bench) -> rusqlite::Connection {
+    rusqlite::Connection::open_with_flags(bench.path(), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).expect("a reader")
 }

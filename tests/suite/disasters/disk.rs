@@ -54,8 +54,8 @@ async fn strike(bench: &Bench, kind: TroubleKind, is_struck: bool) {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_cannot_be_written_is_told_once_and_seen_everywhere_and_goes_on_by_itself() {
-    for (kind, words) in [(TroubleKind::Full, "the disk is full"), (TroubleKind::ReadOnly, "the store cannot be written")]
-    {
+    let cases = [(TroubleKind::Full, "the disk is full"), (TroubleKind::ReadOnly, "the store cannot be written")];
+    for (kind, words) in cases {
         let bench = Bench::with(ADMIN);
         bench.bank.seed_world(&Plan { links: 3, transactions_per_link: 40, ..Plan::default() });
         bench.bank.settings(|s| s.visible_immediately = true);
@@ -72,15 +72,16 @@ async fn a_store_that_cannot_be_written_is_told_once_and_seen_everywhere_and_goe
         let stop = CancellationToken::new();
         let daemon = Daemon::new(engine, bench.options(false));
         let story = async {
-            bench.pass(Duration::from_mins(50)).await;
-            let complaints = log.complaints();
+            bench.pass(Duration::from_mins(40)).await;
+            let mut complaints = log.complaints();
+            complaints.retain(|line| !line.contains("no webhooks come to this address"));
             assert!(complaints.len() == 1 && complaints[0].contains(words), "{complaints:#?}");
             let sent = bench.bank.request_log().len();
-            assert!(sent < 60, "{sent} requests in fifty minutes, and nothing to show for it");
+            assert!(sent < 60, "{sent} requests in forty minutes, and nothing to show for it");
             let trouble = bench.store.trouble().expect("trouble");
             assert!(trouble.kind == kind && trouble.stops_writes && trouble.said.contains(words), "{trouble:?}");
 
-            let event = json!({ "event_type": "unheard-of" }).to_string();
+            let event = json!({ "event_type": "unheard-of", "note": "X".repeat(60_000) }).to_string();
             let answer = post.send(post.request(event.as_bytes())).await;
             assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "not stored, so not acknowledged");
             let (status, ready) = ask(&served, "/health/ready").await;
@@ -93,7 +94,7 @@ async fn a_store_that_cannot_be_written_is_told_once_and_seen_everywhere_and_goe
             assert_eq!(status["store_trouble"]["kind"], kind.as_str(), "{status}");
 
             strike(&bench, kind, false).await;
-            bench.pass(Duration::from_mins(5)).await;
+            bench.pass(Duration::from_mins(6)).await;
             assert_eq!(bench.store.trouble(), None);
             assert_eq!(ask(&served, "/health/ready").await.0, StatusCode::OK);
             assert_eq!(post.send(post.request(event.as_bytes())).await.status(), StatusCode::OK, "it came again");
@@ -124,23 +125,28 @@ async fn a_disk_that_is_full_while_the_log_is_moved_into_the_file_loses_nothing(
     reader.execute_batch("BEGIN; SELECT count(*) FROM links").expect("a view, which holds the log");
     bench.run_once().await;
     bench.assert_store_is_truth();
+    let (daemon, stop) = (Daemon::new(bench.engine().await, bench.options(false)), CancellationToken::new());
     let filler = disk.fill(0);
     drop(reader);
     let (log, _guard) = Log::listen();
     bench.store.checkpoint().await.expect_err("no room");
     let trouble = bench.store.trouble().expect("trouble");
     assert!(!trouble.stops_writes && matches!(trouble.kind, TroubleKind::Full | TroubleKind::Io), "{trouble:?}");
-    bench.run_for(Duration::from_mins(30)).await;
-    let complaints = log.complaints();
-    assert!(complaints.iter().any(|line| line.contains("cannot be moved into the store's file")), "{complaints:#?}");
-    assert!(complaints.len() <= 3, "{complaints:#?}");
-    assert_eq!(bench.value("PRAGMA integrity_check"), "ok");
-    bench.assert_store_is_truth();
-
-    std::fs::remove_file(filler).expect("removes");
-    bench.run_for(Duration::from_mins(10)).await;
-    assert_eq!(bench.store.trouble(), None);
-    assert_eq!(bench.store.size().wal_bytes, 0);
+    let story = async {
+        bench.pass(Duration::from_mins(20)).await;
+        let complaints = log.complaints();
+        assert!(complaints[0].contains("cannot be moved into the store's file"), "{complaints:#?}");
+        assert!(complaints.len() <= 2, "{complaints:#?}");
+        assert_eq!(bench.value("PRAGMA integrity_check"), "ok");
+        bench.assert_store_is_truth();
+        std::fs::remove_file(filler).expect("removes");
+        bench.pass(Duration::from_mins(10)).await;
+        assert_eq!(bench.store.trouble(), None);
+        assert_eq!(bench.store.size().wal_bytes, 0);
+        stop.cancel();
+    };
+    let (result, ()) = tokio::join!(daemon.run(stop.clone()), story);
+    result.expect("the daemon outlived it");
     bench.assert_store_is_truth();
     bench.assert_verifies().await;
 }
