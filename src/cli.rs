@@ -38,8 +38,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{ConfigErrors, DEFAULT_CONFIG_PATH};
-use crate::secret::forbid_dumps;
 use crate::daemon::{BuildError, ProcessError};
+use crate::secret::forbid_dumps;
 use crate::server::control::OrderError;
 use crate::store::{AskError, ConvertError, LockError, OpenError, RekeyError, RestoreError, StoreError};
 

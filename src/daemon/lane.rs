@@ -112,19 +112,6 @@ impl Lane {
         Ok(())
     }
 
-    /// Lets the lane rest after the store failed: trying on would only spend requests whose answers cannot be kept.
-    ///
-    /// Errors: with `once` the failure itself, because nobody would see when the store works again.
-    fn rest(&mut self, error: StoreError) -> Result<Duration, StoreError> {
-        if !error.is_told() {
-            tracing::error!(source = %self.source.name, %error, "the store failed; nothing new is started for a while");
-        }
-        if self.options.once {
-            return Err(error);
-        }
-        Ok(self.rest.begin(Instant::now()))
-    }
-
     /// Starts jobs until no worker or nothing due is left.
     ///
     /// Shape: how long to sleep if nobody wakes us; `None`: nothing is left to do, and `once` was asked for.

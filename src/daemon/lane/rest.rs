@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Lane;
+use crate::store::StoreError;
+
 /// The first rest.
 const SHORTEST: Duration = Duration::from_secs(10);
 /// The longest: how late a lane notices that the store works again.
@@ -49,6 +52,21 @@ impl Rest {
     /// The store was tried, and works.
     pub(super) fn prove(&mut self) {
         self.is_unproved = false;
+    }
+}
+
+impl Lane {
+    /// Lets the lane rest after the store failed: trying on would only spend requests whose answers cannot be kept.
+    ///
+    /// Errors: with `once` the failure itself, because nobody would see when the store works again.
+    pub(super) fn rest(&mut self, error: StoreError) -> Result<Duration, StoreError> {
+        if !error.is_told() {
+            tracing::error!(source = %self.source.name, %error, "the store failed; nothing new is started for a while");
+        }
+        if self.options.once {
+            return Err(error);
+        }
+        Ok(self.rest.begin(Instant::now()))
     }
 }
 

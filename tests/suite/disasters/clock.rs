@@ -51,7 +51,7 @@ async fn a_clock_that_jumps_a_day_either_way_starves_nobody_and_breaks_no_limit(
             bench.clock.shift(SignedDuration::from_hours(jump));
             news(&bench);
             let (before, requests) = (syncs(&bench), bench.bank.request_log().len());
-            bench.pass(Duration::from_mins(9 * 60)).await;
+            bench.pass(hours(9)).await;
             let synced = syncs(&bench) - before;
             assert!((4..=12).contains(&synced), "{jump} h: {synced} syncs of 4 links in nine hours");
             let sent = bench.bank.request_log().len() - requests;

@@ -75,6 +75,8 @@ async fn ten_thousand_links_that_need_a_person_are_one_message_and_pages_that_an
 fn mend(bench: &Bench) {
     let connection = rusqlite::Connection::open(bench.path()).expect("a writer");
     connection
-        .execute_batch("UPDATE links SET attention = NULL, attention_at = NULL, condition = 'well', upstream_status = NULL")
+        .execute_batch(
+            "UPDATE links SET attention = NULL, attention_at = NULL, condition = 'well', upstream_status = NULL",
+        )
         .expect("mends");
 }

@@ -9,6 +9,7 @@ pub(super) struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     /// Mounts one; `None`, and a word about it, where this user may not.
+    #[expect(clippy::print_stderr, reason = "what is left out is said")]
     pub(super) fn mount(kilobytes: u32) -> Option<Self> {
         let place = tempfile::tempdir().expect("a directory");
         let options = format!("size={kilobytes}k");

@@ -9,7 +9,8 @@ use crate::limits::refreshes::month_began;
 use crate::schedule::Schedule;
 use crate::server::admin::Admin;
 use crate::store::{
-    ConfigLoad, HealthRow, LinkTotals, ReadTxn, SourceDay, SourceGlance, StoreError, Trouble, UsageRow, WalHeld, WebhookGlance,
+    ConfigLoad, HealthRow, LinkTotals, ReadTxn, SourceDay, SourceGlance, StoreError, Trouble, UsageRow, WalHeld,
+    WebhookGlance,
 };
 use crate::sync::CREDENTIALS_REFUSED;
 
