@@ -38,7 +38,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{ConfigErrors, DEFAULT_CONFIG_PATH};
-use crate::store::{AskError, ConvertError, LockError, OpenError, RekeyError, RestoreError};
+use crate::daemon::{BuildError, ProcessError};
+use crate::secret::forbid_dumps;
+use crate::server::control::OrderError;
+use crate::store::{AskError, ConvertError, LockError, OpenError, RekeyError, RestoreError, StoreError};
 
 /// Keeps a SQLite file up to date with the bank data that customers have shared through an aggregator.
 #[derive(Debug, Parser)]
@@ -61,7 +64,7 @@ enum Verb {
     Check(check::Arguments),
     /// Have the running daemon take over a changed configuration. Fails, and says why, if it keeps the one it has.
     Reload,
-    /// Sources at a glance, and what needs a person. Exits with 4 if a link does.
+    /// Sources at a glance, and what needs a person. Exits with 4 if a link or the store does.
     Status(status::Arguments),
     /// Sync links now, or all of them, and wait for the result.
     Sync(sync::Arguments),
@@ -112,7 +115,7 @@ enum Exit {
     Done,
     /// 1
     Failed,
-    /// 4: a link needs a person.
+    /// 4: a link needs a person, or the daemon cannot work with the store.
     Attention,
 }
 
@@ -123,6 +126,10 @@ const EXIT_ATTENTION: u8 = 4;
 
 /// Runs the command that the process was called with.
 pub fn main() -> ExitCode {
+    // Before anything secret is read.
+    if let Err(error) = forbid_dumps() {
+        eprintln!("passbook: the memory of this process may be dumped to disk: {error}");
+    }
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -190,14 +197,27 @@ fn is_occupied(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(RestoreError::Lock(_) | RestoreError::Exists(_)))
 }
 
+/// What an open store failed with, if that ended a command.
+fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
+    match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
+        (Some(error), ..)
+        | (_, Some(BuildError::Store(error)), ..)
+        | (_, _, Some(ProcessError::Store(error)), _)
+        | (.., Some(OrderError::Store(error))) => Some(error),
+        _ => None,
+    }
+}
+
 /// 2 for usage and configuration, 3 for a refused store, 1 for everything else.
 fn exit_code(error: &anyhow::Error) -> u8 {
     let is_wrong = |error: &AskError| matches!(error, AskError::Refused { .. } | AskError::Wrong(_));
+    let is_useless = |error: &StoreError| matches!(error, StoreError::Damaged(_) | StoreError::ReadOnly(_));
     if error.is::<ConfigErrors>() || error.downcast_ref().is_some_and(is_wrong) {
         EXIT_USAGE
     } else if error.is::<OpenError>()
         || error.is::<LockError>()
         || is_occupied(error)
+        || store_error(error).is_some_and(is_useless)
         || matches!(error.downcast_ref(), Some(ConvertError::Open(_)))
         || matches!(error.downcast_ref(), Some(RekeyError::Open(_) | RekeyError::File(ConvertError::Open(_))))
     {

@@ -225,12 +225,23 @@ impl Daemon {
                 () = tokio::time::sleep(FLUSH_EVERY) => {}
             }
             self.flush_usage().await;
+            self.try_store_again().await;
             flushes += 1;
             if flushes.is_multiple_of(FLUSHES_PER_CHECKPOINT) {
                 let retention = self.assignment.borrow().retention;
                 news::forget(&self.engine(), retention.webhook_events).await;
             }
             wal.look(self).await;
+        }
+    }
+
+    /// Looks whether the store works again, where it does not: with nothing due, nobody else would.
+    async fn try_store_again(&self) {
+        let engine = self.engine();
+        let store = engine.store();
+        if store.trouble().is_some_and(|trouble| trouble.stops_writes) {
+            // What comes of it the store notes by itself.
+            let _ = store.probe().await;
         }
     }
 

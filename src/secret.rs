@@ -8,11 +8,13 @@
 //!
 //! It reads no files (that is `config`), and it does not protect against someone who holds the key.
 
+mod dump;
 mod file;
 mod key;
 mod pseudonym;
 mod seal;
 
+pub use dump::forbid_dumps;
 pub use file::{Encryption, FileKey, HAS_CIPHER};
 pub use key::{KEY_BYTES, KEY_PREFIX, KeyError, StoreKey};
 pub use pseudonym::{PSEUDONYM_BYTES, PseudonymKey};

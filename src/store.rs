@@ -20,6 +20,7 @@ mod config_loads;
 mod convert;
 mod days;
 mod erasures;
+mod error;
 mod figures;
 mod file;
 mod fingerprint;
@@ -41,6 +42,7 @@ mod snapshot;
 mod sources;
 mod syncs;
 mod transactions;
+mod trouble;
 mod usage;
 mod users;
 mod verify;
@@ -55,7 +57,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::secret::{SealError, Sealer};
+use crate::secret::Sealer;
 
 pub use accounts::Continued;
 pub use alerts::{AlertKind, AlertPolicy, Burst, DueAlert, Settled, Way};
@@ -68,6 +70,7 @@ pub use config_loads::{ConfigLoad, LoadOutcome};
 pub use convert::{ConvertError, ConvertOptions, Converted, Progress, convert};
 pub use days::SourceDay;
 pub use erasures::{ERASED_TABLES, Erased, Erasure, IdKind, PastEvent, UpstreamIds, UpstreamOutcome};
+pub use error::StoreError;
 pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, SyncTotals};
 pub use file::cipher_settings;
 pub use fingerprint::Fingerprint;
@@ -90,93 +93,12 @@ pub use snapshot::{SnapshotError, snapshot_made_at};
 pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
 pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, RowWrite, StoredRow};
+pub use trouble::{Trouble, TroubleKind};
 pub use usage::UsageRow;
 pub use users::{DueUser, UserAccount};
 pub use verify::{Finding, VerifyReport};
 pub use wal::WalHeld;
 pub use webhooks::{EventHour, EventSummary, NewEvent, WaitingEvent};
-
-/// Why an operation on an open store failed.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The disk (or the page limit) is full: nothing of this operation was stored; free space and it goes on.
-    #[error("the disk is full: nothing was stored; free some space, the next sync goes on from here")]
-    Full,
-    /// Another process held the file too long; nothing was stored, try later.
-    #[error("the store is locked by another process; try again when it is done")]
-    Busy,
-    /// The file cannot be written; nothing was stored.
-    #[error("the store cannot be written: {0}")]
-    ReadOnly(#[source] rusqlite::Error),
-    /// The file is damaged: stop, restore a backup.
-    #[error("the store is damaged: {0}; stop the daemon and restore a backup")]
-    Damaged(#[source] rusqlite::Error),
-    /// A copy of the store cannot be written.
-    #[error("the copy cannot be written: {0}")]
-    Copy(#[source] std::io::Error),
-    /// A sealed value does not open.
-    #[error("a sealed value in {table}.{column} row {row_id} does not open: {source}")]
-    Sealed {
-        /// Its table.
-        table: &'static str,
-        /// Its column.
-        column: &'static str,
-        /// Its row.
-        row_id: i64,
-        /// What failed.
-        source: SealError,
-    },
-    /// A value in the store is none that this program writes.
-    #[error("{column} holds {value:?}, which this program does not know")]
-    UnknownWord {
-        /// Where it stands.
-        column: &'static str,
-        /// What stands there.
-        value: String,
-    },
-    /// A source's name was used for another aggregator before; its links and rows are that one's.
-    #[error(
-        "the source {name:?} has been one at {had} until now, and its links and rows are in the store: give the new one another name"
-    )]
-    OtherAggregator {
-        /// Its name.
-        name: String,
-        /// The word for its aggregator so far.
-        had: String,
-    },
-    /// The row asked for is not there.
-    #[error("{what} {id} is not in the store")]
-    Missing {
-        /// What kind of row.
-        what: &'static str,
-        /// Its id.
-        id: i64,
-    },
-    /// It is a customer's who was forgotten or is being forgotten: nothing of theirs is stored again.
-    #[error(
-        "this customer was forgotten, and nothing of theirs is stored again; `passbook users erasures` says how far that is"
-    )]
-    Forgotten,
-    /// The closure panicked; its transaction was rolled back.
-    #[error("a store operation panicked; nothing of it was stored")]
-    Panicked,
-    /// Anything else SQLite reports.
-    #[error(transparent)]
-    Sqlite(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode as Code;
-        match error.sqlite_error_code() {
-            Some(Code::DiskFull) => Self::Full,
-            Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Busy,
-            Some(Code::ReadOnly) => Self::ReadOnly(error),
-            Some(Code::DatabaseCorrupt | Code::NotADatabase) => Self::Damaged(error),
-            _ => Self::Sqlite(error),
-        }
-    }
-}
 
 /// An open store. Cheap to clone; clones share the connections.
 #[derive(Clone)]
@@ -196,6 +118,8 @@ struct Inner {
     copying: Mutex<()>,
     /// Readers hold more of the write-ahead log than the operator allows.
     is_wal_over_limit: AtomicBool,
+    /// What keeps the file from working.
+    troubles: Mutex<trouble::Troubles>,
 }
 
 /// A read transaction: one consistent view of the store.
@@ -232,16 +156,9 @@ impl Store {
         F: FnOnce(&ReadTxn<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || {
-            let mut connection = inner.take_reader()?;
-            let result = {
-                let txn = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-                f(&ReadTxn { txn, sealer: &inner.sealer, opens_secrets: inner.opens_secrets, keep_raw: inner.keep_raw })
-            };
-            lock(&inner.readers).push(connection);
-            result
-        })
-        .await
+        let result = run_blocking(move || inner.read_now(f)).await;
+        self.0.note(&result, false);
+        result
     }
 
     /// Runs `f` in an immediate transaction and commits it if `f` returns `Ok`.
@@ -254,7 +171,10 @@ impl Store {
         F: FnOnce(&WriteTxn<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || inner.write_now(f)).await
+        let written = run_blocking(move || Ok(inner.write_now(f))).await;
+        let (result, is_stored) = written.unwrap_or_else(|error| (Err(error), false));
+        self.0.note(&result, is_stored);
+        result
     }
 
     /// Moves the WAL into the file and cuts it, as far as readers allow; called when the daemon is idle and at its end.
@@ -262,11 +182,26 @@ impl Store {
     /// Shape: the bytes the WAL still has afterwards; above zero means that a reader holds it.
     pub async fn checkpoint(&self) -> Result<u64, StoreError> {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || {
+        let left = run_blocking(move || {
             if let Some(connection) = lock(&inner.writer).as_ref() {
+                inner.refuse_damaged()?;
                 file::checkpoint(connection)?;
             }
             Ok(std::fs::metadata(file::wal_path(inner.file.path())).map_or(0, |m| m.len()))
+        })
+        .await;
+        self.0.note_checkpoint(&left);
+        left
+    }
+
+    /// Makes every write fail as where the file system was mounted read-only, so that tests can.
+    pub async fn forbid_writes(&self, is_forbidden: bool) -> Result<(), StoreError> {
+        let inner = Arc::clone(&self.0);
+        run_blocking(move || {
+            if let Some(connection) = lock(&inner.writer).as_mut() {
+                connection.pragma_update(None, "query_only", is_forbidden)?;
+            }
+            Ok(())
         })
         .await
     }
@@ -285,10 +220,35 @@ impl Store {
 }
 
 impl Inner {
+    /// [`Store::read`] for whoever is on a blocking thread already.
+    fn read_now<T>(&self, f: impl FnOnce(&ReadTxn<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut connection = self.take_reader()?;
+        let result = {
+            let txn = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+            f(&ReadTxn { txn, sealer: &self.sealer, opens_secrets: self.opens_secrets, keep_raw: self.keep_raw })
+        };
+        lock(&self.readers).push(connection);
+        result
+    }
+
     /// [`Store::write`] for whoever is on a blocking thread already.
-    fn write_now<T>(&self, f: impl FnOnce(&WriteTxn<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    ///
+    /// Shape: with it, whether anything was changed, committed or not.
+    fn write_now<T>(&self, f: impl FnOnce(&WriteTxn<'_>) -> Result<T, StoreError>) -> (Result<T, StoreError>, bool) {
         let mut writer = lock(&self.writer);
-        let connection = writer.as_mut().ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
+        let Some(connection) = writer.as_mut() else {
+            return (Err(StoreError::from(rusqlite::Error::InvalidQuery)), false);
+        };
+        let before = connection.total_changes();
+        let result = self.refuse_damaged().and_then(|()| self.write_on(connection, f));
+        (result, connection.total_changes() != before)
+    }
+
+    fn write_on<T>(
+        &self,
+        connection: &mut Connection,
+        f: impl FnOnce(&WriteTxn<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let txn =
             WriteTxn(ReadTxn { txn, sealer: &self.sealer, opens_secrets: self.opens_secrets, keep_raw: self.keep_raw });

@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 
 const RULES: &str = include_str!("../ops/prometheus/passbook.rules.yml");
 const SCRAPE: &str = include_str!("../ops/prometheus/scrape.yml");
+const RUNBOOK: &str = include_str!("../docs/runbook.md");
 const DASHBOARD: &str = include_str!("../ops/grafana/passbook.json");
 
 struct Secrets(BTreeMap<&'static str, String>);
@@ -244,6 +245,10 @@ async fn the_alert_rules_use_what_is_exported_and_say_what_to_do() {
                 let unknown: Vec<_> = shown(&said).into_iter().filter(|label| !known.contains(label)).collect();
                 assert_eq!(unknown, Vec::<String>::new(), "{name}");
             }
+            if let Some(runbook) = text(&rule["annotations"]["runbook"]) {
+                let anchor = runbook.strip_prefix("docs/runbook.md#").expect("the runbook");
+                assert!(anchors(RUNBOOK).contains(anchor), "{name}: no paragraph {anchor}");
+            }
         }
     }
     assert!(names.len() >= 12, "{names:?}");
@@ -287,4 +292,73 @@ fn the_scrape_sends_the_token_to_the_metrics_route() {
     let job = &scrape["scrape_configs"][0];
     assert_eq!((&job["job_name"], &job["metrics_path"]), (&"passbook".into(), &"/metrics".into()));
     assert!(job["authorization"]["credentials_file"].is_string());
+}
+
+/// What a link to each heading ends with.
+fn anchors(markdown: &str) -> BTreeSet<String> {
+    let headings = markdown.lines().filter(|line| line.starts_with('#'));
+    let kept = |c: char| c.is_alphanumeric() || "- ".contains(c);
+    headings
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase().chars().filter(|c| kept(*c)).collect::<String>())
+        .map(|heading| heading.replace(' ', "-"))
+        .collect()
+}
+
+/// Every test there is, by name.
+fn tests_in(directory: &Path, names: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            tests_in(&entry, names);
+        } else if entry.extension().is_some_and(|extension| extension == "rs") {
+            let source = std::fs::read_to_string(&entry).expect("reads");
+            let functions = source.lines().filter_map(|line| line.split_once("fn ")?.1.split_once('('));
+            names.extend(functions.map(|(name, _)| name.to_owned()));
+        }
+    }
+}
+
+#[test]
+fn the_runbook_has_every_disaster_and_names_tests_that_exist() {
+    let (_, paragraphs) = RUNBOOK.split_once("\n## Disk full while writing").expect("the first disaster");
+    let paragraphs: Vec<&str> = paragraphs.split("\n## ").collect();
+    let disasters = [
+        "disk-full-while-writing",
+        "disk-full-while-checkpointing",
+        "read-only-file-system",
+        "clock-jumping-by-a-day",
+        "two-daemons",
+        "store-from-a-newer-version",
+        "damaged-page",
+        "lost-write-ahead-log",
+        "lost-key",
+        "wrong-key",
+        "machine-asleep-for-three-days",
+        "aggregator-down-for-a-day",
+        "dns-gone",
+        "certificate-expired",
+        "10000-links-needing-attention-at-once",
+    ];
+    assert_eq!(paragraphs.len(), disasters.len());
+    let anchors = anchors(RUNBOOK);
+    let (symptoms, _) = RUNBOOK.split_once("\n## Disk full while writing").expect("a table");
+    for disaster in disasters {
+        assert!(anchors.contains(disaster), "{disaster} has no heading");
+        assert!(symptoms.contains(&format!("](#{disaster})")), "no symptom leads to {disaster}");
+    }
+    let mut tests = BTreeSet::new();
+    tests_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &mut tests);
+    for paragraph in paragraphs {
+        let title = paragraph.lines().next().unwrap_or_default();
+        let parts =
+            ["**What you see.**", "**Why.**", "**What Passbook does by itself.**", "**What you do.**", "**Proved by**"];
+        for part in parts {
+            assert!(paragraph.contains(part), "{title} does not say {part}");
+        }
+        let (_, proofs) = paragraph.split_once("**Proved by**").expect("proofs");
+        let named: Vec<&str> = proofs.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "{title} is proved by nothing");
+        for name in named {
+            assert!(tests.contains(name), "{title}: there is no test {name}");
+        }
+    }
 }

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use super::context::Context;
 use super::{Exit, output};
 use crate::model::Attention;
+use crate::server::control;
 use crate::server::erasure::ErasureJson;
-use crate::server::status::{Seen, StatusReport};
+use crate::server::status::{Seen, StatusReport, TroubleJson};
 use crate::store::{Access, ConfigLoad, Erasure, HealthRow, LoadOutcome, SourceReport};
 use crate::sync::explain;
 use crate::words;
@@ -33,15 +34,21 @@ pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Resul
     let seen = store.read(move |txn| Seen::read(txn, limit, now)).await?;
     let exit = if seen.attention.is_empty() { Exit::Done } else { Exit::Attention };
     let daemon = context.daemon();
+    let trouble = match &daemon {
+        Some(_) => control::ask_for_trouble(&context.config.store.path).await,
+        None => None,
+    };
+    let exit = if trouble.is_some() { Exit::Attention } else { exit };
     if arguments.json {
         let store = context.config.store.path.display().to_string();
-        output::print_json(&StatusReport::new(store, daemon, seen))?;
+        output::print_json(&StatusReport::new(store, daemon, trouble, seen))?;
         return Ok(exit);
     }
     let mut text = match &daemon {
         Some(holder) => output::dim(&format!("{} · working on it: {holder}\n", store.path().display())),
         None => format!("{} · {}\n", store.path().display(), output::alarming("no daemon is running")),
     };
+    text.push_str(&trouble_text(trouble.as_ref(), now));
     text.push_str(&refused_text(seen.config_read.as_ref(), now));
     text.push_str(&copies::text(&context, &store, &seen, now));
     for source in &seen.sources {
@@ -55,6 +62,14 @@ pub(super) async fn status(config: &Path, arguments: Arguments) -> anyhow::Resul
     text.push_str(&erasures_text(seen.erasures, now));
     output::print(&text)?;
     Ok(exit)
+}
+
+/// That the daemon cannot work with the store.
+fn trouble_text(trouble: Option<&TroubleJson>, now: Timestamp) -> String {
+    let Some(trouble) = trouble else { return String::new() };
+    let what = if trouble.stops_writes { "nothing is synced" } else { "the write-ahead log grows" };
+    let said = format!("{what}{}: {}", words::since(trouble.since, now), trouble.said);
+    output::paragraph("", &output::alarming(&said))
 }
 
 /// That the daemon does not work by the file as it is.

@@ -19,7 +19,9 @@ pub async fn tell_alerts(alerts: Alerts, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             passed = alerts.pass() => {
-                if let Err(error) = passed {
+                if let Err(error) = passed
+                    && !error.is_told()
+                {
                     tracing::warn!(%error, "alerts could not be looked at; looked at again soon");
                 }
             }

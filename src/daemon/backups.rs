@@ -34,7 +34,9 @@ pub async fn keep_copies(assigned: watch::Receiver<Assignment>, stop: Cancellati
         }
         let engine = Arc::clone(&assigned.borrow().engine);
         let work = async {
-            if let Err(error) = back_up_if_due(&engine, &stop).await {
+            if let Err(error) = back_up_if_due(&engine, &stop).await
+                && !error.is_told()
+            {
                 tracing::error!(%error, "a backup was due, and how it went could not be read or noted");
             }
             publish_if_due(&engine, &mut snapshot_failed_at).await;

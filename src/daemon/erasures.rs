@@ -25,7 +25,9 @@ pub(super) async fn go_on(engine: &Engine, done: CancellationToken) {
 
 /// Goes on with what is due now.
 pub(super) async fn once(engine: &Engine) {
-    if let Err(error) = engine.erase_due().await {
+    if let Err(error) = engine.erase_due().await
+        && !error.is_told()
+    {
         tracing::error!(%error, "an erasure could not go on; it is tried again");
     }
 }

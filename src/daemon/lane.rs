@@ -3,6 +3,7 @@
 mod clock;
 mod jobs;
 mod queue;
+mod rest;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use jobs::look;
 pub use jobs::{flush_usage, step};
 use queue::{Unit, Work};
+use rest::Rest;
 
 use super::{DaemonOptions, Event, MAX_SLEEP, STOP_GRACE};
 use crate::store::{Due, StoreError};
@@ -25,8 +27,6 @@ use crate::sync::{Discovered, Engine, Looked, Source, Step};
 
 /// How long due links once taken are worked off before it is looked whether others have become more urgent.
 const QUEUE_LASTS: Duration = Duration::from_secs(1);
-/// How long a lane rests after the store failed.
-const STORE_REST: Duration = Duration::from_secs(10);
 
 /// One source's loop.
 pub(super) struct Lane {
@@ -47,8 +47,8 @@ pub(super) struct Lane {
     starts_until: Timestamp,
     /// Due times that nothing could have given were brought back.
     is_planned: bool,
-    /// The store failed: nothing new is started before this instant.
-    rests_until: Option<Instant>,
+    /// The store failed: nothing new is started for a while.
+    rest: Rest,
 }
 
 /// A job that ended.
@@ -84,7 +84,7 @@ impl Lane {
             last_look,
             starts_until: last_look.0,
             is_planned: false,
-            rests_until: None,
+            rest: Rest::default(),
         }
     }
 
@@ -112,26 +112,17 @@ impl Lane {
         Ok(())
     }
 
-    /// Lets the lane rest after the store failed: trying on would only spend requests whose answers cannot be kept.
-    ///
-    /// Errors: with `once` the failure itself, because nobody would see when the store works again.
-    fn rest(&mut self, error: StoreError) -> Result<Duration, StoreError> {
-        tracing::error!(source = %self.source.name, %error, "the store failed; nothing new is started for a while");
-        if self.options.once {
-            return Err(error);
-        }
-        self.rests_until = Some(Instant::now() + STORE_REST);
-        Ok(STORE_REST)
-    }
-
     /// Starts jobs until no worker or nothing due is left.
     ///
     /// Shape: how long to sleep if nobody wakes us; `None`: nothing is left to do, and `once` was asked for.
     async fn start_what_is_due(&mut self) -> Result<Option<Duration>, StoreError> {
-        if let Some(until) = self.rests_until.filter(|until| *until > Instant::now()) {
-            return Ok(Some(until - Instant::now()));
+        if let Some(left) = self.rest.left(Instant::now()) {
+            return Ok(Some(left));
         }
-        self.rests_until = None;
+        if self.rest.is_unproved() {
+            self.engine.store().probe().await?;
+            self.rest.prove();
+        }
         // See `wal`. With `once` nobody would notice when it is over, and a person waits.
         if self.engine.store().is_wal_over_limit() && !self.options.once {
             return Ok(Some(MAX_SLEEP));

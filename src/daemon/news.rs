@@ -47,7 +47,9 @@ pub(super) async fn take(engine: &Engine, waker: &Waker, done: CancellationToken
                 if taken.has_more { Some(Duration::ZERO) } else { None }
             }
             Err(error) => {
-                tracing::error!(%error, "webhook events could not be handled; they wait in the store");
+                if !error.is_told() {
+                    tracing::error!(%error, "webhook events could not be handled; they wait in the store");
+                }
                 Some(STORE_REST)
             }
         };
@@ -68,7 +70,9 @@ pub(super) async fn take(engine: &Engine, waker: &Waker, done: CancellationToken
 /// Deletes some of the events that were handled long ago.
 pub(super) async fn forget(engine: &Engine, kept: Option<Duration>) {
     let Some(kept) = kept else { return };
-    if let Err(error) = forget_some(engine, kept).await {
+    if let Err(error) = forget_some(engine, kept).await
+        && !error.is_told()
+    {
         tracing::warn!(%error, "old webhook events could not be deleted yet");
     }
 }
@@ -129,6 +133,7 @@ async fn look_at_endpoint(engine: &Engine, source: &Source, next_at: Option<Time
     match engine.check_webhook_endpoint(source).await {
         Ok(Some(EndpointState::Enabled)) => after(ENABLED_LASTS),
         Ok(_) => after(TROUBLE_LASTS),
+        Err(error) if error.is_told() => after(TROUBLE_LASTS),
         Err(error) => {
             tracing::warn!(source = %source.name, %error, "how webhooks are sent could not be noted");
             after(TROUBLE_LASTS)

@@ -74,6 +74,7 @@ impl WalWatch {
         self.looks = 0;
         let left = match store.checkpoint().await {
             Ok(left) => left,
+            Err(error) if error.is_told() => return,
             Err(error) => return tracing::warn!(%error, "checkpoint failed"),
         };
         let now = engine.clock().now();

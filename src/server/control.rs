@@ -9,6 +9,7 @@ mod invite;
 mod links;
 mod reload;
 mod socket;
+mod trouble;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use invite::{InviteError, Private};
 pub use reload::{Reloaded, Reloader};
 pub(super) use socket::attend;
 pub use socket::{send, serve, socket_path};
+pub use trouble::ask as ask_for_trouble;
 
 /// What a command asks for. Links are named by our id or by the aggregator's.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use serde::Serialize;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::erasure::ErasureJson;
 use crate::limits::refreshes::month_began;
-use crate::store::{BackupGlance, ConfigLoad, Erasure, HealthRow, ReadTxn, SourceReport, StoreError, WalHeld};
+use crate::store::{BackupGlance, ConfigLoad, Erasure, HealthRow, ReadTxn, SourceReport, Store, StoreError, WalHeld};
 
 /// What is read of the store.
 #[derive(Debug)]
@@ -68,6 +68,35 @@ pub struct StatusReport {
     wal_held_at: Option<Timestamp>,
     /// Whether nothing is synced for that reason.
     wal_over_limit: bool,
+    /// What keeps the running daemon from working with the store; `null`: nothing, or nobody could be asked.
+    store_trouble: Option<TroubleJson>,
+}
+
+/// What keeps the store from working, for scripts.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct TroubleJson {
+    /// `full`, `read_only`, `io`, `locked` or `damaged`.
+    pub kind: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether nothing can be stored; otherwise only the write-ahead log cannot be moved into the file.
+    pub stops_writes: bool,
+    /// In words, with what to do.
+    pub said: String,
+}
+
+impl TroubleJson {
+    /// What the process that has opened `store` knows of it.
+    pub fn of(store: &Store, now: Timestamp) -> Option<Self> {
+        let trouble = store.trouble()?;
+        let lasted = SignedDuration::try_from(trouble.since.elapsed()).unwrap_or(SignedDuration::MAX);
+        Some(Self {
+            kind: trouble.kind.as_str().to_owned(),
+            since: now.saturating_sub(lasted).unwrap_or(now),
+            stops_writes: trouble.stops_writes,
+            said: trouble.said,
+        })
+    }
 }
 
 /// Backups for scripts.
@@ -92,8 +121,9 @@ impl From<BackupGlance> for BackupsJson {
 }
 
 impl StatusReport {
-    /// What was seen of the store at `store`; `daemon` is what the process that works on it says of itself.
-    pub fn new(store: String, daemon: Option<String>, seen: Seen) -> Self {
+    /// What was seen of the store at `store`; `daemon` is what the process that works on it says of itself, and `trouble` of
+    /// the store.
+    pub fn new(store: String, daemon: Option<String>, trouble: Option<TroubleJson>, seen: Seen) -> Self {
         let links = |rows: Vec<HealthRow>| rows.into_iter().map(LinkJson::from).collect();
         Self {
             store,
@@ -108,6 +138,7 @@ impl StatusReport {
             backups: seen.backups.into(),
             wal_held_at: seen.wal_held.map(|held| held.since),
             wal_over_limit: seen.wal_held.is_some_and(|held| held.is_over_limit),
+            store_trouble: trouble,
         }
     }
 }

@@ -121,13 +121,14 @@ impl Store {
                     failed
                 }
             };
-            inner.write_now(|txn| {
+            let (noted, _) = inner.write_now(|txn| {
                 let backup_id = txn.add_backup(&backup)?;
                 if backup.error.is_none() {
                     txn.remove_old_backups(&config, clock.now())?;
                 }
                 Ok(Backup { backup_id, ..backup.clone() })
-            })
+            });
+            noted
         })
         .await
     }

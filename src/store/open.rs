@@ -189,6 +189,7 @@ impl Store {
             keep_raw: options.keep_raw,
             copying: Mutex::new(()),
             is_wal_over_limit: AtomicBool::new(false),
+            troubles: Mutex::default(),
         })))
     }
 }

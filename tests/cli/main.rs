@@ -1,7 +1,9 @@
 //! The built binary against a bank on a real socket: what an operator does, and what comes back.
 
 mod backups;
+mod canaries;
 mod desk;
+mod disasters;
 mod each;
 mod europe;
 mod keys;

@@ -30,13 +30,13 @@ enum Mood {
 
 /// Whoever should be told.
 #[derive(Clone)]
-struct Receiver {
+pub(crate) struct Receiver {
     heard: Arc<Mutex<Vec<Value>>>,
     mood: Arc<Mutex<Mood>>,
 }
 
 impl Receiver {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { heard: Arc::default(), mood: Arc::new(Mutex::new(Mood::Takes)) }
     }
 
@@ -45,12 +45,12 @@ impl Receiver {
     }
 
     /// What was taken since the last time this was asked.
-    fn heard(&self) -> Vec<Value> {
+    pub(crate) fn heard(&self) -> Vec<Value> {
         std::mem::take(&mut *self.heard.lock().expect("messages"))
     }
 
     /// The same, as event and kind.
-    fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         let word = |message: &Value, key: &str| message[key].as_str().expect("text").to_owned();
         self.heard().iter().map(|message| format!("{} {}", word(message, "event"), word(message, "kind"))).collect()
     }
@@ -91,7 +91,7 @@ fn alerts(bench: &Bench, receiver: &Receiver, config: &AlertConfig) -> Alerts {
 }
 
 /// Passes every 15 seconds for a while, by a process that has just started.
-async fn watch(bench: &Bench, receiver: &Receiver, minutes: u64) {
+pub(crate) async fn watch(bench: &Bench, receiver: &Receiver, minutes: u64) {
     let alerts = alerts(bench, receiver, &by_webhook());
     for _ in 0..minutes * 4 {
         bench.pass(Duration::from_secs(15)).await;

@@ -105,13 +105,26 @@ impl Bench {
         Self::made(Served::Truv, source_lines, |bank| bank.add_secret(Environment::Dev))
     }
 
+    /// The same with everything in a directory of the caller's.
+    pub(crate) fn within(dir: tempfile::TempDir, source_lines: &str) -> Self {
+        Self::made_in(dir, Served::Truv, source_lines, Sandbox::truv_secret)
+    }
+
     fn made(serves: Served, source_lines: &str, secret_of: impl FnOnce(&Sandbox) -> String) -> Self {
+        Self::made_in(scratch(), serves, source_lines, secret_of)
+    }
+
+    fn made_in(
+        dir: tempfile::TempDir,
+        serves: Served,
+        source_lines: &str,
+        secret_of: impl FnOnce(&Sandbox) -> String,
+    ) -> Self {
         let clock = Clock::virtual_at(START.parse().expect("an instant"));
         let bank_clock = Clock::virtual_at(START.parse().expect("an instant"));
         let bank = Sandbox::new(bank_clock.clone(), 7);
         bank.settings(|settings| settings.serves = serves);
         let secret = secret_of(&bank);
-        let dir = scratch();
         let key = StoreKey::generate().expect("randomness");
         let (word, client_id, secret_key) = match serves {
             Served::Truv => ("truv", bank.truv_client_id(), "access_secret"),

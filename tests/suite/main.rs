@@ -15,6 +15,7 @@ mod conformance;
 mod connect;
 mod counter;
 mod dashboard;
+mod disasters;
 mod faults;
 mod harness;
 mod health;

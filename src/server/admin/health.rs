@@ -78,6 +78,10 @@ async fn ready(State(admin): State<Admin>, Extension(pulse): Extension<Arc<Pulse
     if admin.served.engine.sources().next().is_none() {
         return Health::Starting;
     }
+    // Taking the right to write works on a full disk too.
+    if admin.served.engine.store().trouble().is_some_and(|trouble| trouble.stops_writes) {
+        return Health::Store;
+    }
     lately(&pulse.writes, writes(&admin.served, STORE_DEADLINE)).await
 }
 

@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use super::Admin;
 use super::script::Script;
 use crate::server::control::{Order, attend};
-use crate::server::status::{Seen, StatusReport};
+use crate::server::status::{Seen, StatusReport, TroubleJson};
 use crate::store::StoreLock;
 
 /// Bytes of an order: it may name a few thousand links.
@@ -41,7 +41,8 @@ async fn status(_: Script, State(admin): State<Admin>) -> Response {
     match store.read(move |txn| Seen::read(txn, usize::MAX, now)).await {
         Ok(seen) => {
             let path = store.path();
-            let report = StatusReport::new(path.display().to_string(), StoreLock::holder(path), seen);
+            let trouble = TroubleJson::of(store, now);
+            let report = StatusReport::new(path.display().to_string(), StoreLock::holder(path), trouble, seen);
             ([(CACHE_CONTROL, "no-store")], Json(report)).into_response()
         }
         Err(error) => {

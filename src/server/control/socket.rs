@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, Order, OrderError, carry_out, reload};
+use super::{Done, Order, OrderError, carry_out, reload, trouble};
 use crate::server::Served;
 
 /// Where the control socket of the store at `store_path` is.
@@ -30,7 +30,7 @@ pub async fn serve(served: watch::Receiver<Served>, stop: CancellationToken) -> 
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path)?;
     restrict(&path)?;
-    let router = Router::new().route("/order", post(answer)).with_state(served);
+    let router = Router::new().route("/order", post(answer)).route("/trouble", get(trouble::answer)).with_state(served);
     let answering = axum::serve(listener, router).with_graceful_shutdown({
         let stop = stop.clone();
         async move { stop.cancelled().await }

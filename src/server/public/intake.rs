@@ -89,12 +89,13 @@ async fn store_all(mut queue: mpsc::Receiver<Waiting>, engine: Arc<Engine>, wake
         let result = store_batch(&engine, std::mem::take(&mut batch)).await;
         if let Err(error) = &result
             && !is_failing
+            && !error.is_told()
         {
             tracing::error!(%error, "webhook events cannot be stored; they are refused, and the aggregators send them again");
         } else if result.is_ok() && is_failing {
             tracing::info!("webhook events are stored again");
         }
-        is_failing = result.is_err();
+        is_failing = result.as_ref().is_err_and(|error| !error.is_told());
         waker.tell_news();
     }
     refusals.tell_rest(true);

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::sheet::Sheet;
 use crate::server::Served;
-use crate::store::{AlertKind, Figures, LoadOutcome};
+use crate::store::{AlertKind, Figures, LoadOutcome, TroubleKind};
 
 /// Puts the process on the sheet.
 pub(super) fn put(sheet: &mut Sheet, served: &Served, figures: &Figures, now: Timestamp) {
@@ -22,6 +22,11 @@ pub(super) fn put(sheet: &mut Sheet, served: &Served, figures: &Figures, now: Ti
     let size = served.engine.store().size();
     sheet.number("passbook_store_size_bytes", "Size of the store's file", size.file_bytes);
     sheet.number("passbook_store_wal_size_bytes", "Size of the store's write-ahead log", size.wal_bytes);
+    let trouble = served.engine.store().trouble().map(|trouble| trouble.kind);
+    let kinds = sheet.numbers("passbook_store_trouble", "1: this keeps the store from working now");
+    for kind in TroubleKind::ALL {
+        kinds.set(&vec![("kind", kind.as_str().to_owned())], i64::from(trouble == Some(kind)));
+    }
     sheet.number("passbook_workers_busy", "Steps of links under way", served.busy.load(Ordering::Relaxed));
     sheet.number(
         "passbook_workers",

@@ -100,6 +100,10 @@ pub(super) fn facts(seen: &Seen, now: Timestamp) -> Vec<Fact> {
 fn of_store(seen: &Seen, now: Timestamp) -> Vec<Fact> {
     let fact = |level, words: String| Fact { level, words, href: "#sources".to_owned() };
     let mut facts = Vec::new();
+    if let Some(trouble) = &seen.trouble {
+        let level = if trouble.stops_writes { Level::Critical } else { Level::Warning };
+        facts.push(fact(level, trouble.said.clone()));
+    }
     if let Some(held) = seen.wal_held {
         let held_for = age(held.since, now);
         facts.push(if held.is_over_limit {
@@ -206,6 +210,7 @@ mod tests {
             config_read: None,
             backup_missed_at: None,
             wal_held: None,
+            trouble: None,
         }
     }
 

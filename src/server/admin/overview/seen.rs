@@ -9,7 +9,8 @@ use crate::limits::refreshes::month_began;
 use crate::schedule::Schedule;
 use crate::server::admin::Admin;
 use crate::store::{
-    ConfigLoad, HealthRow, LinkTotals, ReadTxn, SourceDay, SourceGlance, StoreError, UsageRow, WalHeld, WebhookGlance,
+    ConfigLoad, HealthRow, LinkTotals, ReadTxn, SourceDay, SourceGlance, StoreError, Trouble, UsageRow, WalHeld,
+    WebhookGlance,
 };
 use crate::sync::CREDENTIALS_REFUSED;
 
@@ -30,6 +31,8 @@ pub(super) struct Seen {
     pub(super) backup_missed_at: Option<Timestamp>,
     /// A reader who holds the store's write-ahead log.
     pub(super) wal_held: Option<WalHeld>,
+    /// What keeps the store from working.
+    pub(super) trouble: Option<Trouble>,
 }
 
 /// One source.
@@ -69,7 +72,8 @@ impl Seen {
             .collect();
         let backups = admin.served.engine.backup().map(|backup| backup.schedule);
         let look = move |txn: &ReadTxn<'_>| Self::look(txn, &configured, backups.as_ref(), now, listed);
-        admin.served.engine.store().read(look).await
+        let store = admin.served.engine.store();
+        Ok(Self { trouble: store.trouble(), ..store.read(look).await? })
     }
 
     fn look(
@@ -108,6 +112,7 @@ impl Seen {
             config_read: txn.last_config_load()?,
             backup_missed_at: backups.and_then(|schedule| schedule.missed_since(last, now)),
             wal_held: txn.wal_held()?,
+            trouble: None,
         })
     }
 }
