@@ -1,6 +1,8 @@
-//! What a scrape costs on a store of a hundred thousand links and a year: `cargo bench --bench scrape [-- LINKS]`.
+//! What a scrape, a look for alerts and the dashboard's pages cost on a store of a hundred thousand links and a year:
+//! `cargo bench --bench scrape [-- LINKS]`.
 //!
-//! The store is made by SQL, not by syncs: rows of the tables that monitoring and alerts look at, as many as a year leaves.
+//! The store is made by SQL, not by syncs: rows of the tables that monitoring, alerts and pages look at, as many as a year leaves,
+//! and two million transactions, ten thousand of them of one account with a thousand balances.
 //! The rows of a year's syncs are a tenth of what they would be, because nothing that is measured looks at them.
 
 #![expect(clippy::print_stdout, clippy::float_arithmetic, reason = "a benchmark prints its figures")]
@@ -8,8 +10,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::Request;
+use axum::http::{HeaderMap, Request, StatusCode, request};
 use passbook::alert::{AlertOptions, Alerts};
 use passbook::clock::Clock;
 use passbook::config::{AlertConfig, Config};
@@ -37,7 +40,7 @@ const A_YEAR: &str = "
     SELECT n, 'truv', 'bank-' || n, 'Bank ' || n FROM n WHERE n <= 500;
     INSERT INTO links (link_id, source_id, user_id, institution_id, upstream_id, access_token_sealed, upstream_status, due_at,
                        last_attempt_at, last_success_at, first_seen_at, attention, attention_at, reconcile_due_at)
-    SELECT n, 1, n, n % 500 + 1, hex(randomblob(16)), randomblob(110), 'done', NOW + n % 28800000, NOW - n % 28800000,
+    SELECT n, 1, n, n % 500 + 1, hex(randomblob(16)), NULL, 'done', NOW + n % 28800000, NOW - n % 28800000,
            NOW - n % 28800000, NOW - 31536000000, iif(n % 50 = 0, 'login', NULL), iif(n % 50 = 0, NOW - n * 1000, NULL),
            NOW + n * 1000
     FROM n WHERE n <= LINKS;
@@ -56,15 +59,33 @@ const A_YEAR: &str = "
     FROM n WHERE n <= 1000000;
     INSERT INTO rejected_rows (link_id, fingerprint, reason, raw, first_seen_at, last_seen_at, resolved_at)
     SELECT n % LINKS + 1, n, 'no amount', hex(randomblob(200)), NOW, NOW, iif(n % 10 = 0, NULL, NOW) FROM n WHERE n <= 20000;
+    COMMIT;
+    BEGIN;
+    INSERT INTO accounts (account_id, link_id, upstream_id, kind, name, currency, first_seen_at, changed_at)
+    SELECT n, n, hex(randomblob(16)), 'CHECKING', 'Everyday', 'USD', 0, 0 FROM n WHERE n <= LINKS;
+    INSERT OR IGNORE INTO currencies VALUES ('USD', 2);
+    INSERT INTO balances (account_id, observed_at, currency, current_minor, sync_id)
+    SELECT n % LINKS + 1, NOW - n * 864, 'USD', n * 7919 % 1000000, n FROM n WHERE n <= 1000000;
+    INSERT OR IGNORE INTO balances (account_id, observed_at, currency, current_minor, sync_id)
+    SELECT LARGE, NOW - n * 31536000, 'USD', n * 7919 % 1000000, n FROM n WHERE n <= 1000;
+    INSERT INTO transactions (link_id, account_id, upstream_id, status, amount_minor, currency, transacted_at, transacted_on,
+                              posted_at, posted_on, description, posted_seen_at, first_seen_at, changed_at, content_hash)
+    SELECT account, account, hex(randomblob(16)), 'posted', n * 7919 % 100000 - 50000, 'USD', at,
+           date(at / 1000, 'unixepoch'), at, date(at / 1000, 'unixepoch'), 'CARD PAYMENT 4711 SOME SHOP SOMEWHERE', at, at, at, n
+    FROM (SELECT n, iif(n <= 10000, LARGE, n % LINKS + 1) AS account, NOW - n * 15768 AS at FROM n WHERE n <= 2000000);
     COMMIT;";
+
+/// The link whose account has most rows.
+const LARGE: u32 = 7;
 
 #[tokio::main]
 async fn main() {
     let links = std::env::args().find_map(|word| word.parse::<u32>().ok()).unwrap_or(100_000);
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).init();
     let clock = Clock::system();
     let bank = Sandbox::new(clock.clone(), 7);
     let keys = setup::Keys::of(&bank);
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let config = setup::config(dir.path(), &keys, "http://127.0.0.1:1", ADMIN);
     let store = setup::open_store(&config, &clock);
     let engine = setup::engine(&config, &store, &clock, Transport::in_process(bank.router())).await;
@@ -79,16 +100,31 @@ async fn main() {
     let router = server::admin::router(&served);
     let mut took = Vec::new();
     for _ in 0..SCRAPES {
-        let mut request = Request::get("/metrics").header("authorization", format!("Bearer {token}"));
-        request.extensions_mut().expect("a request").insert(Peer([127, 0, 0, 1].into()));
+        let request = Request::get("/metrics").header("authorization", format!("Bearer {token}"));
         let began = Instant::now();
-        let response =
-            router.clone().oneshot(request.body(Body::empty()).expect("a request")).await.expect("an answer");
-        let text = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        let (status, _, metrics) = ask(&router, request, String::new()).await;
         took.push(began.elapsed());
-        assert!(text.ends_with(b"# EOF\n"));
+        assert!(status == StatusCode::OK && metrics.ends_with("# EOF\n"), "{status}");
     }
     report("scrape", took);
+    let cookie = log_in(&router, &token).await;
+    for (what, path) in [
+        ("overview", "/".to_owned()),
+        ("links that need a person", "/links?state=attention".to_owned()),
+        ("a link", "/links/5".to_owned()),
+        ("the largest link", format!("/links/{LARGE}")),
+    ] {
+        let mut took = Vec::new();
+        for _ in 0..SCRAPES {
+            let request = Request::get(&path).header("cookie", &cookie);
+            let began = Instant::now();
+            let (status, _, page) = ask(&router, request, String::new()).await;
+            took.push(began.elapsed());
+            assert_eq!(status, StatusCode::OK, "{path}: {page}");
+            assert!(page.len() > 2_000, "{path}");
+        }
+        report(what, took);
+    }
 
     let alerts = Alerts::new(AlertOptions {
         store: store.clone(),
@@ -108,6 +144,26 @@ async fn main() {
     report("look for alerts", took);
 }
 
+async fn log_in(router: &Router, token: &str) -> String {
+    let form = Request::post("/login")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("sec-fetch-site", "same-origin");
+    let body = url::form_urlencoded::Serializer::new(String::new()).append_pair("token", token).finish();
+    let (_, headers, _) = ask(router, form, body).await;
+    let cookie = headers.get("set-cookie").and_then(|cookie| cookie.to_str().ok()).expect("a cookie");
+    cookie.split(';').next().unwrap_or_default().to_owned()
+}
+
+/// Shape: status, headers, body.
+async fn ask(router: &Router, request: request::Builder, body: String) -> (StatusCode, HeaderMap, String) {
+    let mut request = request.body(Body::from(body)).expect("a request");
+    request.extensions_mut().insert(Peer([127, 0, 0, 1].into()));
+    let response = router.clone().oneshot(request).await.expect("an answer");
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.expect("a body");
+    (parts.status, parts.headers, String::from_utf8(bytes.to_vec()).expect("text"))
+}
+
 fn report(what: &str, mut took: Vec<std::time::Duration>) {
     let first = took[0];
     took.sort();
@@ -123,6 +179,9 @@ fn report(what: &str, mut took: Vec<std::time::Duration>) {
 #[expect(clippy::disallowed_methods, reason = "the rows of a year are made in seconds, past the store's own door")]
 fn fill(config: &Config, links: u32, now: i64) {
     let connection = rusqlite::Connection::open(&config.store.path).expect("the store's file");
-    let sql = A_YEAR.replace("LINKS", &links.to_string()).replace("NOW", &now.to_string());
+    let sql = A_YEAR
+        .replace("LINKS", &links.to_string())
+        .replace("LARGE", &LARGE.to_string())
+        .replace("NOW", &now.to_string());
     connection.execute_batch(&sql).expect("a year");
 }

@@ -6,34 +6,28 @@
 
 mod forget;
 mod invite;
+mod links;
 mod reload;
+mod socket;
 mod trouble;
 
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::net::UnixListener;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Served;
-use crate::aggregator::{CallContext, CallError};
-use crate::limits::requests::Lane;
-use crate::model::{Cause, LinkRecord, UserRecord};
+use crate::aggregator::CallError;
 use crate::server::erasure::ErasureJson;
-use crate::store::{NewLink, RemovedBy, StoreError};
+use crate::store::StoreError;
 use crate::sync::{Engine, Source};
 
 pub(crate) use invite::TOKEN_CHARS;
 pub use invite::{InviteError, Private};
 pub use reload::{Reloaded, Reloader};
+pub(super) use socket::attend;
+pub use socket::{send, serve, socket_path};
 pub use trouble::ask as ask_for_trouble;
 
 /// What a command asks for. Links are named by our id or by the aggregator's.
@@ -222,37 +216,15 @@ pub enum OrderError {
 
 /// Carries out an order on an engine's store.
 pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError> {
-    let now = engine.clock().now();
     match order {
-        Order::Sync { links, full } => ask_for_syncs(engine, links, full).await,
-        Order::Pause { link } => {
-            let id = find(engine, &link).await?;
-            let changed = engine.store().write(move |txn| txn.set_paused(id, true, now)).await?;
-            Ok(done(id, if changed { "paused" } else { "was paused or removed already" }))
-        }
-        Order::Resume { link } => {
-            let id = find(engine, &link).await?;
-            let changed = engine
-                .store()
-                .write(move |txn| Ok(txn.set_paused(id, false, now)? | txn.return_link(id, RemovedBy::Operator, now)?))
-                .await?;
-            Ok(done(id, if changed { "resumed, due now" } else { "was not paused" }))
-        }
-        Order::Remove { link } => {
-            let id = find(engine, &link).await?;
-            let changed = engine
-                .store()
-                .write(move |txn| {
-                    txn.revoke_invites_of_link(id, now)?;
-                    txn.remove_link(id, RemovedBy::Operator, now)
-                })
-                .await?;
-            let word = "removed; its history stays, and it still exists at the aggregator";
-            Ok(done(id, if changed { word } else { "was removed already" }))
-        }
-        Order::Split { account } => split(engine, account).await,
-        Order::Add { source, user, link } => add(engine, source, user, link).await,
+        Order::Sync { links, full } => links::ask_for_syncs(engine, links, full).await,
+        Order::Pause { link } => links::pause(engine, &link).await,
+        Order::Resume { link } => links::resume(engine, &link).await,
+        Order::Remove { link } => links::remove(engine, &link).await,
+        Order::Split { account } => links::split(engine, account).await,
+        Order::Add { source, user, link } => links::add(engine, source, user, link).await,
         Order::Discover {} => {
+            let now = engine.clock().now();
             let ids: Vec<i64> = engine.sources().map(|source| source.source_id).collect();
             engine
                 .store()
@@ -271,58 +243,6 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
     }
 }
 
-fn done(link_id: i64, word: &str) -> Done {
-    Done { links: vec![link_id], message: format!("link {link_id} {word}"), ..Done::default() }
-}
-
-async fn ask_for_syncs(engine: &Engine, links: Vec<String>, full: bool) -> Result<Done, OrderError> {
-    let mut ids = Vec::with_capacity(links.len());
-    for link in &links {
-        ids.push(find(engine, link).await?);
-    }
-    if links.is_empty() {
-        #[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general over the lifetime")]
-        let all = engine.store().read(|txn| txn.syncable_links()).await?;
-        ids = all;
-    }
-    let (now, asked) = (engine.clock().now(), ids.clone());
-    engine
-        .store()
-        .write(move |txn| asked.iter().try_for_each(|id| txn.ask_for_sync(*id, Cause::Person, full, now)))
-        .await?;
-    let message = format!("{} links are due now", ids.len());
-    Ok(Done { links: ids, message, ..Done::default() })
-}
-
-/// Gives an account that goes on under another id its former link back, and has both links read.
-async fn split(engine: &Engine, account_id: i64) -> Result<Done, OrderError> {
-    let now = engine.clock().now();
-    let parted = engine
-        .store()
-        .write(move |txn| {
-            let joined = txn.former_ids_of_account(account_id)?.into_iter().next();
-            let (Some(joined), Some(new_id)) = (joined, txn.split_account(account_id, now)?) else {
-                return Ok(None);
-            };
-            for link_id in [joined.former_link_id, joined.link_id] {
-                txn.ask_for_sync(link_id, Cause::Person, false, now)?;
-            }
-            Ok(Some((joined, new_id)))
-        })
-        .await?;
-    let Some((joined, new_id)) = parted else {
-        return Err(OrderError::NotJoined(account_id));
-    };
-    let (former, link) = (joined.former_link_id, joined.link_id);
-    let message = format!(
-        "account {account_id} is in link {former} again, with its upstream id {} and the rows it had there\n\
-         account {new_id} is new in link {link}, with the rows that came since they were joined\n\
-         the history of both is read anew by their next syncs, due now; the two are not joined again",
-        joined.former_upstream_id
-    );
-    Ok(Done { links: vec![former, link], message, ..Done::default() })
-}
-
 async fn back_up(engine: &Engine) -> Result<Done, OrderError> {
     let config = engine.backup().ok_or(OrderError::NoBackups)?;
     let directory = config.directory.clone();
@@ -335,13 +255,6 @@ async fn back_up(engine: &Engine) -> Result<Done, OrderError> {
     Ok(Done { message: format!("{} is made and proved", file.display()), ..Done::default() })
 }
 
-/// Our id of a link named by our id or the aggregator's.
-async fn find(engine: &Engine, name: &str) -> Result<i64, OrderError> {
-    let wanted = name.to_owned();
-    let found = engine.store().read(move |txn| txn.find_link(&wanted)).await?;
-    found.ok_or_else(|| OrderError::NoSuchLink(name.to_owned()))
-}
-
 /// The source with a name, or the only one.
 fn source_named(engine: &Engine, name: Option<String>) -> Result<&Source, OrderError> {
     let mut names: Vec<String> = engine.sources().map(|s| s.name.clone()).collect();
@@ -349,91 +262,4 @@ fn source_named(engine: &Engine, name: Option<String>) -> Result<&Source, OrderE
     let wanted = name.or_else(|| (names.len() == 1).then(|| names[0].clone()));
     let source = engine.sources().find(|s| Some(&s.name) == wanted.as_ref());
     source.map(AsRef::as_ref).ok_or(OrderError::NoSuchSource(names))
-}
-
-async fn add(engine: &Engine, source: Option<String>, user: String, link: String) -> Result<Done, OrderError> {
-    let source = source_named(engine, source)?;
-    let context = CallContext::new(Lane::Person);
-    let links = source.aggregator.user_links(&context, &user).await?;
-    let record: Option<LinkRecord> = links.into_iter().find(|l| l.upstream_id == link);
-    let Some(record) = record else {
-        return Err(OrderError::NotShown { link, user });
-    };
-    let (now, source_id) = (engine.clock().now(), source.source_id);
-    let user = UserRecord { upstream_id: user, external_id: None };
-    let upserted =
-        engine.store().write(move |txn| txn.put_link(source_id, &NewLink { user, link: record }, now)).await?;
-    Ok(done(upserted.link_id, if upserted.is_new { "added, due now" } else { "was known already" }))
-}
-
-/// Where the control socket of the store at `store_path` is.
-pub fn socket_path(store_path: &Path) -> PathBuf {
-    let mut path = store_path.as_os_str().to_owned();
-    path.push(".sock");
-    path.into()
-}
-
-/// Answers orders on the socket beside the store until `stop` is cancelled. The caller holds the store's lock.
-///
-/// Each order is carried out by what is served when it comes.
-pub async fn serve(served: watch::Receiver<Served>, stop: CancellationToken) -> io::Result<()> {
-    let path = socket_path(served.borrow().engine.store().path());
-    // Left behind by a process that was killed; the lock says that nobody else listens.
-    let _ = std::fs::remove_file(&path);
-    let listener = UnixListener::bind(&path)?;
-    restrict(&path)?;
-    let router = Router::new().route("/order", post(answer)).route("/trouble", get(trouble::answer)).with_state(served);
-    let answering = axum::serve(listener, router).with_graceful_shutdown({
-        let stop = stop.clone();
-        async move { stop.cancelled().await }
-    });
-    // A client that never finishes its request would hold a graceful end for ever.
-    tokio::select! {
-        result = answering => result?,
-        () = async { stop.cancelled().await; tokio::time::sleep(std::time::Duration::from_secs(1)).await; } => {}
-    }
-    let _ = std::fs::remove_file(&path);
-    Ok(())
-}
-
-fn restrict(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-}
-
-async fn answer(
-    State(served): State<watch::Receiver<Served>>,
-    Json(order): Json<Order>,
-) -> Result<Json<Done>, (StatusCode, String)> {
-    let served = served.borrow().clone();
-    attend(&served, order).await
-}
-
-/// Carries out an order that came in, and wakes whoever goes on with it. The log says which kind it was, not about whom.
-pub(super) async fn attend(served: &Served, order: Order) -> Result<Json<Done>, (StatusCode, String)> {
-    let word = order.word();
-    tracing::info!(order = word, "order");
-    let result = if matches!(order, Order::Reload {}) {
-        reload::reload(served.reloader.as_ref()).await
-    } else {
-        carry_out(&served.engine, order).await
-    };
-    served.waker.wake();
-    result.map(Json).map_err(|error| {
-        tracing::warn!(order = word, "an order was not carried out; whoever sent it was told why");
-        (StatusCode::CONFLICT, error.to_string())
-    })
-}
-
-/// Sends an order to the daemon that runs on the store at `store_path`.
-pub async fn send(store_path: &Path, order: &Order) -> Result<Done, OrderError> {
-    crate::http::install_crypto();
-    let path = socket_path(store_path);
-    let unreachable = |source| OrderError::Unreachable { path: path.clone(), source };
-    let client = reqwest::Client::builder().no_proxy().unix_socket(path.clone()).build().map_err(unreachable)?;
-    let response = client.post("http://passbook/order").json(order).send().await.map_err(unreachable)?;
-    if response.status().is_success() {
-        return response.json().await.map_err(unreachable);
-    }
-    Err(OrderError::Refused(response.text().await.map_err(unreachable)?))
 }

@@ -47,6 +47,16 @@ pub enum StoreError {
         /// What stands there.
         value: String,
     },
+    /// A source's name was used for another aggregator before; its links and rows are that one's.
+    #[error(
+        "the source {name:?} has been one at {had} until now, and its links and rows are in the store: give the new one another name"
+    )]
+    OtherAggregator {
+        /// Its name.
+        name: String,
+        /// The word for its aggregator so far.
+        had: String,
+    },
     /// The row asked for is not there.
     #[error("{what} {id} is not in the store")]
     Missing {

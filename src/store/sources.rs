@@ -72,7 +72,9 @@ impl WriteTxn<'_> {
     /// Records the configured sources; one that is no longer configured is retired and its links rest.
     ///
     /// Shape: the rows of `settings`, in that order. A new source is due for discovery at once.
+    /// Errors: a name that was another aggregator's; nothing changes.
     pub fn put_sources(&self, settings: &[SourceSettings], now: Timestamp) -> Result<Vec<SourceRow>, StoreError> {
+        self.refuse_other_aggregators(settings)?;
         self.txn.execute(
             "UPDATE sources SET retired_at = :now WHERE retired_at IS NULL",
             named_params! { ":now": ms(now) },
@@ -83,7 +85,7 @@ impl WriteTxn<'_> {
              VALUES (:name, :aggregator, :base_url, :request_limit, :request_window_ms, :refreshes_per_day,
                      :refresh_reserve, :refreshes_per_month, :now, :now)
              ON CONFLICT (name) DO UPDATE SET
-                 aggregator = excluded.aggregator, base_url = excluded.base_url,
+                 base_url = excluded.base_url,
                  request_limit = excluded.request_limit, request_window_ms = excluded.request_window_ms,
                  refreshes_per_day = excluded.refreshes_per_day, refresh_reserve = excluded.refresh_reserve,
                  refreshes_per_month = excluded.refreshes_per_month, retired_at = NULL",
@@ -97,6 +99,18 @@ impl WriteTxn<'_> {
             })?;
         }
         settings.iter().map(|s| self.source(&s.name)?.ok_or(StoreError::Missing { what: "source", id: 0 })).collect()
+    }
+
+    fn refuse_other_aggregators(&self, settings: &[SourceSettings]) -> Result<(), StoreError> {
+        let mut select = self.txn.prepare_cached("SELECT aggregator FROM sources WHERE name = :name")?;
+        for source in settings {
+            let had: Option<String> =
+                select.query_row(named_params! { ":name": source.name }, |row| row.get("aggregator")).optional()?;
+            if let Some(had) = had.filter(|had| *had != source.aggregator) {
+                return Err(StoreError::OtherAggregator { name: source.name.clone(), had });
+            }
+        }
+        Ok(())
     }
 
     /// Notes a complete listing of users and links that began at `began`, and when the next is due. One that was asked for

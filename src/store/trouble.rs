@@ -105,6 +105,7 @@ impl StoreError {
             Self::Copy(_)
             | Self::Sealed { .. }
             | Self::UnknownWord { .. }
+            | Self::OtherAggregator { .. }
             | Self::Missing { .. }
             | Self::Forgotten
             | Self::Panicked

@@ -1,10 +1,10 @@
-//! The browser that all tests share, one after another, and what they do with it.
+//! The browsers that all tests share, one after another in each, and what they do with them.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fantoccini::elements::Element;
@@ -23,8 +23,11 @@ const PHONE: (u32, u32) = (390, 844);
 
 /// Runs a scenario in the browser; afterwards the console must hold no complaint that the scenario did not forgive.
 pub(crate) fn browse(scenario: impl AsyncFnOnce(&Browser)) {
-    static BROWSER: OnceLock<Option<Mutex<Browser>>> = OnceLock::new();
-    let Some(browser) = BROWSER.get_or_init(Browser::start) else { return };
+    // Two, because one waits most of the time: for pages, for the daemon, for its own windows.
+    static BROWSERS: [OnceLock<Option<Mutex<Browser>>>; 2] = [OnceLock::new(), OnceLock::new()];
+    static SCENARIOS: AtomicUsize = AtomicUsize::new(0);
+    let turn = SCENARIOS.fetch_add(1, Ordering::Relaxed) % BROWSERS.len();
+    let Some(browser) = BROWSERS[turn].get_or_init(Browser::start) else { return };
     // A scenario that failed leaves nothing behind that the next one does not clear away.
     let browser = browser.lock().unwrap_or_else(PoisonError::into_inner);
     runtime().block_on(async {
@@ -48,7 +51,7 @@ fn told(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// A tab of Chromium's.
+/// A window of Chromium's, with a profile of its own.
 pub(crate) struct Browser {
     client: Client,
     forgiven: Mutex<Vec<String>>,
@@ -97,7 +100,8 @@ impl Browser {
             assert!(!must, "PASSBOOK_BROWSER_TESTS=require, and there is no chromedriver: install chromium-driver");
             // Past the harness, which keeps the words of tests that pass to itself.
             let told = b"LEFT OUT: the tests in a browser; install chromium and chromium-driver to run them\n";
-            std::io::stderr().write_all(told).expect("somebody listens");
+            static ONCE: Once = Once::new();
+            ONCE.call_once(|| std::io::stderr().write_all(told).expect("somebody listens"));
             return None;
         };
         let (width, height) = DESKTOP;

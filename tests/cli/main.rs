@@ -7,6 +7,7 @@ mod disasters;
 mod each;
 mod europe;
 mod keys;
+mod kills;
 mod orders;
 mod query;
 mod reload;

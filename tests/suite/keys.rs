@@ -2,6 +2,8 @@
 
 #[cfg(feature = "sqlcipher")]
 mod convert;
+#[cfg(feature = "sqlcipher")]
+mod copies;
 mod forms;
 mod rekey;
 mod vault;

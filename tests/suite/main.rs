@@ -20,6 +20,7 @@ mod faults;
 mod harness;
 mod health;
 mod home;
+mod hostile;
 mod keys;
 mod limits;
 mod metrics;

@@ -128,3 +128,25 @@ async fn two_daemons_on_one_store_are_refused() {
     drop(first);
     assert!(StoreLock::take(&bench.path(), "sync").is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sources_name_is_not_given_to_another_aggregator() {
+    let bench = stored().await;
+    let before = bench.dump();
+    let taken = bench.store.write(|txn| {
+        let settings = passbook::store::SourceSettings {
+            name: "truv".to_owned(),
+            aggregator: "bridge".to_owned(),
+            base_url: "http://127.0.0.1:1".to_owned(),
+            request_limit: 1,
+            request_window_ms: 1,
+            refreshes_per_day: 0,
+            refresh_reserve: 0,
+            refreshes_per_month: None,
+        };
+        txn.put_sources(&[settings], passbook::clock::Clock::system().now())
+    });
+    let refused = taken.await.expect_err("the links are another's").to_string();
+    assert!(refused.contains("\"truv\" has been one at truv"), "{refused}");
+    assert_eq!(bench.dump(), before);
+}

@@ -9,7 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::{Done, OrderError, find};
+use super::links::find;
+use super::{Done, OrderError};
 use crate::aggregator::{CallContext, Customer};
 use crate::config::PublicConfig;
 use crate::limits::requests::Lane;

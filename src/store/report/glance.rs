@@ -213,8 +213,10 @@ impl ReadTxn<'_> {
         )?;
         let last_at: Option<i64> =
             last.query_row(named_params! { ":source_id": source_id }, |row| row.get(0)).optional()?;
+        // Left to choose, SQLite walks along all events of the source.
         let mut waiting = self.txn.prepare_cached(
-            "SELECT count(*) FROM (SELECT 1 FROM webhook_events WHERE handled_at IS NULL AND source_id = :source_id LIMIT :most)",
+            "SELECT count(*) FROM (SELECT 1 FROM webhook_events INDEXED BY webhook_events_waiting
+                                   WHERE handled_at IS NULL AND source_id = :source_id LIMIT :most)",
         )?;
         Ok(WebhookGlance {
             by_hour,

@@ -23,6 +23,8 @@ pub(super) const CHECKS: &[Check] = &[
              UNION ALL SELECT 'account_numbers.routing_number_sealed of row ' || account_number_id, routing_number_sealed
              FROM account_numbers
              UNION ALL SELECT 'invites.email_sealed of row ' || invite_id, email_sealed FROM invites
+             UNION ALL SELECT 'erasures.upstream_id_sealed of row ' || erasure_id, upstream_id_sealed FROM erasures
+             UNION ALL SELECT 'erasure_keys.key_sealed of row ' || erasure_key_id, key_sealed FROM erasure_keys
              UNION ALL SELECT 'store_meta.' || name, value FROM store_meta WHERE name = 'key_check')
          WHERE sealed IS NOT NULL
            AND substr(sealed, 2, 4) IS NOT (SELECT unhex(value) FROM store_meta WHERE name = 'key_id')",
@@ -163,6 +165,13 @@ pub(super) const CHECKS: &[Check] = &[
            AND a.changed_at < :now - 2 * 86400000 AND h.last_success_at > a.changed_at + 2 * 86400000 ORDER BY a.account_id",
     ),
     (
+        "erasures: no customer waits for more than a day to be forgotten",
+        true,
+        "SELECT 'erasure ' || erasure_id || ' of ' || datetime(requested_at / 1000, 'unixepoch') || 'Z'
+             || coalesce(': ' || last_error, '; is the daemon running?')
+         FROM erasures WHERE finished_at IS NULL AND requested_at < :now - 86400000 ORDER BY erasure_id",
+    ),
+    (
         "set aside: no malformed row waits",
         false,
         "SELECT 'link ' || link_id || ': ' || reason FROM rejected_rows WHERE resolved_at IS NULL",
@@ -175,3 +184,18 @@ pub(super) const CHECKS: &[Check] = &[
          FROM v_reconciliation WHERE unexplained_difference_minor <> 0",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sealed::SEALED;
+
+    #[test]
+    fn the_check_of_keys_looks_at_every_sealed_column() {
+        let (_, _, sql) = CHECKS.iter().find(|(name, ..)| name.starts_with("keys: ")).expect("a check");
+        for column in SEALED {
+            let place = format!("{}.{} of row", column.table, column.column);
+            assert!(sql.contains(&place), "{place}");
+        }
+    }
+}
