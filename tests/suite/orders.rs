@@ -101,6 +101,7 @@ async fn the_status_is_what_the_command_prints() {
         "needs_a_person",
         "sources",
         "store",
+        "store_trouble",
         "wal_held_at",
         "wal_over_limit",
     ];
