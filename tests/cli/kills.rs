@@ -279,6 +279,7 @@ fn wanted() -> usize {
     std::env::var("PASSBOOK_KILLS").map_or(KILLS, |text| text.parse().expect("PASSBOOK_KILLS is a number"))
 }
 
+#[expect(clippy::print_stdout, reason = "says how much was tried")]
 fn whatever_is_killed_whenever(served: Served) {
     let with_refreshes = wanted() > KILLS;
     let kills_per_look = if with_refreshes { KILLS_PER_LOOK_WITH_REFRESHES } else { KILLS_PER_LOOK };

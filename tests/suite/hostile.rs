@@ -97,6 +97,7 @@ fn assert_nothing_is_missing(bench: &Bench) {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "says how much was tried")]
 async fn answers_as_somebody_might_send_them(serves: Served) {
     let bench = Bench::pulling(serves, "");
     bench.bank.seed_world(&Plan { links: 3, transactions_per_link: 12, ..Plan::default() });
