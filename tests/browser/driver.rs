@@ -93,6 +93,9 @@ impl Driver {
     }
 }
 
+/// Says once what was left out.
+static TOLD: Once = Once::new();
+
 impl Browser {
     fn start() -> Option<Mutex<Self>> {
         let Some(driver) = Driver::start() else {
@@ -100,8 +103,7 @@ impl Browser {
             assert!(!must, "PASSBOOK_BROWSER_TESTS=require, and there is no chromedriver: install chromium-driver");
             // Past the harness, which keeps the words of tests that pass to itself.
             let told = b"LEFT OUT: the tests in a browser; install chromium and chromium-driver to run them\n";
-            static ONCE: Once = Once::new();
-            ONCE.call_once(|| std::io::stderr().write_all(told).expect("somebody listens"));
+            TOLD.call_once(|| std::io::stderr().write_all(told).expect("somebody listens"));
             return None;
         };
         let (width, height) = DESKTOP;

@@ -132,8 +132,8 @@ async fn answers_of_bridge_as_somebody_might_send_them_break_nothing() {
 }
 
 async fn webhooks_as_somebody_might_send_them(serves: Served) {
-    let server = "[server]\npublic_listen = \"127.0.0.1:0\"\npublic_url = \"https://bank.example.com\"\n";
-    let bench = Bench::pulling(serves, &format!("{}{server}", signed(serves)));
+    let section = "[server]\npublic_listen = \"127.0.0.1:0\"\npublic_url = \"https://bank.example.com\"\n";
+    let bench = Bench::pulling(serves, &format!("{}{section}", signed(serves)));
     let links = bench.bank.seed_world(&Plan { links: 3, transactions_per_link: 12, ..Plan::default() });
     bench.run_once().await;
     let mut rng = StdRng::seed_from_u64(5);
