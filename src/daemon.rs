@@ -189,6 +189,7 @@ impl Daemon {
         let mut result = Ok(());
         loop {
             tokio::select! {
+                biased;
                 ended = lanes.next_ended() => match ended {
                     Some(Ok(())) => {}
                     Some(Err(error)) => result = Err(error),
@@ -210,6 +211,7 @@ impl Daemon {
             let erasing = erasures::go_on(&engine, done.clone());
             let keeping = retention::keep(&engine, &retention, done.clone());
             tokio::select! {
+                biased;
                 _ = async { tokio::join!(taken, watched, erasing, keeping) } => {}
                 Ok(()) = assigned.changed() => {}
             }
@@ -220,6 +222,7 @@ impl Daemon {
         let mut flushes = 0_u32;
         loop {
             tokio::select! {
+                biased;
                 () = done.cancelled() => return,
                 () = tokio::time::sleep(FLUSH_EVERY) => {}
             }

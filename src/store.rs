@@ -39,6 +39,7 @@ mod usage;
 mod users;
 mod verify;
 mod webhooks;
+mod workplace;
 
 use std::ops::Deref;
 use std::path::Path;
@@ -80,6 +81,7 @@ pub use usage::UsageRow;
 pub use users::{DueUser, UserAccount};
 pub use verify::{Finding, VerifyReport};
 pub use webhooks::{EventHour, EventSummary, NewEvent, WaitingEvent};
+pub use workplace::{Gate, Moment};
 
 /// Why an operation on an open store failed.
 #[derive(Debug, thiserror::Error)]
@@ -164,6 +166,7 @@ struct Inner {
     /// Opened for writing, so with the store's own key. Reports are read without any.
     opens_secrets: bool,
     keep_raw: bool,
+    workplace: workplace::Workplace,
 }
 
 /// A read transaction: one consistent view of the store.
@@ -191,6 +194,14 @@ impl Store {
         self.0.file.path()
     }
 
+    /// Runs every later operation where it is awaited instead of on a thread of its own, and asks `gate` before and after each.
+    ///
+    /// For simulations: one thread then decides what happens in which order, and where the gate says no, nothing more happens,
+    /// as in a process that was killed there. The first gate stays.
+    pub fn work_in_place(&self, gate: Gate) {
+        self.0.workplace.work_in_place(gate);
+    }
+
     /// Runs `f` on a consistent view of the store.
     ///
     /// Errors: whatever `f` returns, and [`StoreError::Panicked`] if it panics.
@@ -200,16 +211,23 @@ impl Store {
         F: FnOnce(&ReadTxn<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || {
-            let mut connection = inner.take_reader()?;
-            let result = {
-                let txn = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-                f(&ReadTxn { txn, sealer: &inner.sealer, opens_secrets: inner.opens_secrets, keep_raw: inner.keep_raw })
-            };
-            lock(&inner.readers).push(connection);
-            result
-        })
-        .await
+        self.0
+            .workplace
+            .run(Moment::Read, move || {
+                let mut connection = inner.take_reader()?;
+                let result = {
+                    let txn = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+                    f(&ReadTxn {
+                        txn,
+                        sealer: &inner.sealer,
+                        opens_secrets: inner.opens_secrets,
+                        keep_raw: inner.keep_raw,
+                    })
+                };
+                lock(&inner.readers).push(connection);
+                result
+            })
+            .await
     }
 
     /// Runs `f` in an immediate transaction and commits it if `f` returns `Ok`.
@@ -222,21 +240,23 @@ impl Store {
         F: FnOnce(&WriteTxn<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || {
-            let mut writer = lock(&inner.writer);
-            let connection = writer.as_mut().ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
-            let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let txn = WriteTxn(ReadTxn {
-                txn,
-                sealer: &inner.sealer,
-                opens_secrets: inner.opens_secrets,
-                keep_raw: inner.keep_raw,
-            });
-            let value = f(&txn)?;
-            txn.0.txn.commit()?;
-            Ok(value)
-        })
-        .await
+        self.0
+            .workplace
+            .run(Moment::Commit, move || {
+                let mut writer = lock(&inner.writer);
+                let connection = writer.as_mut().ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
+                let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let txn = WriteTxn(ReadTxn {
+                    txn,
+                    sealer: &inner.sealer,
+                    opens_secrets: inner.opens_secrets,
+                    keep_raw: inner.keep_raw,
+                });
+                let value = f(&txn)?;
+                txn.0.txn.commit()?;
+                Ok(value)
+            })
+            .await
     }
 
     /// Moves the WAL into the file and cuts it, as far as readers allow; called when the daemon is idle and at its end.
@@ -244,25 +264,29 @@ impl Store {
     /// Shape: the bytes the WAL still has afterwards; above zero means that a reader holds it.
     pub async fn checkpoint(&self) -> Result<u64, StoreError> {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || {
-            if let Some(connection) = lock(&inner.writer).as_ref() {
-                file::checkpoint(connection)?;
-            }
-            Ok(std::fs::metadata(file::wal_path(inner.file.path())).map_or(0, |m| m.len()))
-        })
-        .await
+        self.0
+            .workplace
+            .run(Moment::Read, move || {
+                if let Some(connection) = lock(&inner.writer).as_ref() {
+                    file::checkpoint(connection)?;
+                }
+                Ok(std::fs::metadata(file::wal_path(inner.file.path())).map_or(0, |m| m.len()))
+            })
+            .await
     }
 
     /// Limits the file to `pages` pages, so that tests can fill the disk.
     pub async fn limit_pages(&self, pages: u32) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || {
-            if let Some(connection) = lock(&inner.writer).as_mut() {
-                connection.pragma_update(None, "max_page_count", pages)?;
-            }
-            Ok(())
-        })
-        .await
+        self.0
+            .workplace
+            .run(Moment::Commit, move || {
+                if let Some(connection) = lock(&inner.writer).as_mut() {
+                    connection.pragma_update(None, "max_page_count", pages)?;
+                }
+                Ok(())
+            })
+            .await
     }
 }
 
@@ -288,14 +312,6 @@ impl Drop for Inner {
 /// A panic under the lock rolled its transaction back; the connection is as good as before.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn run_blocking<T, F>(f: F) -> Result<T, StoreError>
-where
-    T: Send + 'static,
-    F: FnOnce() -> Result<T, StoreError> + Send + 'static,
-{
-    tokio::task::spawn_blocking(f).await.unwrap_or(Err(StoreError::Panicked))
 }
 
 fn ms(at: Timestamp) -> i64 {

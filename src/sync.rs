@@ -24,7 +24,7 @@ mod user;
 mod waker;
 mod walk;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -168,7 +168,7 @@ pub struct SyncReport {
 pub struct Engine {
     store: Store,
     clock: Clock,
-    sources: HashMap<i64, Arc<Source>>,
+    sources: BTreeMap<i64, Arc<Source>>,
     rng: Arc<Mutex<StdRng>>,
     /// Whose links are worked on, by our user id.
     turns: Arc<Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>>,
@@ -281,7 +281,7 @@ impl Engine {
         &self.clock
     }
 
-    /// The sources it works for, in no order.
+    /// The sources it works for, oldest first.
     pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
         self.sources.values()
     }

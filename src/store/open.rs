@@ -186,6 +186,7 @@ impl Store {
             sealer: options.sealer,
             opens_secrets: options.access == Access::Create,
             keep_raw: options.keep_raw,
+            workplace: super::workplace::Workplace::default(),
         })))
     }
 }
