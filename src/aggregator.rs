@@ -242,14 +242,14 @@ impl Refreshes<'_> {
 
     /// Looks for a refresh of `link` that was sent at `sent_at` or later but never answered.
     ///
-    /// Shape: its task id; `None`: the aggregator's list has none.
+    /// Shape: the tasks it may be, newest first; other refreshes and connections of the link may be among them.
     pub async fn find(
         &self,
         context: &CallContext,
         user: &str,
         link: &str,
         sent_at: Timestamp,
-    ) -> Result<Option<String>, CallError> {
+    ) -> Result<Vec<String>, CallError> {
         self.0.find_refresh(context, user, link, sent_at).await
     }
 }

@@ -190,6 +190,7 @@ impl Daemon {
         let mut result = Ok(());
         loop {
             tokio::select! {
+                biased;
                 ended = lanes.next_ended() => match ended {
                     Some(Ok(())) => {}
                     Some(Err(error)) => result = Err(error),
@@ -211,6 +212,7 @@ impl Daemon {
             let erasing = erasures::go_on(&engine, done.clone());
             let keeping = retention::keep(&engine, &retention, done.clone());
             tokio::select! {
+                biased;
                 _ = async { tokio::join!(taken, watched, erasing, keeping) } => {}
                 Ok(()) = assigned.changed() => {}
             }
@@ -221,6 +223,7 @@ impl Daemon {
         let (mut flushes, mut wal) = (0_u32, wal::WalWatch::default());
         loop {
             tokio::select! {
+                biased;
                 () = done.cancelled() => return,
                 () = tokio::time::sleep(FLUSH_EVERY) => {}
             }

@@ -48,6 +48,7 @@ mod users;
 mod verify;
 mod wal;
 mod webhooks;
+mod workplace;
 
 use std::ops::Deref;
 use std::path::Path;
@@ -99,6 +100,7 @@ pub use users::{DueUser, UserAccount};
 pub use verify::{Finding, VerifyReport};
 pub use wal::WalHeld;
 pub use webhooks::{EventHour, EventSummary, NewEvent, WaitingEvent};
+pub use workplace::{Gate, Moment};
 
 /// An open store. Cheap to clone; clones share the connections.
 #[derive(Clone)]
@@ -120,6 +122,7 @@ struct Inner {
     is_wal_over_limit: AtomicBool,
     /// What keeps the file from working.
     troubles: Mutex<trouble::Troubles>,
+    workplace: workplace::Workplace,
 }
 
 /// A read transaction: one consistent view of the store.
@@ -147,6 +150,14 @@ impl Store {
         self.0.file.path()
     }
 
+    /// Runs every later operation where it is awaited instead of on a thread of its own, and asks `gate` before and after each.
+    ///
+    /// For simulations: one thread then decides what happens in which order, and where the gate says no, nothing more happens,
+    /// as in a process that was killed there. The first gate stays.
+    pub fn work_in_place(&self, gate: Gate) {
+        self.0.workplace.work_in_place(gate);
+    }
+
     /// Runs `f` on a consistent view of the store.
     ///
     /// Errors: whatever `f` returns, and [`StoreError::Panicked`] if it panics.
@@ -156,7 +167,7 @@ impl Store {
         F: FnOnce(&ReadTxn<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let inner = Arc::clone(&self.0);
-        let result = run_blocking(move || inner.read_now(f)).await;
+        let result = self.0.workplace.run(Moment::Read, move || inner.read_now(f)).await;
         self.0.note(&result, false);
         result
     }
@@ -171,7 +182,7 @@ impl Store {
         F: FnOnce(&WriteTxn<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let inner = Arc::clone(&self.0);
-        let written = run_blocking(move || Ok(inner.write_now(f))).await;
+        let written = self.0.workplace.run(Moment::Commit, move || Ok(inner.write_now(f))).await;
         let (result, is_stored) = written.unwrap_or_else(|error| (Err(error), false));
         self.0.note(&result, is_stored);
         result
@@ -182,14 +193,17 @@ impl Store {
     /// Shape: the bytes the WAL still has afterwards; above zero means that a reader holds it.
     pub async fn checkpoint(&self) -> Result<u64, StoreError> {
         let inner = Arc::clone(&self.0);
-        let left = run_blocking(move || {
-            if let Some(connection) = lock(&inner.writer).as_ref() {
-                inner.refuse_damaged()?;
-                file::checkpoint(connection)?;
-            }
-            Ok(std::fs::metadata(file::wal_path(inner.file.path())).map_or(0, |m| m.len()))
-        })
-        .await;
+        let left = self
+            .0
+            .workplace
+            .run(Moment::Read, move || {
+                if let Some(connection) = lock(&inner.writer).as_ref() {
+                    inner.refuse_damaged()?;
+                    file::checkpoint(connection)?;
+                }
+                Ok(std::fs::metadata(file::wal_path(inner.file.path())).map_or(0, |m| m.len()))
+            })
+            .await;
         self.0.note_checkpoint(&left);
         left
     }
@@ -197,25 +211,29 @@ impl Store {
     /// Makes every write fail as where the file system was mounted read-only, so that tests can.
     pub async fn forbid_writes(&self, is_forbidden: bool) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || {
-            if let Some(connection) = lock(&inner.writer).as_mut() {
-                connection.pragma_update(None, "query_only", is_forbidden)?;
-            }
-            Ok(())
-        })
-        .await
+        self.0
+            .workplace
+            .run(Moment::Commit, move || {
+                if let Some(connection) = lock(&inner.writer).as_mut() {
+                    connection.pragma_update(None, "query_only", is_forbidden)?;
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// Limits the file to `pages` pages, so that tests can fill the disk.
     pub async fn limit_pages(&self, pages: u32) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || {
-            if let Some(connection) = lock(&inner.writer).as_mut() {
-                connection.pragma_update(None, "max_page_count", pages)?;
-            }
-            Ok(())
-        })
-        .await
+        self.0
+            .workplace
+            .run(Moment::Commit, move || {
+                if let Some(connection) = lock(&inner.writer).as_mut() {
+                    connection.pragma_update(None, "max_page_count", pages)?;
+                }
+                Ok(())
+            })
+            .await
     }
 }
 
@@ -278,14 +296,6 @@ impl Drop for Inner {
 /// A panic under the lock rolled its transaction back; the connection is as good as before.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn run_blocking<T, F>(f: F) -> Result<T, StoreError>
-where
-    T: Send + 'static,
-    F: FnOnce() -> Result<T, StoreError> + Send + 'static,
-{
-    tokio::task::spawn_blocking(f).await.unwrap_or(Err(StoreError::Panicked))
 }
 
 fn ms(at: Timestamp) -> i64 {

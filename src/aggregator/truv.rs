@@ -9,6 +9,7 @@ mod normalize;
 mod webhook;
 mod wire;
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,8 +37,9 @@ const LIST_PAGE_SIZE: &str = "100";
 const MAX_LIST_PAGES: u32 = 10_000;
 /// How many successful tasks a development secret allows. Source: page 002.
 const DEVELOPMENT_TASKS: u32 = 50;
-/// How far Truv's clock may be behind ours when we look for a task by its creation.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(120);
+/// How far Truv's clock may be behind ours when we look for a task by its creation. What is too old by it is taken for never
+/// made and asked for again, so it is generous; earlier tasks of the link are known by their ids.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(15);
 /// The waits after throttles that do not say how long. Source: what Truv's own client does, section 2.
 const UNHINTED_WAITS: &[Duration] =
     &[Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(30), Duration::from_mins(1)];
@@ -224,22 +226,21 @@ impl Truv {
         user: &str,
         link: &str,
         sent_at: Timestamp,
-    ) -> Result<Option<String>, CallError> {
+    ) -> Result<Vec<String>, CallError> {
         let earliest = sent_at.saturating_sub(CLOCK_SKEW).unwrap_or(sent_at);
-        let mut newest: Option<(Timestamp, String)> = None;
+        let mut found: Vec<(Timestamp, String)> = Vec::new();
         self.list(context, "/v1/tasks/", &[("user_id", user)], "the list of tasks", |raw| {
             let Ok(task) = serde_json::from_str::<wire::Task<'_>>(raw.get()) else {
                 return;
             };
             let created_at = task.created_at.text().and_then(|t| t.parse::<Timestamp>().ok());
-            if let Some(at) = created_at.filter(|at| *at >= earliest && task.link_id.text().as_deref() == Some(link))
-                && newest.as_ref().is_none_or(|(newest_at, _)| at > *newest_at)
-            {
-                newest = Some((at, task.id));
+            if let Some(at) = created_at.filter(|at| *at >= earliest && task.link_id.text().as_deref() == Some(link)) {
+                found.push((at, task.id));
             }
         })
         .await?;
-        Ok(newest.map(|(_, id)| id))
+        found.sort_by_key(|(at, _)| Reverse(*at));
+        Ok(found.into_iter().map(|(_, id)| id).collect())
     }
 
     /// Source: section 9: `auth` shows the accounts of `balances` with their numbers, so one request does for both.

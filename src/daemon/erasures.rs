@@ -13,10 +13,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 pub(super) async fn go_on(engine: &Engine, done: CancellationToken) {
     while !done.is_cancelled() {
         tokio::select! {
+            biased;
             () = done.cancelled() => return,
             () = once(engine) => {}
         }
         tokio::select! {
+            biased;
             () = done.cancelled() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }

@@ -97,6 +97,7 @@ impl Lane {
                 Err(error) => self.rest(error)?,
             };
             tokio::select! {
+                biased;
                 () = retire.cancelled() => {}
                 Some(done) = self.jobs.join_next() => {
                     if let Err(error) = self.take(done) {
@@ -274,6 +275,7 @@ impl Lane {
         tokio::pin!(patience);
         loop {
             tokio::select! {
+                biased;
                 joined = self.jobs.join_next() => match joined {
                     Some(done) => {
                         // What became of it is in the store; a store that failed says so again to whoever comes next.

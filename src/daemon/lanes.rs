@@ -1,6 +1,6 @@
 //! The lanes that run, one for each source worked on; a changed configuration changes which.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -15,7 +15,7 @@ use crate::sync::Source;
 pub(super) struct Lanes<'a> {
     daemon: &'a Daemon,
     stop: CancellationToken,
-    running: HashMap<i64, Running>,
+    running: BTreeMap<i64, Running>,
     tasks: JoinSet<Result<(), StoreError>>,
 }
 
@@ -31,7 +31,7 @@ struct Running {
 impl<'a> Lanes<'a> {
     /// None yet; all of them end with `stop`.
     pub(super) fn new(daemon: &'a Daemon, stop: CancellationToken) -> Self {
-        Self { daemon, stop, running: HashMap::new(), tasks: JoinSet::new() }
+        Self { daemon, stop, running: BTreeMap::new(), tasks: JoinSet::new() }
     }
 
     /// Has exactly the sources of `assignment` worked on.

@@ -61,6 +61,7 @@ pub(super) async fn take(engine: &Engine, waker: &Waker, done: CancellationToken
             tokio::time::sleep(BREATH).await;
         };
         tokio::select! {
+            biased;
             () = done.cancelled() => {}
             () = wait => {}
         }
@@ -102,11 +103,13 @@ pub(super) async fn watch_endpoints(engine: &Engine, done: CancellationToken) {
         for source in &watched {
             let look = look_at_endpoint(engine, source, next_at.get(&source.source_id).copied());
             tokio::select! {
+                biased;
                 () = done.cancelled() => return,
                 next = look => next_at.insert(source.source_id, next),
             };
         }
         tokio::select! {
+            biased;
             () = done.cancelled() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }

@@ -28,6 +28,7 @@ pub(super) async fn keep(engine: &Engine, retention: &RetentionConfig, done: Can
         }
     };
     tokio::select! {
+        biased;
         () = done.cancelled() => {}
         () = days => {}
     }

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::archive::{self, Note, PackError, UnpackError};
 use super::file::{self, StoreFile};
-use super::{Backup, Store, StoreError, lock, ms, run_blocking, snapshot};
+use super::{Backup, Moment, Store, StoreError, lock, ms, snapshot};
 use crate::clock::Clock;
 use crate::config::BackupConfig;
 
@@ -102,35 +102,37 @@ impl Store {
         stop: CancellationToken,
     ) -> Result<Backup, StoreError> {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || {
-            let _one_at_a_time = lock(&inner.copying);
-            let made_at = clock.now();
-            let work = Work::new(&inner.file, &config.directory, made_at);
-            let made = work.make(&config, &mut |_| !stop.is_cancelled());
-            if made.is_err() {
-                work.sweep();
-            }
-            let backup = match made {
-                Ok(made) => Backup { proved_at: Some(clock.now()), ..made },
-                Err(error) => {
-                    let failed = Backup { error: Some(error.to_string()), ..Backup::begun(made_at) };
-                    if matches!(error, BackupError::Stopped) {
-                        // Not tried, as it were: the next process does it at once.
-                        return Ok(failed);
+        self.0
+            .workplace
+            .run(Moment::Commit, move || {
+                let _one_at_a_time = lock(&inner.copying);
+                let made_at = clock.now();
+                let work = Work::new(&inner.file, &config.directory, made_at);
+                let made = work.make(&config, &mut |_| !stop.is_cancelled());
+                if made.is_err() {
+                    work.sweep();
+                }
+                let backup = match made {
+                    Ok(made) => Backup { proved_at: Some(clock.now()), ..made },
+                    Err(error) => {
+                        let failed = Backup { error: Some(error.to_string()), ..Backup::begun(made_at) };
+                        if matches!(error, BackupError::Stopped) {
+                            // Not tried, as it were: the next process does it at once.
+                            return Ok(failed);
+                        }
+                        failed
                     }
-                    failed
-                }
-            };
-            let (noted, _) = inner.write_now(|txn| {
-                let backup_id = txn.add_backup(&backup)?;
-                if backup.error.is_none() {
-                    txn.remove_old_backups(&config, clock.now())?;
-                }
-                Ok(Backup { backup_id, ..backup.clone() })
-            });
-            noted
-        })
-        .await
+                };
+                let (noted, _) = inner.write_now(|txn| {
+                    let backup_id = txn.add_backup(&backup)?;
+                    if backup.error.is_none() {
+                        txn.remove_old_backups(&config, clock.now())?;
+                    }
+                    Ok(Backup { backup_id, ..backup.clone() })
+                });
+                noted
+            })
+            .await
     }
 }
 

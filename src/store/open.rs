@@ -190,6 +190,7 @@ impl Store {
             copying: Mutex::new(()),
             is_wal_over_limit: AtomicBool::new(false),
             troubles: Mutex::default(),
+            workplace: super::workplace::Workplace::default(),
         })))
     }
 }

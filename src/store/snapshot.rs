@@ -14,7 +14,7 @@ use rusqlite::OpenFlags;
 
 use super::file::{self, Form, StoreFile};
 use super::migrate::APPLICATION_ID;
-use super::{Store, StoreError, lock, run_blocking};
+use super::{Moment, Store, StoreError, lock};
 
 /// Why no copy was published. What was published before is still there.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ impl Store {
     pub async fn publish_snapshot(&self, to: PathBuf, now: Timestamp) -> Result<u64, SnapshotError> {
         let inner = Arc::clone(&self.0);
         let path = to.clone();
-        let published = run_blocking(move || {
+        let published = self.0.workplace.run(Moment::Read, move || {
             let _one_at_a_time = lock(&inner.copying);
             Ok(publish(&inner.file, &to, now))
         });

@@ -148,7 +148,8 @@ impl Engine {
             page = answer.next;
             if page.is_none() {
                 let missing = known.iter().filter(|(id, k)| !k.is_removed && !seen.contains(*id));
-                let missing: Vec<(String, String)> = missing.map(|(id, k)| (id.clone(), k.user.clone())).collect();
+                let mut missing: Vec<(String, String)> = missing.map(|(id, k)| (id.clone(), k.user.clone())).collect();
+                missing.sort_unstable();
                 found.removed_links = self.ask_after(source, context, missing).await?;
                 return Ok(found);
             }

@@ -1,6 +1,6 @@
 //! What works on links: the sources, the store and what workers share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::store::{Phase, Store, StoreError};
 pub struct Engine {
     pub(super) store: Store,
     pub(super) clock: Clock,
-    pub(super) sources: HashMap<i64, Arc<Source>>,
+    pub(super) sources: BTreeMap<i64, Arc<Source>>,
     pub(super) rng: Arc<Mutex<StdRng>>,
     /// Whose links are worked on, by our user id.
     pub(super) turns: Arc<Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>>,
@@ -109,7 +109,7 @@ impl Engine {
         &self.clock
     }
 
-    /// The sources it works for, in no order.
+    /// The sources it works for, oldest first.
     pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
         self.sources.values()
     }

@@ -242,19 +242,22 @@ impl Trip<'_> {
         let Some(refreshes) = self.source.aggregator.refreshes() else { return Ok(None) };
         let (user, link) = (&self.link.upstream_user_id, &self.link.upstream_id);
         let found = refreshes.find(&self.context, user, link, open.requested_at).await?;
-        let Some(task) = found else { return Ok(None) };
         let (refresh_id, link_id, now) = (open.refresh_id, self.link.link_id, self.now());
-        self.store()
-            .write(move |txn| {
-                // The list reaches back a little for the sake of clocks: a task that is booked already is an earlier one.
-                if txn.knows_task(link_id, &task)? {
-                    return Ok(None);
-                }
-                txn.refresh_running(refresh_id, &task, now)?;
-                Ok(Some(task))
-            })
-            .await
-            .map_err(Stop::from)
+        // The list reaches back for the sake of clocks: what is booked already is an earlier one.
+        let unknown = self.store().read(move |txn| {
+            let known = found.into_iter().map(|task| Ok((txn.knows_task(link_id, &task)?, task)));
+            known.collect::<Result<Vec<_>, StoreError>>()
+        });
+        for (_, task) in unknown.await?.into_iter().filter(|(is_known, _)| !is_known) {
+            // Connections are listed with refreshes, and only a refresh can be looked at as one.
+            if refreshes.progress(&self.context, &task).await? == RefreshProgress::Lost {
+                continue;
+            }
+            let found = task.clone();
+            self.store().write(move |txn| txn.refresh_running(refresh_id, &found, now)).await?;
+            return Ok(Some(task));
+        }
+        Ok(None)
     }
 
     async fn keep_waiting(&mut self, open: &OpenRefresh, status: Option<String>) -> Result<Step, Stop> {

@@ -1,6 +1,6 @@
 //! Rows in windows of time: what a walk shows and does not show.
 
-use passbook::sandbox::{NewTransaction, Status};
+use passbook::sandbox::{DeletedRows, NewTransaction, Served, Status};
 use passbook::store::Outcome;
 
 use crate::home::Home;
@@ -107,4 +107,19 @@ async fn rows_of_every_status_are_stored_as_what_they_are() {
         ["AN AUTHORIZATION", "pending", "-300", "NULL", "AUTHORIZATION", "1"],
     ];
     assert_eq!(rows, expected.map(|row| row.map(str::to_owned)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_a_whole_list_tells_to_be_gone_goes_once() {
+    let home = Home::at(Served::Bridge, "");
+    home.bench.bank.settings(|s| s.bridge.deleted_rows = DeletedRows::Always);
+    home.add_many(5, 1);
+    let planned = home.add_waiting(3, -700, "RENT");
+    home.settle().await;
+    home.bench.bank.remove_transaction(planned);
+    home.bench.aggregator_reads_banks();
+    home.bench.pass(std::time::Duration::from_mins(5)).await;
+    let report = home.bench.sync_all(true).await.remove(0);
+    assert_eq!((home.kinds("RENT"), report.counts.rows_removed), (vec!["added".to_owned(), "removed".to_owned()], 1));
+    home.settle().await;
 }

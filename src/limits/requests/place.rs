@@ -42,6 +42,7 @@ impl<'a> Place<'a> {
             match self.try_turn() {
                 Turn::Admitted => return,
                 Turn::At(instant) => tokio::select! {
+                    biased;
                     () = tokio::time::sleep_until(instant) => {}
                     () = self.waiter.wake.notified() => {}
                 },

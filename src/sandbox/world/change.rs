@@ -34,6 +34,11 @@ impl Bank {
             .unwrap_or_else(|| panic!("the bank has no transaction {txn}"))
     }
 
+    /// Whether the bank has a row now: faults take some away that no script asked for.
+    pub fn has_transaction(&self, txn: TransactionId) -> bool {
+        self.link_of_row.get(&txn.0).is_some_and(|link| self.links[*link].live_row(txn.0).is_some())
+    }
+
     /// Replaces the live version at a place by `next`, which is visible from the next version on.
     pub(super) fn replace(&mut self, link: usize, at: usize, next: Row) -> u128 {
         self.retire(link, at);

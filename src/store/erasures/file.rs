@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::store::{Store, StoreError, lock, run_blocking};
+use crate::store::{Moment, Store, StoreError, lock};
 
 impl Store {
     /// Rewrites the whole file without its gaps and free pages. Whoever writes waits meanwhile, readers do not.
@@ -15,16 +15,18 @@ impl Store {
     /// After a crash: the file is as it was or rewritten.
     pub async fn rewrite(&self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.0);
-        run_blocking(move || {
-            let writer = lock(&inner.writer);
-            let connection = writer.as_ref().ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
-            // The copy it works on would lie in memory like other temporary tables, and is as large as the store.
-            connection.pragma_update(None, "temp_store", "FILE")?;
-            let done = connection.execute_batch("VACUUM");
-            connection.pragma_update(None, "temp_store", "MEMORY")?;
-            Ok(done?)
-        })
-        .await
+        self.0
+            .workplace
+            .run(Moment::Commit, move || {
+                let writer = lock(&inner.writer);
+                let connection = writer.as_ref().ok_or_else(|| StoreError::from(rusqlite::Error::InvalidQuery))?;
+                // The copy it works on would lie in memory like other temporary tables, and is as large as the store.
+                connection.pragma_update(None, "temp_store", "FILE")?;
+                let done = connection.execute_batch("VACUUM");
+                connection.pragma_update(None, "temp_store", "MEMORY")?;
+                Ok(done?)
+            })
+            .await
     }
 
     /// Empties the write-ahead log, and forgets the pages that are kept in memory.

@@ -36,7 +36,9 @@ impl Walk {
     ) -> Result<HashSet<i64>, StoreError> {
         let mut writer = txn.page_writer()?;
         let mut missed = self.taken_back(&mut writer, txn)?;
-        missed.extend(self.unseen(txn, decided)?);
+        // A whole list may tell of a row that is gone and not show it either: it goes once.
+        let told: HashSet<i64> = missed.iter().map(|m| m.transaction_id).collect();
+        missed.extend(self.unseen(txn, decided)?.into_iter().filter(|m| !told.contains(&m.transaction_id)));
         let matched = self.settle_held(txn, &mut writer, &missed)?;
         // A malformed row without an id may be any of those that were not seen.
         missed.retain(|m| !matched.contains(&m.transaction_id) && (m.is_taken_back || !self.has_nameless));

@@ -1,0 +1,287 @@
+//! Our side: the machine with the store and the configuration, and the process that lives and dies on it.
+
+mod config;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use passbook::clock::Clock;
+use passbook::config::Config;
+use passbook::daemon::{self, Assignment, BuildOptions, Daemon, DaemonOptions};
+use passbook::http::Transport;
+use passbook::model::Cause;
+use passbook::sandbox::Sandbox;
+use passbook::secret::{Encryption, Sealer, StoreKey};
+use passbook::server::{self, public};
+use passbook::store::{self, Access, OpenOptions, RekeyOptions, Store};
+use passbook::sync::{Engine, Waker};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::gate::{Deeds, Gate};
+use crate::plan::Verb;
+use config::Knobs;
+
+/// The machine.
+pub(crate) struct Host {
+    dir: tempfile::TempDir,
+    key: StoreKey,
+    pub(crate) clock: Clock,
+    bank: Sandbox,
+    knobs: Knobs,
+    seed: u64,
+    pub(crate) deeds: Arc<Mutex<Deeds>>,
+    /// Where webhooks are delivered; `None`: nobody listens.
+    pub(crate) entrance: Arc<Mutex<Option<Router>>>,
+    pub(crate) gate: Arc<Gate>,
+    life: Option<Life>,
+    /// How often a process was started.
+    pub(crate) starts: u64,
+}
+
+/// A process.
+struct Life {
+    engine: Arc<Engine>,
+    config: Arc<Config>,
+    assignment: watch::Sender<Assignment>,
+    waker: Waker,
+    work: JoinSet<Option<String>>,
+    /// What stores webhooks; it ends when nobody can hand any in.
+    storing: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Host {
+    pub(crate) fn new(setup: &Verb, bank: &Sandbox, clock: Clock) -> Self {
+        let memory = std::path::Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let deeds = Arc::default();
+        Self {
+            dir: dir.expect("a directory for the store"),
+            key: StoreKey::generate().expect("randomness"),
+            clock,
+            bank: bank.clone(),
+            knobs: Knobs::new(setup, bank),
+            seed: u64::try_from(setup.number("seed")).unwrap_or(0),
+            gate: Gate::new(Arc::clone(&deeds)),
+            deeds,
+            entrance: Arc::default(),
+            life: None,
+            starts: 0,
+        }
+    }
+
+    /// The store's file.
+    pub(crate) fn path(&self) -> std::path::PathBuf {
+        self.dir.path().join("passbook.db")
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.life.is_some()
+    }
+
+    fn options(&self, store: Store, gate: &Arc<Gate>) -> BuildOptions {
+        let clock = self.bank.clone();
+        let router = gate.of_network(self.bank.router(), move || clock.now().as_millisecond());
+        BuildOptions {
+            store,
+            clock: self.clock.clone(),
+            transport: Transport::in_process(router),
+            seed: self.seed.wrapping_mul(31).wrapping_add(self.starts),
+        }
+    }
+
+    /// Starts a process; `false`: it died while it started.
+    ///
+    /// Errors: the store or the configuration is refused, which never must be.
+    pub(crate) async fn start(&mut self) -> Result<bool, String> {
+        self.starts += 1;
+        let gate = Gate::new(Arc::clone(&self.deeds));
+        // What was to kill the process before kills this one.
+        self.gate = Arc::clone(&gate);
+        let store = self.open()?;
+        store.work_in_place(gate.of_store());
+        let config = Arc::new(self.knobs.parse(&self.key, self.dir.path())?);
+        let built = tokio::select! {
+            biased;
+            built = daemon::build(&config, self.options(store, &gate)) => built.map_err(|error| error.to_string())?,
+            () = gate.died.notified() => return Ok(false),
+        };
+        let engine = Arc::new(built);
+        let daemon = Daemon::new(Arc::clone(&engine), DaemonOptions::of(&config, false)).keeping(config.retention);
+        let (assignment, waker, stop) = (daemon.assignment(), daemon.waker(), CancellationToken::new());
+        let served = server::Served::new(Arc::clone(&engine), waker.clone(), Arc::clone(&config));
+        let (intake, storing) = public::intake(&served);
+        self.enter(Some(public::router(&served, intake)));
+        let (mut beside, mut work) = (JoinSet::new(), JoinSet::new());
+        beside.spawn(storing);
+        let until = stop.clone();
+        work.spawn(async move { daemon.run(until).await.err().map(|error| error.to_string()) });
+        self.life = Some(Life { engine, config, assignment, waker, work, storing: beside, stop });
+        Ok(true)
+    }
+
+    fn open(&self) -> Result<Store, String> {
+        let path = self.path();
+        Store::open(OpenOptions {
+            path: &path,
+            sealer: Sealer::new(self.key.clone()),
+            encryption: Encryption::Secrets,
+            keep_raw: true,
+            access: Access::Create,
+            now: self.clock.now(),
+        })
+        .map_err(|error| format!("the store does not open: {error}"))
+    }
+
+    fn enter(&self, router: Option<Router>) {
+        *self.entrance.lock().unwrap_or_else(PoisonError::into_inner) = router;
+    }
+
+    /// Kills the process where it is.
+    pub(crate) async fn kill(&mut self) {
+        self.gate.kill();
+        self.enter(None);
+        if let Some(mut life) = self.life.take() {
+            life.work.shutdown().await;
+            life.storing.shutdown().await;
+        }
+        // What was spawned below is dropped when its turn comes.
+        for _ in 0..64 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Stops the process as systemd would.
+    ///
+    /// Errors: how it failed.
+    pub(crate) async fn stop(&mut self) -> Result<(), String> {
+        let Some(mut life) = self.life.take() else { return Ok(()) };
+        life.stop.cancel();
+        self.enter(None);
+        let assignment = life.assignment;
+        drop((life.engine, life.waker, assignment, life.config));
+        while let Some(ended) = life.work.join_next().await {
+            if let Some(error) = ended.map_err(|error| error.to_string())? {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the process ended by itself, which it never must, and why.
+    pub(crate) fn fate(&mut self) -> Option<String> {
+        let ended = self.life.as_mut()?.work.try_join_next()?;
+        Some(match ended {
+            Ok(Some(error)) => format!("the daemon ended: {error}"),
+            Ok(None) => "the daemon ended without being told to".to_owned(),
+            Err(error) => format!("the daemon panicked: {error}"),
+        })
+    }
+
+    /// Applies a changed configuration, as SIGHUP does.
+    ///
+    /// Errors: a good configuration is refused.
+    pub(crate) async fn reload(&mut self, verb: &Verb) -> Result<(), String> {
+        self.knobs.change(verb);
+        let gate = Arc::clone(&self.gate);
+        let Some(life) = &self.life else { return Ok(()) };
+        let config = Arc::new(self.knobs.parse(&self.key, self.dir.path())?);
+        let options = self.options(life.engine.store().clone(), &gate);
+        let succession = tokio::select! {
+            biased;
+            built = daemon::rebuild(&config, &life.config, &life.engine, options) => built.map_err(|error| error.to_string())?,
+            () = gate.died.notified() => {
+                gate.died.notify_one();
+                return Ok(());
+            }
+        };
+        let engine = succession.take_over();
+        let (options, retention) = (DaemonOptions::of(&config, false), config.retention);
+        life.assignment.send_replace(Assignment { engine: Arc::clone(&engine), options, retention });
+        let served = server::Served::new(Arc::clone(&engine), life.waker.clone(), Arc::clone(&config));
+        let (intake, storing) = public::intake(&served);
+        self.enter(Some(public::router(&served, intake)));
+        if let Some(life) = &mut self.life {
+            life.engine = engine;
+            life.config = config;
+            life.storing.spawn(storing);
+            life.waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Changes a secret: at the aggregator, or the store's own key, for which the process must rest.
+    pub(crate) async fn rotate(&mut self, verb: &Verb) -> Result<(), String> {
+        if verb.text("which") == "store-key" {
+            self.stop().await?;
+            let new = StoreKey::generate().map_err(|error| error.to_string())?;
+            let (path, to, from) = (self.path(), Sealer::new(new.clone()), Sealer::new(self.key.clone()));
+            store::rekey(
+                &RekeyOptions { path: &path, encryption: Encryption::Secrets, to: &to, from: &from },
+                &mut |_| {},
+            )
+            .map_err(|error| format!("rekey: {error}"))?;
+            self.key = new;
+            return Ok(());
+        }
+        self.knobs.rotate(verb.text("which"), &self.bank);
+        self.reload(&Verb::new("reload")).await?;
+        self.knobs.retire(&self.bank);
+        Ok(())
+    }
+
+    /// Has links synced as a person asks for it.
+    pub(crate) async fn ask(&self, links: Vec<String>, full: bool) -> Result<(), String> {
+        let Some(life) = &self.life else { return Ok(()) };
+        let now = self.clock.now();
+        self.unless_dead(life.engine.store().write(move |txn| {
+            for id in &links {
+                if let Some(link_id) = txn.link_by_upstream_id(id)? {
+                    txn.ask_for_sync(link_id, Cause::Person, full, now)?;
+                }
+            }
+            Ok(())
+        }))
+        .await?;
+        life.waker.wake();
+        Ok(())
+    }
+
+    /// Lets a link rest, or no longer; whether it is known.
+    pub(crate) async fn pause(&self, link: String, paused: bool) -> Result<bool, String> {
+        let Some(life) = &self.life else { return Ok(false) };
+        let now = self.clock.now();
+        let done = self
+            .unless_dead(life.engine.store().write(move |txn| match txn.link_by_upstream_id(&link)? {
+                Some(link_id) => txn.set_paused(link_id, paused, now),
+                None => Ok(false),
+            }))
+            .await?;
+        life.waker.wake();
+        Ok(done.unwrap_or(false))
+    }
+
+    /// What `passbook verify` finds.
+    pub(crate) async fn verify(&self) -> Result<Option<store::VerifyReport>, String> {
+        let Some(life) = &self.life else { return Ok(None) };
+        let now = self.clock.now();
+        self.unless_dead(life.engine.store().read(move |txn| txn.verify(now))).await
+    }
+
+    async fn unless_dead<T>(
+        &self,
+        work: impl Future<Output = Result<T, store::StoreError>>,
+    ) -> Result<Option<T>, String> {
+        tokio::select! {
+            biased;
+            done = work => done.map(Some).map_err(|error| error.to_string()),
+            () = self.gate.died.notified() => {
+                // The one who looks after the process is to hear of it too.
+                self.gate.died.notify_one();
+                Ok(None)
+            }
+        }
+    }
+}

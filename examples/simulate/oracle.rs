@@ -1,0 +1,127 @@
+//! What must be true, and how it is found out: the store read as an analyst reads it, the world as its bank knows it, the
+//! requests as the aggregators saw them.
+
+mod history;
+mod ledger;
+mod limits;
+mod links;
+mod rows;
+
+use passbook::sandbox::World;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags, Row};
+
+pub(crate) use history::History;
+use ledger::Ledger;
+pub(crate) use limits::Limits;
+
+use crate::town::Town;
+
+/// What was found wrong.
+pub(crate) type Verdict = Result<(), String>;
+
+/// Keeps what a later look compares with.
+#[derive(Default)]
+pub(crate) struct Oracle {
+    pub(crate) history: History,
+    pub(crate) limits: Limits,
+    ledger: Ledger,
+    /// How much was looked at.
+    pub(crate) checks: u64,
+}
+
+/// How much must have arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// What incremental reads show.
+    Incremental,
+    /// Everything.
+    Reconciled,
+}
+
+/// A reader of the store.
+pub(crate) struct Book(Connection);
+
+impl Book {
+    #[expect(clippy::disallowed_methods, reason = "the oracle reads as an analyst does, with a connection of its own")]
+    pub(crate) fn open(path: &std::path::Path) -> Result<Self, String> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        Connection::open_with_flags(path, flags).map(Self).map_err(|error| format!("the store cannot be read: {error}"))
+    }
+
+    /// What a query answers, each row by `read`.
+    fn rows<T>(&self, sql: &str, mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>, String> {
+        let explain = |error: rusqlite::Error| format!("{sql}: {error}");
+        let mut statement = self.0.prepare(sql).map_err(explain)?;
+        let mut rows = statement.query([]).map_err(explain)?;
+        let mut answer = Vec::new();
+        while let Some(row) = rows.next().map_err(explain)? {
+            answer.push(read(row).map_err(explain)?);
+        }
+        Ok(answer)
+    }
+
+    /// The same with every value as text.
+    fn texts(&self, sql: &str) -> Result<Vec<Vec<String>>, String> {
+        self.rows(sql, |row| (0..row.as_ref().column_count()).map(|at| row.get_ref(at).map(text)).collect())
+    }
+
+    /// The one number that a query answers.
+    pub(crate) fn number(&self, sql: &str) -> Result<i64, String> {
+        self.0.query_row(sql, [], |row| row.get(0)).map_err(|error| format!("{sql}: {error}"))
+    }
+
+    /// What stands still while nothing is written about data.
+    pub(crate) fn pulse(&self) -> Result<Vec<i64>, String> {
+        [
+            "SELECT count(*) FROM transaction_changes",
+            "SELECT count(*) FROM transactions",
+            "SELECT coalesce(sum(changed_at % 1000003), 0) FROM transactions",
+            "SELECT count(*) FROM balances",
+            "SELECT coalesce(sum(changed_at % 1000003), 0) FROM accounts",
+            "SELECT count(*) FROM transaction_aliases",
+        ]
+        .iter()
+        .map(|sql| self.number(sql))
+        .collect()
+    }
+}
+
+impl Oracle {
+    /// What must be true at any instant.
+    pub(crate) fn look(&mut self, book: &Book, town: &Town) -> Verdict {
+        self.limits.look(&town.bank)?;
+        self.history.look(book)?;
+        self.ledger.look(book)?;
+        rows::none_twice(book, town)?;
+        links::no_panic(book)?;
+        self.checks += 5;
+        Ok(())
+    }
+
+    /// What must be true once nothing has happened for a while.
+    pub(crate) fn look_at_rest(&mut self, book: &Book, town: &Town, depth: Depth, clock: (i64, i64)) -> Verdict {
+        self.look(book, town)?;
+        let world: World = town.bank.served();
+        let well = links::states(book, town, clock)?;
+        rows::equal(book, town, &world, &well, depth)?;
+        rows::removals(book, town)?;
+        if depth == Depth::Reconciled {
+            rows::continuity(book, town)?;
+        }
+        limits::refreshes(book, town, &world)?;
+        links::none_starved(book, town, &world, &well, clock)?;
+        self.checks += 6;
+        Ok(())
+    }
+}
+
+fn text(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Null => "NULL".to_owned(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+        ValueRef::Blob(bytes) => format!("{} bytes", bytes.len()),
+    }
+}

@@ -1,0 +1,143 @@
+//! What goes wrong between us and the aggregators, and for how long.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use passbook::sandbox::{Fault, FaultId, Scope, ThrottleForm};
+
+use crate::plan::{HOUR, MINUTE, Verb};
+use crate::town::Town;
+
+enum Ends {
+    Fault(FaultId),
+    Latency,
+    PostOffice,
+}
+
+/// What is wrong now.
+pub(super) struct Weather {
+    latency: Duration,
+    ends: Vec<(i64, Ends)>,
+}
+
+impl Weather {
+    pub(super) fn new(setup: &Verb) -> Self {
+        Self { latency: Duration::from_millis(setup.number("latency-ms").unsigned_abs()), ends: Vec::new() }
+    }
+
+    /// When the next thing is over.
+    pub(super) fn next_ms(&self) -> Option<i64> {
+        self.ends.iter().map(|(at, _)| *at).min()
+    }
+
+    /// Ends what is over.
+    pub(super) fn clear_up(&mut self, town: &Town, now_ms: i64) {
+        let (over, goes_on) = std::mem::take(&mut self.ends).into_iter().partition(|(at, _)| *at <= now_ms);
+        self.ends = goes_on;
+        let over: Vec<(i64, Ends)> = over;
+        for (_, ends) in over {
+            match ends {
+                Ends::Fault(fault) => town.bank.clear_fault(fault),
+                Ends::Latency => town.bank.settings(|s| s.latency = self.latency),
+                Ends::PostOffice => deliver_well(town),
+            }
+        }
+    }
+
+    /// Ends everything.
+    pub(super) fn calm(&mut self, town: &Town) {
+        self.ends.clear();
+        town.bank.clear_faults();
+        town.bank.settings(|s| s.latency = self.latency);
+        deliver_well(town);
+    }
+
+    /// Begins something.
+    pub(super) fn begin(&mut self, verb: &Verb, town: &Town, now: Duration) {
+        let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        match verb.word.as_str() {
+            "fault" => {
+                let Some(fault) = fault(verb.text("what")) else { return };
+                let id = town.bank.fault(fault, scope(verb, town));
+                self.ends.push((now_ms + verb.number("lasts") * MINUTE, Ends::Fault(id)));
+            }
+            "latency" => {
+                let latency = Duration::from_millis(verb.number("ms").unsigned_abs());
+                town.bank.settings(|s| s.latency = latency);
+                self.ends.push((now_ms + verb.number("minutes") * MINUTE, Ends::Latency));
+            }
+            _ => {
+                let mode = verb.text("mode");
+                let is = |what: &str| mode == what || mode == "all";
+                town.bank.settings(|s| {
+                    s.webhooks.lose_one_in = if is("lost") { 2 } else { 0 };
+                    s.webhooks.twice = is("twice");
+                    s.webhooks.disorderly = is("disorder");
+                    s.webhooks.delay = if is("late") { Duration::from_mins(95) } else { Duration::ZERO };
+                });
+                self.ends.push((now_ms + verb.number("hours") * HOUR, Ends::PostOffice));
+            }
+        }
+    }
+}
+
+fn deliver_well(town: &Town) {
+    town.bank.settings(|s| {
+        s.webhooks.lose_one_in = 0;
+        s.webhooks.twice = false;
+        s.webhooks.disorderly = false;
+        s.webhooks.delay = Duration::ZERO;
+    });
+}
+
+fn scope(verb: &Verb, town: &Town) -> Scope {
+    let mut scope = match verb.text("link") {
+        "" => Scope::all(),
+        _ => town.some_link(verb).map_or_else(Scope::all, |link| Scope::link(town.links[link].id)),
+    };
+    if verb.text("what") == "drift" {
+        // In a feed of changes the row would be stamped with an instant long past, which no reader could find.
+        scope = scope.with_path("/v1/links");
+    } else if !verb.text("path").is_empty() {
+        scope = scope.with_path(verb.text("path"));
+    }
+    if !verb.text("method").is_empty() {
+        scope = scope.method(verb.text("method"));
+    }
+    if verb.is("times") {
+        scope = scope.times(u32::try_from(verb.number("times")).unwrap_or(1));
+    }
+    scope.after(u32::try_from(verb.number("skip")).unwrap_or(0))
+}
+
+fn fault(word: &str) -> Option<Fault> {
+    Some(match word {
+        "throttle" => Fault::Throttle(ThrottleForm::ErrorEnvelope),
+        "throttle-date" => Fault::Throttle(ThrottleForm::RetryDate),
+        "throttle-detail" => Fault::Throttle(ThrottleForm::Detail),
+        "throttle-503" => Fault::Throttle(ThrottleForm::TextUnder503),
+        "status-500" => Fault::Status(500),
+        "status-503" => Fault::Status(503),
+        "html" => Fault::Html502,
+        "hang" => Fault::Hang,
+        "slow" => Fault::Slow(SignedDuration::from_secs(9)),
+        "reset" => Fault::Reset,
+        "cut" => Fault::CutBody,
+        "not-json" => Fault::NotJson,
+        "empty" => Fault::EmptyBody,
+        "mislabelled" => Fault::WrongContentType,
+        "repeat-page" => Fault::RepeatPage,
+        "invalid-page" => Fault::InvalidPage404,
+        "drift" => Fault::DriftWhilePaging,
+        "no-id" => Fault::RowWithoutId,
+        "bad-amount" => Fault::BadAmount,
+        "double-row" => Fault::DuplicateRow,
+        "skew" => Fault::ClockSkew(SignedDuration::from_secs(90)),
+        "absolute-next" => Fault::NextUriAbsolute,
+        "null-next" => Fault::NextUriNull,
+        "exponent" => Fault::ExponentAmount,
+        "no-fraction" => Fault::TimestampsWithoutFraction,
+        "obfuscated" => Fault::ObfuscatedEverywhere,
+        _ => return None,
+    })
+}

@@ -1,0 +1,278 @@
+//! The world: customers, links, accounts and rows of both aggregators, and what the oracle must know of their past.
+
+mod life;
+mod logins;
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+use passbook::clock::Clock;
+use passbook::sandbox::{
+    AccountId, DeletedRows, LinkId, NewAccount, NewTransaction, Sandbox, Served, TransactionId, UserId,
+};
+
+use crate::plan::{DAY, HOUR, Verb};
+
+/// Rows are looked at this far back by an incremental read where lists are windows; what happened to older ones only a
+/// reconciliation shows (`overlap` is 14 days; a link may be out of order for some of them).
+const WINDOW: i64 = 8 * DAY;
+/// After this long everything that happened to a row of a link in order has been read.
+const SETTLED: i64 = 40 * HOUR;
+
+/// A row as the bank has it.
+pub(crate) struct Row {
+    pub(crate) id: TransactionId,
+    account: usize,
+    /// What stays when the id changes.
+    chain: u64,
+    is_pending: bool,
+    is_removed: bool,
+    transacted_ms: i64,
+    touched_ms: i64,
+}
+
+/// An account as the bank has it.
+pub(crate) struct Account {
+    pub(crate) id: AccountId,
+    is_closed: bool,
+    is_shared: bool,
+}
+
+/// A link as the bank has it.
+pub(crate) struct Link {
+    pub(crate) id: LinkId,
+    pub(crate) serves: Served,
+    pub(crate) user: UserId,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) rows: Vec<Row>,
+    /// What refreshes meet, and since when.
+    pub(crate) trouble: Option<(String, i64)>,
+    pub(crate) is_deleted: bool,
+    /// Since when nothing but its rows has changed.
+    calm_since: i64,
+}
+
+/// The world.
+pub(crate) struct Town {
+    pub(crate) bank: Sandbox,
+    /// The aggregators' own clock.
+    pub(crate) clock: Clock,
+    pub(crate) links: Vec<Link>,
+    users: Vec<(UserId, Served)>,
+    links_per_user: usize,
+    /// The row behind each upstream id, as far as nobody could doubt it.
+    pub(crate) chains: HashMap<String, u64>,
+    /// Ids that the bank took away, with when it first did.
+    pub(crate) gone: HashMap<String, i64>,
+    /// Ids to which something happened that only a reconciliation shows.
+    pub(crate) deep: HashSet<String>,
+    next_word: u64,
+    next_chain: u64,
+    /// Another credential of the same client, with which customers' own systems ask.
+    others_secret: String,
+}
+
+impl Town {
+    /// Builds the world of a plan.
+    pub(crate) fn new(setup: &Verb, clock: Clock) -> Self {
+        let bank = Sandbox::new(clock.clone(), u64::try_from(setup.number("seed")).unwrap_or(0));
+        bank.settings(|s| {
+            s.request_limit = Some(usize::try_from(setup.number("limit")).unwrap_or(300));
+            s.bridge.application_limit = Some(usize::try_from(setup.number("application-limit")).unwrap_or(2000));
+            s.latency = std::time::Duration::from_millis(setup.number("latency-ms").unsigned_abs());
+            s.oddities = setup.is("oddities");
+            s.shuffled = setup.is("shuffled");
+            s.bridge.deleted_rows = match setup.text("deleted") {
+                "stub" => DeletedRows::Stub,
+                "always" => DeletedRows::Always,
+                _ => DeletedRows::Full,
+            };
+        });
+        let others_secret = bank.add_secret(passbook::sandbox::Environment::Sandbox);
+        let links_per_user = usize::try_from(setup.number("links-per-user").max(1)).unwrap_or(1);
+        let mut town = Self {
+            bank,
+            clock,
+            links: Vec::new(),
+            users: Vec::new(),
+            links_per_user,
+            chains: HashMap::new(),
+            gone: HashMap::new(),
+            deep: HashSet::new(),
+            next_word: 0,
+            next_chain: 0,
+            others_secret,
+        };
+        for (serves, count) in [(Served::Truv, setup.number("truv")), (Served::Bridge, setup.number("bridge"))] {
+            for nth in 0..count {
+                let rows = setup.number("rows") * (nth % 3 + 1) / 2;
+                town.add_link(serves, 1 + usize::from(nth % 2 == 0), rows, setup.number("history"));
+            }
+        }
+        town
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// Connects one more bank, of a customer who has few or of a new one.
+    pub(crate) fn add_link(&mut self, serves: Served, accounts: usize, rows: i64, history_days: i64) {
+        let now_ms = self.now_ms();
+        let has_room = |town: &Self, user: UserId| {
+            let of_user = town.links.iter().filter(|link| link.user == user);
+            of_user.clone().count() < town.links_per_user && of_user.clone().all(|link| !link.is_deleted)
+        };
+        let known = self.users.iter().rev().find(|(_, served)| *served == serves).copied();
+        let user = match known {
+            Some((user, _)) if has_room(self, user) => user,
+            _ => {
+                let user = self.bank.change(|bank| bank.add_user_at(serves, &format!("customer-{}", self.users.len())));
+                self.users.push((user, serves));
+                user
+            }
+        };
+        let id = self.bank.add_link(user, if serves == Served::Truv { "wells_fargo" } else { "another_bank" });
+        self.links.push(Link {
+            id,
+            serves,
+            user,
+            accounts: Vec::new(),
+            rows: Vec::new(),
+            trouble: None,
+            is_deleted: false,
+            calm_since: now_ms,
+        });
+        let link = self.links.len() - 1;
+        for _ in 0..accounts {
+            self.open_account(link);
+        }
+        for nth in 0..rows {
+            let account = usize::try_from(nth).unwrap_or(0) % accounts;
+            let at_ms = now_ms - history_days * DAY * (rows - nth) / rows.max(1);
+            self.add_row(link, account, -1_000 - nth * 37, at_ms, None);
+        }
+    }
+
+    fn open_account(&mut self, link: usize) {
+        let currency = if self.links[link].serves == Served::Truv { "USD" } else { "EUR" };
+        let nth = self.links[link].accounts.len();
+        let new = NewAccount::checking(&format!("Account {nth}"), 500_000).currency(currency);
+        let id = self.bank.add_account(self.links[link].id, new);
+        self.links[link].accounts.push(Account { id, is_closed: false, is_shared: true });
+    }
+
+    /// Adds a row; with `pending_until` one that waits to be booked.
+    fn add_row(&mut self, link: usize, account: usize, amount: i64, at_ms: i64, pending_until: Option<i64>) {
+        let text = self.text();
+        let serves = self.links[link].serves;
+        let new = match (pending_until, serves) {
+            (None, _) => NewTransaction::posted(amount, &text).at(instant(at_ms)),
+            (Some(_), Served::Truv) => NewTransaction::pending(amount, &text).at(instant(at_ms)),
+            (Some(until), Served::Bridge) => NewTransaction::future(amount, &text, instant(until)),
+        };
+        let has_key = self.next_word.is_multiple_of(2);
+        let new = NewTransaction { external_id: has_key.then(|| format!("K{}", self.next_word)), ..new };
+        let id = self.bank.add_transaction(self.links[link].accounts[account].id, new);
+        self.next_chain += 1;
+        self.chains.insert(id.to_string(), self.next_chain);
+        let touched_ms = self.now_ms();
+        self.links[link].rows.push(Row {
+            id,
+            account,
+            chain: self.next_chain,
+            is_pending: pending_until.is_some(),
+            is_removed: false,
+            transacted_ms: at_ms,
+            touched_ms,
+        });
+    }
+
+    /// Two words that no other row has, without digits: what tells rows apart must not be chance.
+    fn text(&mut self) -> String {
+        self.next_word += 1;
+        let word = |first: char| {
+            let mut word = String::from(first);
+            let mut rest = self.next_word;
+            for _ in 0..5 {
+                word.push(char::from(b'A' + u8::try_from(rest % 26).unwrap_or(0)));
+                rest /= 26;
+            }
+            word
+        };
+        format!("{} {}", word('K'), word('Q'))
+    }
+
+    /// The place of a link that is there, by number.
+    pub(crate) fn some_link(&self, verb: &Verb) -> Option<usize> {
+        let there: Vec<usize> = (0..self.links.len()).filter(|at| !self.links[*at].is_deleted).collect();
+        verb.pick("link", there.len()).map(|nth| there[nth])
+    }
+
+    /// Notes that something happens to a row; `true` if everything before it must have been read by now.
+    fn touch(&mut self, link: usize, row: usize) -> bool {
+        let now_ms = self.now_ms();
+        let calm_since = self.links[link].calm_since;
+        let is_windowed = self.links[link].serves == Served::Truv;
+        let of = &mut self.links[link].rows[row];
+        // What only a reconciliation shows is not read for as long as there was none.
+        let was_settled = now_ms - of.touched_ms.max(calm_since) > SETTLED && !self.deep.contains(&of.id.to_string());
+        of.touched_ms = now_ms;
+        if is_windowed && of.transacted_ms < now_ms - WINDOW {
+            self.deep.insert(of.id.to_string());
+        }
+        was_settled
+    }
+
+    /// Notes that an id is no longer there.
+    fn lose(&mut self, id: TransactionId) {
+        let now_ms = self.now_ms();
+        self.gone.entry(id.to_string()).or_insert(now_ms);
+    }
+
+    /// A row has another id now. Where what came before may not have been read, nobody can know that it is the same.
+    fn rename(&mut self, link: usize, row: usize, id: TransactionId) {
+        let is_certain = self.touch(link, row);
+        let old = self.links[link].rows[row].id;
+        if old == id {
+            return;
+        }
+        self.lose(old);
+        if !is_certain {
+            self.next_chain += 1;
+            self.links[link].rows[row].chain = self.next_chain;
+        }
+        let of = &mut self.links[link].rows[row];
+        of.id = id;
+        self.chains.insert(id.to_string(), of.chain);
+        if self.deep.contains(&old.to_string()) {
+            self.deep.insert(id.to_string());
+        }
+    }
+
+    /// Nothing of a link is read for a while.
+    pub(crate) fn unsettle(&mut self, link: usize) {
+        // Two days at most, and a day to catch up.
+        self.links[link].calm_since = self.now_ms() + 2 * DAY;
+    }
+
+    /// The credential of the customers' own systems.
+    pub(crate) fn others_secret(&self) -> &str {
+        &self.others_secret
+    }
+
+    /// Everything that was to be shown by a reconciliation was.
+    pub(crate) fn reconciled(&mut self) {
+        self.deep.clear();
+    }
+}
+
+/// An instant of the world.
+pub(crate) fn instant(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Milliseconds as a span.
+pub(crate) fn span(ms: i64) -> SignedDuration {
+    SignedDuration::from_millis(ms)
+}

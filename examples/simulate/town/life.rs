@@ -1,0 +1,220 @@
+//! What happens in the world: rows come, post, change, go and come back; accounts and links too.
+
+use passbook::sandbox::{PostStyle, Reissue, Served};
+
+use super::{Row, Town, WINDOW, instant};
+use crate::plan::{DAY, HOUR, Verb};
+
+impl Town {
+    /// Lets something happen; `false` where nothing fits it, or it is not the world's affair.
+    pub(crate) fn happen(&mut self, verb: &Verb) -> bool {
+        let Some(link) = self.some_link(verb) else { return false };
+        match verb.word.as_str() {
+            "row" => self.row(link, verb),
+            "pending" => self.pending(link, verb),
+            "post" => self.post(link, verb),
+            "edit" => self.edit(link, verb),
+            "remove" => self.remove(link, verb),
+            "restore" => self.restore(link, verb),
+            "reissue" => self.reissue(link, verb),
+            "close-account" => self.list_account(link, verb, true),
+            "reopen-account" => self.list_account(link, verb, false),
+            "open-account" => self.one_more_account(link),
+            "share" => self.share(link, verb),
+            "new-link" => {
+                let serves = self.links[link].serves;
+                self.add_link(serves, 1, 12, 30);
+            }
+            "delete-link" => self.delete(link),
+            "consent" => self.limit_consent(link, verb),
+            "break" => self.break_login(link, verb),
+            "read-bank" => {
+                if self.links[link].serves == Served::Bridge {
+                    self.bank.refresh_item(self.links[link].id);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn open_accounts(&self, link: usize) -> Vec<usize> {
+        let accounts = &self.links[link].accounts;
+        (0..accounts.len()).filter(|at| !accounts[*at].is_closed && accounts[*at].is_shared).collect()
+    }
+
+    fn row(&mut self, link: usize, verb: &Verb) {
+        let open = self.open_accounts(link);
+        let Some(nth) = verb.pick("pick", open.len()) else { return };
+        let at_ms = self.now_ms() - verb.number("hours-ago") * HOUR;
+        self.add_row(link, open[nth], verb.number("amount"), at_ms, None);
+    }
+
+    fn pending(&mut self, link: usize, verb: &Verb) {
+        let open = self.open_accounts(link);
+        let Some(nth) = verb.pick("pick", open.len()) else { return };
+        let now_ms = self.now_ms();
+        let hours = verb.number("hours") * HOUR;
+        self.add_row(link, open[nth], verb.number("amount"), now_ms - hours / 4, Some(now_ms + hours));
+    }
+
+    /// Rows that something can happen to: there, and in an account that is shown.
+    fn rows_that(&self, link: usize, fits: impl Fn(&Row) -> bool) -> Vec<usize> {
+        let of = &self.links[link];
+        let is_shown = |row: &Row| {
+            let account = &of.accounts[row.account];
+            !account.is_closed && account.is_shared && !row.is_removed
+        };
+        (0..of.rows.len()).filter(|at| is_shown(&of.rows[*at]) && fits(&of.rows[*at])).collect()
+    }
+
+    /// One of them that the bank still has: faults take rows away.
+    fn choose(&self, link: usize, verb: &Verb, fits: impl Fn(&Row) -> bool) -> Option<usize> {
+        let rows = self.rows_that(link, fits);
+        let row = rows[verb.pick("pick", rows.len())?];
+        let id = self.links[link].rows[row].id;
+        self.bank.change(|bank| bank.has_transaction(id)).then_some(row)
+    }
+
+    fn post(&mut self, link: usize, verb: &Verb) {
+        let Some(row) = self.choose(link, verb, |row| row.is_pending) else { return };
+        let style = match verb.text("style") {
+            "external" => PostStyle::NewIdSameExternalId,
+            "new" => PostStyle::NewIdOnly,
+            _ => PostStyle::SameId,
+        };
+        let id = self.bank.post_pending(self.links[link].rows[row].id, style);
+        self.rename(link, row, id);
+        self.links[link].rows[row].is_pending = false;
+    }
+
+    /// Rows that an incremental read shows, or any if the event says so.
+    fn within_reach(&self, verb: &Verb) -> impl Fn(&Row) -> bool + use<> {
+        let (is_deep, oldest) = (verb.is("deep"), self.now_ms() - WINDOW);
+        move |row| is_deep || row.transacted_ms >= oldest
+    }
+
+    fn edit(&mut self, link: usize, verb: &Verb) {
+        let Some(row) = self.choose(link, verb, self.within_reach(verb)) else { return };
+        self.touch(link, row);
+        let id = self.links[link].rows[row].id;
+        let amount = (verb.number("what") & 1 != 0).then(|| verb.number("amount"));
+        let text = (verb.number("what") & 2 != 0).then(|| self.text());
+        self.bank.edit_transaction(id, amount, text.as_deref());
+    }
+
+    fn remove(&mut self, link: usize, verb: &Verb) {
+        let Some(row) = self.choose(link, verb, self.within_reach(verb)) else { return };
+        self.touch(link, row);
+        let id = self.links[link].rows[row].id;
+        self.bank.remove_transaction(id);
+        self.links[link].rows[row].is_removed = true;
+        self.lose(id);
+    }
+
+    fn restore(&mut self, link: usize, verb: &Verb) {
+        let removed: Vec<usize> = {
+            let rows = &self.links[link].rows;
+            (0..rows.len()).filter(|at| rows[*at].is_removed).collect()
+        };
+        // The last one that went comes back first, so that some are away for minutes only.
+        let Some(row) = removed.into_iter().max_by_key(|at| self.links[link].rows[*at].touched_ms) else { return };
+        let _ = verb;
+        self.bank.restore_transaction(self.links[link].rows[row].id);
+        self.links[link].rows[row].is_removed = false;
+        self.touch(link, row);
+    }
+
+    fn reissue(&mut self, link: usize, verb: &Verb) {
+        let of = &self.links[link];
+        if of.accounts.iter().any(|account| account.is_closed || !account.is_shared) {
+            return;
+        }
+        let whose = match verb.number("pick") % 2 {
+            0 => Reissue::Link(of.id),
+            _ => Reissue::Account(of.accounts[0].id),
+        };
+        for (old, new) in self.bank.reissue_ids(whose, verb.is("keep")) {
+            if let Some(row) = self.links[link].rows.iter().position(|row| row.id == old) {
+                self.rename(link, row, new);
+            } else {
+                // A row that a fault brought.
+                self.lose(old);
+            }
+        }
+    }
+
+    fn list_account(&mut self, link: usize, verb: &Verb, is_closed: bool) {
+        let now_ms = self.now_ms();
+        let Some(nth) = verb.pick("pick", self.links[link].accounts.len()) else { return };
+        let account = &mut self.links[link].accounts[nth];
+        if account.is_closed == is_closed {
+            return;
+        }
+        account.is_closed = is_closed;
+        if is_closed {
+            self.bank.close_account(account.id);
+        } else {
+            self.bank.reopen_account(account.id);
+        }
+        self.turn(link, nth, now_ms);
+    }
+
+    fn share(&mut self, link: usize, verb: &Verb) {
+        if self.links[link].serves == Served::Truv {
+            return;
+        }
+        let now_ms = self.now_ms();
+        let Some(nth) = verb.pick("pick", self.links[link].accounts.len()) else { return };
+        let account = &mut self.links[link].accounts[nth];
+        account.is_shared = verb.is("shared");
+        self.bank.set_data_access(account.id, account.is_shared);
+        self.turn(link, nth, now_ms);
+    }
+
+    /// An account came or went, and its rows with it.
+    fn turn(&mut self, link: usize, account: usize, now_ms: i64) {
+        self.links[link].calm_since = now_ms;
+        let ids: Vec<_> = self.links[link].rows.iter().filter(|row| row.account == account).map(|row| row.id).collect();
+        for id in ids {
+            self.lose(id);
+        }
+    }
+
+    fn one_more_account(&mut self, link: usize) {
+        if self.links[link].accounts.len() >= 4 {
+            return;
+        }
+        self.open_account(link);
+        let account = self.links[link].accounts.len() - 1;
+        let now_ms = self.now_ms();
+        for nth in 0..9 {
+            self.add_row(link, account, -500 - nth, now_ms - nth * 3 * DAY, None);
+        }
+        self.links[link].calm_since = now_ms;
+        // What lies behind the window of an account that is new to a known link.
+        let oldest = now_ms - WINDOW;
+        if self.links[link].serves == Served::Truv {
+            let old = self.links[link].rows.iter().filter(|row| row.account == account && row.transacted_ms < oldest);
+            self.deep.extend(old.map(|row| row.id.to_string()));
+        }
+    }
+
+    fn delete(&mut self, link: usize) {
+        self.bank.delete_link(self.links[link].id);
+        self.links[link].is_deleted = true;
+        let ids: Vec<_> = self.links[link].rows.iter().map(|row| row.id).collect();
+        for id in ids {
+            self.lose(id);
+        }
+    }
+
+    fn limit_consent(&mut self, link: usize, verb: &Verb) {
+        if self.links[link].serves == Served::Truv || self.links[link].trouble.is_some() {
+            return;
+        }
+        let until = self.now_ms() + verb.number("pick") % 4 * DAY;
+        self.bank.set_consent_expiry(self.links[link].id, instant(until));
+        self.links[link].trouble = Some(("1010".to_owned(), until));
+    }
+}

@@ -1,0 +1,83 @@
+//! Logins that break, and customers who repair them.
+
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use passbook::sandbox::Served;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::{Town, instant};
+use crate::plan::{DAY, Verb};
+
+impl Town {
+    pub(super) fn break_login(&mut self, link: usize, verb: &Verb) {
+        let (now_ms, of) = (self.now_ms(), &mut self.links[link]);
+        if of.trouble.is_some() {
+            return;
+        }
+        let word = verb.text(if of.serves == Served::Truv { "truv" } else { "bridge" });
+        self.bank.break_login(of.id, word);
+        of.trouble = Some((word.to_owned(), now_ms));
+    }
+
+    /// The bank lets the aggregator in again, after the customer has been there where that is what it takes.
+    ///
+    /// Shape: what the customer must do in a browser, if anything.
+    pub(crate) fn heal(&mut self, link: usize) -> Option<Errand> {
+        let now_ms = self.now_ms();
+        let (word, _) = self.links[link].trouble.take()?;
+        self.links[link].calm_since = now_ms;
+        let of = &self.links[link];
+        self.bank.heal_login(of.id);
+        match of.serves {
+            Served::Bridge => {
+                self.bank.set_consent_expiry(of.id, instant(now_ms + 180 * DAY));
+                self.bank.refresh_item(of.id);
+                None
+            }
+            Served::Truv if word == "unavailable" => None,
+            Served::Truv => {
+                let truth = self.bank.truth();
+                let true_link = truth.link(of.id)?;
+                let user = true_link.user_upstream_id.clone();
+                let token = true_link.access_token.clone();
+                Some(Errand { bank: self.bank.clone(), secret: self.others_secret.clone(), user, token })
+            }
+        }
+    }
+}
+
+/// A customer on the way to log in again.
+pub(crate) struct Errand {
+    bank: passbook::sandbox::Sandbox,
+    secret: String,
+    user: String,
+    token: String,
+}
+
+impl Errand {
+    /// Goes through the widget; `false` where it did not work, as under a fault.
+    pub(crate) async fn run(&self) -> bool {
+        let body = json!({ "product_type": "transactions", "access_token": self.token });
+        let opened = self.post(&format!("/v1/users/{}/tokens/", self.user), &body).await;
+        let login = json!({
+            "bridge_token": opened["bridge_token"], "username": "goodlogin", "password": "goodpassword",
+        });
+        self.post("/sandbox/connect", &login).await["link_id"].is_string()
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let request = Request::post(path)
+            .header("x-access-client-id", self.bank.truv_client_id())
+            .header("x-access-secret", &self.secret)
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()));
+        let Ok(request) = request else { return Value::Null };
+        let patience = std::time::Duration::from_secs(30);
+        let Ok(Ok(answer)) = tokio::time::timeout(patience, self.bank.router().oneshot(request)).await else {
+            return Value::Null;
+        };
+        let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+}
