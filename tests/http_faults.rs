@@ -458,6 +458,11 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 impl Log {
     /// Captures everything this thread logs, at every level, other crates included.
     fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+        static NOBODY: std::sync::Once = std::sync::Once::new();
+        // While there is one subscriber alone, a line that another test's thread comes by first is off for everybody.
+        NOBODY.call_once(|| {
+            let _set_before = tracing::subscriber::set_global_default(tracing::subscriber::NoSubscriber::default());
+        });
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()

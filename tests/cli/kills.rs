@@ -19,7 +19,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use super::desk::{Desk, query, text};
 
 /// Kills at each aggregator in an ordinary run.
-const KILLS: usize = 12;
+const KILLS: usize = 6;
 /// After so many kills everything is finished, and compared with the world.
 const KILLS_PER_LOOK: usize = 6;
 /// The same where links are refreshed: a refresh whose request was cut off is waited for by design, two minutes.
@@ -44,7 +44,7 @@ enum Work {
 }
 
 const WORK: [Work; 8] =
-    [Work::Start, Work::Request, Work::Sync, Work::Backup, Work::Request, Work::Rekey, Work::Sync, Work::Forget];
+    [Work::Start, Work::Request, Work::Sync, Work::Backup, Work::Rekey, Work::Forget, Work::Request, Work::Sync];
 
 /// A world that goes on, and a program in it that is killed again and again.
 struct Street {

@@ -517,3 +517,13 @@ pub(crate) fn assert_same(broken: &str, unbroken: &str, case: &str) {
 pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().expect("an instant")
 }
+
+/// Has this thread's log lines go to `subscriber` until the guard is dropped.
+pub(crate) fn log_to(subscriber: impl tracing::Subscriber + Send + Sync) -> tracing::subscriber::DefaultGuard {
+    static NOBODY: std::sync::Once = std::sync::Once::new();
+    // While there is one subscriber alone, a line that another test's thread comes by first is off for everybody.
+    NOBODY.call_once(|| {
+        let _set_before = tracing::subscriber::set_global_default(tracing::subscriber::NoSubscriber::default());
+    });
+    tracing::subscriber::set_default(subscriber)
+}

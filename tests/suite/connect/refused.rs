@@ -185,9 +185,7 @@ async fn neither_store_nor_log_shows_what_is_secret() {
         .with_max_level(tracing::Level::TRACE)
         .with_ansi(false)
         .finish();
-    // While there is one subscriber only, a test on another thread that logs first switches the line off for this one, too.
-    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = crate::harness::log_to(subscriber);
     let desk = Desk::new(Served::Bridge).await;
     let page = desk.begin().await;
     let url = page.header("refresh").strip_prefix("1; url=").expect("a refresh").to_owned();

@@ -15,9 +15,7 @@ impl Log {
     pub(super) fn listen() -> (Self, DefaultGuard) {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-        // With one subscriber alone, a place that logs first in another test's thread, which has none, would be silent for ever.
-        std::mem::forget(tracing::Dispatch::new(tracing_subscriber::registry()));
-        let guard = tracing::subscriber::set_default(subscriber);
+        let guard = crate::harness::log_to(subscriber);
         (log, guard)
     }
 

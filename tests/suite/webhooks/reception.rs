@@ -60,9 +60,7 @@ impl Log {
 async fn whatever_is_refused_leaves_one_line_in_the_log_and_nothing_else() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-    // With one subscriber alone, a place that logs first in another test's thread, which has none, would be silent for ever.
-    let _another = tracing::Dispatch::new(tracing_subscriber::registry());
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = crate::harness::log_to(subscriber);
     for serves in BOTH {
         let bench = Bench::at(serves, signed(serves));
         let post = Post::to(&bench).await;
