@@ -208,7 +208,7 @@ CREATE TABLE links (
     UNIQUE (source_id, upstream_id)
 ) STRICT;
 
-CREATE INDEX links_due ON links (due_at) WHERE removed_at IS NULL AND paused_at IS NULL;
+CREATE INDEX links_due ON links (source_id, due_at) WHERE removed_at IS NULL AND paused_at IS NULL;
 
 -- Looked at every few seconds, to tell people.
 CREATE INDEX links_in_attention ON links (attention_at) WHERE attention IS NOT NULL;

@@ -224,9 +224,10 @@ async fn daemon(arguments: &[String]) {
     let engine = setup::engine(&config, &store, &clock, Transport::network()).await;
     let now = clock.now();
     let due = store
-        .read(move |txn| txn.due_links(1, false, passbook::store::Due::now(now), 128))
+        .read(move |txn| txn.agenda(1, passbook::store::Due::now(now), 128))
         .await
-        .expect("the store works");
+        .expect("the store works")
+        .links;
     let ready_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     assert_eq!(due.len(), 128, "every link is due");
     let at_start_kb = status_kb("VmRSS:");

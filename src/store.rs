@@ -76,7 +76,7 @@ pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, Syn
 pub use file::cipher_settings;
 pub use fingerprint::Fingerprint;
 pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
-pub use links::{Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
+pub use links::{Agenda, Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
 pub use lock::{LockError, StoreLock};
 pub use news::{NewsLink, NewsRefresh, NewsUser, SETTLE};
 pub use open::{Access, OpenError, OpenOptions};

@@ -27,6 +27,8 @@ use crate::sync::{Discovered, Engine, Looked, Source, Step};
 
 /// How long due links once taken are worked off before it is looked whether others have become more urgent.
 const QUEUE_LASTS: Duration = Duration::from_secs(1);
+/// Nobody waits for less than this.
+const SHORTEST_NAP: Duration = Duration::from_millis(10);
 
 /// One source's loop.
 pub(super) struct Lane {
@@ -134,13 +136,11 @@ impl Lane {
         }
         self.notice_clock_jump().await?;
         let now = self.engine.clock().now();
-        let discover_due_at = self.start_discovery(now).await?;
-        if self.options.once && self.is_discovering {
-            return Ok(Some(MAX_SLEEP));
-        }
         let is_stale = self.queue.is_empty() || self.queue_filled_at.elapsed() >= QUEUE_LASTS;
-        if is_stale && self.running.len() < self.options.workers {
-            self.fill_queue(now).await?;
+        let looked = if is_stale { Some(self.look_at_agenda(now).await?) } else { None };
+        if self.options.once && self.is_discovering {
+            self.queue.clear();
+            return Ok(Some(MAX_SLEEP));
         }
         while self.running.len() < self.options.workers {
             let Some(work) = self.queue.pop_front() else {
@@ -148,56 +148,51 @@ impl Lane {
             };
             self.start(work);
         }
-        if self.options.once && self.running.is_empty() && !self.is_discovering {
-            let (source_id, due) = (self.source.source_id, self.due(now));
-            let is_done = self
-                .engine
-                .store()
-                .read(move |txn| {
-                    let looks = txn.due_users(source_id, due.starts_until, 1)?;
-                    Ok(looks.is_empty() && txn.unfinished_links(source_id, due)? == 0)
-                })
-                .await?;
-            if is_done {
-                return Ok(None);
-            }
-        }
         if self.running.len() >= self.options.workers {
             return Ok(Some(MAX_SLEEP));
         }
-        let source_id = self.source.source_id;
-        let (link, user) = self
-            .engine
-            .store()
-            .read(move |txn| Ok((txn.next_due_at(source_id)?, txn.next_user_due_at(source_id)?)))
-            .await?;
-        let next = [link, user, discover_due_at].into_iter().flatten().min();
-        let until_next = next.map_or(MAX_SLEEP, |at| at.duration_since(now).try_into().unwrap_or(Duration::ZERO));
-        // A link that runs is still due by its row: no reason to look again before it ends.
-        let floor = if self.running.is_empty() { Duration::from_millis(10) } else { Duration::from_millis(250) };
-        Ok(Some(until_next.clamp(floor, MAX_SLEEP)))
-    }
-
-    /// Starts the listing of users and links if it is due; otherwise says when.
-    async fn start_discovery(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        if self.is_discovering {
+        // The queue is empty, and what became due after it was filled was not in it.
+        let Some(more_at) = looked else { return Ok(Some(Duration::ZERO)) };
+        if self.options.once && self.running.is_empty() && !self.is_discovering && self.is_done(now).await? {
             return Ok(None);
         }
-        let name = self.source.name.clone();
-        let row = self.engine.store().read(move |txn| txn.source(&name)).await?;
-        let Some(row) = row else { return Ok(None) };
-        let due_at = row.hold_until.map_or(row.discover_due_at, |hold| hold.max(row.discover_due_at));
-        if due_at > now {
-            return Ok(Some(due_at));
+        let until_more = more_at.map_or(MAX_SLEEP, |at| at.duration_since(now).try_into().unwrap_or(Duration::ZERO));
+        Ok(Some(until_more.clamp(SHORTEST_NAP, MAX_SLEEP)))
+    }
+
+    /// Takes what is due from the store: fills the queue, and has users and links listed if it is time.
+    ///
+    /// Shape: when there is more. What is due and is not taken waits for a job to end, which wakes us.
+    async fn look_at_agenda(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let (source_id, due, limit) = (self.source.source_id, self.due(now), self.queue_limit());
+        let agenda = self.engine.store().read(move |txn| txn.agenda(source_id, due, limit)).await?;
+        if agenda.lists && !self.is_discovering {
+            self.start_discovery(agenda.lists_first);
         }
-        if row.discovered_at.is_none() {
+        let more_at = agenda.more_at;
+        self.fill_queue(agenda);
+        Ok(more_at)
+    }
+
+    /// Starts the listing of users and links.
+    fn start_discovery(&mut self, is_first: bool) {
+        if is_first {
             tracing::info!(source = %self.source.name, "the first listing of users and links begins");
         }
         self.is_discovering = true;
         self.busy.fetch_add(1, Ordering::Relaxed);
         let (engine, source) = (Arc::clone(&self.engine), Arc::clone(&self.source));
         self.jobs.spawn(async move { Done::Discovery(engine.discover(&source, false).await) });
-        Ok(None)
+    }
+
+    /// With `once`: whether nothing is left to do.
+    async fn is_done(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let (source_id, due) = (self.source.source_id, self.due(now));
+        let left = self.engine.store().read(move |txn| {
+            let agenda = txn.agenda(source_id, due, 1)?;
+            Ok(!agenda.users.is_empty() || txn.unfinished_links(source_id, due)? > 0)
+        });
+        Ok(!left.await?)
     }
 
     /// What counts as due: with `once`, what was due when the run began or its discovery ended.

@@ -10,7 +10,7 @@ use super::{ReadTxn, StoreError, instant};
 use crate::model::{Attention, Cause, LinkRecord, UserRecord};
 use crate::secret::{Place, Secret};
 
-pub use due::{Due, DueLink};
+pub use due::{Agenda, Due, DueLink};
 
 /// What comes next for a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -36,13 +36,11 @@ pub struct UserAccount {
 impl ReadTxn<'_> {
     /// A source's customers whose links are due to be looked at, the longest due first.
     ///
-    /// Shape: at most `limit`; none while the aggregator holds the source.
-    pub fn due_users(&self, source_id: i64, now: Timestamp, limit: usize) -> Result<Vec<DueUser>, StoreError> {
+    /// Shape: at most `limit`.
+    pub(super) fn due_users(&self, source_id: i64, now: Timestamp, limit: usize) -> Result<Vec<DueUser>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT u.user_id, u.upstream_id, u.links_failures FROM users u JOIN sources s ON s.source_id = u.source_id
-             WHERE u.source_id = :source_id AND u.links_due_at <= :now
-               AND s.retired_at IS NULL AND coalesce(s.hold_until, 0) <= :now
-             ORDER BY u.links_due_at LIMIT :limit",
+            "SELECT user_id, upstream_id, links_failures FROM users
+             WHERE source_id = :source_id AND links_due_at <= :now ORDER BY links_due_at LIMIT :limit",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows =
@@ -56,15 +54,13 @@ impl ReadTxn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// When a source's next customer is due to be looked at, not before the aggregator's hold ends; `None`: nobody is.
-    pub fn next_user_due_at(&self, source_id: i64) -> Result<Option<Timestamp>, StoreError> {
-        let mut select = self.txn.prepare_cached(
-            "SELECT max(min(u.links_due_at), coalesce(s.hold_until, 0))
-             FROM users u JOIN sources s ON s.source_id = u.source_id AND s.retired_at IS NULL
-             WHERE u.source_id = :source_id AND u.links_due_at IS NOT NULL",
-        )?;
-        let next = select.query_row(named_params! { ":source_id": source_id }, |row| row.get::<_, Option<i64>>(0))?;
-        Ok(next.map(instant))
+    /// When the next of a source's customers is to be looked at; those that are due already do not count.
+    pub(super) fn next_user_at(&self, source_id: i64, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let mut select = self
+            .txn
+            .prepare_cached("SELECT min(links_due_at) FROM users WHERE source_id = :source_id AND links_due_at > :now")?;
+        let next = select.query_row(named_params! { ":source_id": source_id, ":now": ms(now) }, |row| row.get(0));
+        Ok(next.map(|at: Option<i64>| at.map(instant))?)
     }
 
     /// A source's customers that are there: (our id, the aggregator's id), in the order of the latter.

@@ -2,11 +2,10 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Lane;
-use crate::store::{DueLink, DueUser, StoreError};
+use crate::store::{Agenda, DueLink, DueUser};
 
 /// How many due links are taken from the store at once, per worker.
 const QUEUE_PER_WORKER: usize = 16;
@@ -36,22 +35,17 @@ impl Work {
 }
 
 impl Lane {
-    /// Takes what is due from the store. While others wait, backfills get at most their share of the workers; looks at users
-    /// take turns with links.
-    pub(super) async fn fill_queue(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    /// How many due links are taken from the store at once.
+    pub(super) fn queue_limit(&self) -> usize {
+        self.options.workers * QUEUE_PER_WORKER
+    }
+
+    /// Files what is due. While others wait, backfills get at most their share of the workers; looks at users take turns with
+    /// links.
+    pub(super) fn fill_queue(&mut self, agenda: Agenda) {
         self.queue.clear();
         self.queue_filled_at = Instant::now();
-        let limit = self.options.workers * QUEUE_PER_WORKER;
-        let (source_id, due) = (self.source.source_id, self.due(now));
-        let (others, backfills, users) = self
-            .engine
-            .store()
-            .read(move |txn| {
-                let others = txn.due_links(source_id, false, due, limit)?;
-                let backfills = txn.due_links(source_id, true, due, limit)?;
-                Ok((others, backfills, txn.due_users(source_id, due.starts_until, limit)?))
-            })
-            .await?;
+        let Agenda { links: others, backfills, users, .. } = agenda;
         let mut taken = self.running.clone();
         let mut others = self.links_to_do(others, false, &mut taken);
         let mut backfills = self.links_to_do(backfills, true, &mut taken);
@@ -73,8 +67,7 @@ impl Lane {
         if self.queue.is_empty() {
             self.queue.extend(backfills);
         }
-        self.queue.truncate(limit);
-        Ok(())
+        self.queue.truncate(self.queue_limit());
     }
 
     /// One piece of work for each unit that is not `taken` yet.
