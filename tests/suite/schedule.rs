@@ -1,8 +1,11 @@
 //! What refreshes and backfills mean for being on time.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use passbook::sandbox::{LinkId, Plan};
+use passbook::store::Moment;
 
 use crate::harness::Bench;
 
@@ -35,6 +38,24 @@ async fn backfills_do_not_starve_the_links_of_every_day() {
         .parse()
         .expect("a number");
     assert!(backfilled > 3, "and backfills had their share: {backfilled}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_an_answer_is_waited_for_the_store_is_left_alone() {
+    let (bench, _) = town("", 1).await;
+    let reads = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&reads);
+    bench.store.work_in_place(Arc::new(move |moment| {
+        count.fetch_add(u64::from(moment == Moment::Read), Ordering::Relaxed);
+        true
+    }));
+    bench.bank.settings(|settings| settings.latency = Duration::from_secs(25));
+    bench.pass(hours(9)).await;
+    let before = bench.bank.request_log().len();
+    bench.run_for(Duration::from_mins(2)).await;
+    assert!(bench.bank.request_log().len() >= before + 3, "the link is worked on all the time");
+    let reads = reads.load(Ordering::Relaxed);
+    assert!(reads < 120, "{reads} reads in two minutes");
 }
 
 #[tokio::test(start_paused = true)]
