@@ -124,6 +124,8 @@ CREATE TABLE erased_accounts (
     erased_at  INTEGER NOT NULL                    -- when its rows were deleted here
 ) STRICT;
 
+CREATE INDEX erased_accounts_of_erasure ON erased_accounts (erasure_id);
+
 CREATE TABLE erasure_keys (
     -- One row, written with the store: the random key of forgotten_ids. A key of its own, so that a change of the store key
     -- leaves those hashes good, and older copies of the store have the same.
@@ -209,6 +211,10 @@ CREATE TABLE links (
 ) STRICT;
 
 CREATE INDEX links_due ON links (source_id, due_at) WHERE removed_at IS NULL AND paused_at IS NULL;
+CREATE INDEX links_of_user ON links (user_id);
+CREATE INDEX links_of_institution ON links (institution_id);
+CREATE INDEX links_by_upstream_id ON links (upstream_id);
+CREATE INDEX links_in_sync ON links (sync_id) WHERE sync_id IS NOT NULL;
 
 -- Looked at every few seconds, to tell people.
 CREATE INDEX links_in_attention ON links (attention_at) WHERE attention IS NOT NULL;
@@ -268,6 +274,9 @@ CREATE TABLE account_aliases (
     split_at         INTEGER,                      -- a person undid it: the two are never joined again
     UNIQUE (link_id, upstream_id, new_upstream_id)
 ) STRICT;
+
+CREATE INDEX account_aliases_of_account ON account_aliases (account_id);
+CREATE INDEX account_aliases_split ON account_aliases (upstream_id) WHERE split_at IS NOT NULL;
 
 CREATE TABLE loans (
     -- One row per account that is a loan, as the bank tells its terms. Written with the accounts when something differs.
@@ -590,6 +599,9 @@ CREATE TABLE invites (
 ) STRICT;
 
 CREATE INDEX invites_by_user ON invites (user_id);
+CREATE INDEX invites_by_link ON invites (link_id) WHERE link_id IS NOT NULL;
+CREATE INDEX invites_by_connected_link ON invites (connected_link_id) WHERE connected_link_id IS NOT NULL;
+CREATE INDEX invites_to_wipe ON invites (expires_at) WHERE email_sealed IS NOT NULL OR context_hash IS NOT NULL;
 
 CREATE TABLE alerts (
     -- One row per condition that somebody is told about, from its beginning to its end. Open while resolved_at is NULL. Its
@@ -617,6 +629,8 @@ CREATE TABLE alerts (
 ) STRICT;
 
 CREATE UNIQUE INDEX alerts_open ON alerts (kind, source_id, coalesce(link_id, 0)) WHERE resolved_at IS NULL;
+CREATE INDEX alerts_by_link ON alerts (link_id) WHERE link_id IS NOT NULL;
+CREATE INDEX alerts_of_links ON alerts (coalesce(resolved_at, raised_at)) WHERE kind = 'link_attention';
 CREATE INDEX alerts_to_tell ON alerts (next_try_at) WHERE next_try_at IS NOT NULL;
 
 CREATE TABLE backups (

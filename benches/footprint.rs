@@ -223,11 +223,8 @@ async fn daemon(arguments: &[String]) {
     let store: Store = setup::open_store(&config, &clock);
     let engine = setup::engine(&config, &store, &clock, Transport::network()).await;
     let now = clock.now();
-    let due = store
-        .read(move |txn| txn.agenda(1, passbook::store::Due::now(now), 128))
-        .await
-        .expect("the store works")
-        .links;
+    let due =
+        store.read(move |txn| txn.agenda(1, passbook::store::Due::now(now), 128)).await.expect("the store works").links;
     let ready_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     assert_eq!(due.len(), 128, "every link is due");
     let at_start_kb = status_kb("VmRSS:");

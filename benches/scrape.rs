@@ -10,23 +10,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request, StatusCode, request};
+use axum::http::{Request, StatusCode};
 use passbook::alert::{AlertOptions, Alerts};
 use passbook::clock::Clock;
 use passbook::config::{AlertConfig, Config};
 use passbook::http::Transport;
 use passbook::sandbox::Sandbox;
-use passbook::server::{self, Peer, Served};
+use passbook::server::{self, Served};
 use passbook::sync::Waker;
-use tower::ServiceExt as _;
 
+#[path = "shared/admin.rs"]
+mod admin;
 #[path = "shared/setup.rs"]
 #[expect(dead_code, reason = "other benches use more of it")]
 mod setup;
 
-const ADMIN: &str = "[server]\nadmin_listen = \"127.0.0.1:0\"\nadmin_token = { credential = \"store-key\" }\n";
+use admin::{ADMIN, ask, log_in};
+
 const SCRAPES: usize = 20;
 
 /// What a year leaves, with `:links` links and the present instant `:now`.
@@ -142,26 +142,6 @@ async fn main() {
         took.push(began.elapsed());
     }
     report("look for alerts", took);
-}
-
-async fn log_in(router: &Router, token: &str) -> String {
-    let form = Request::post("/login")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .header("sec-fetch-site", "same-origin");
-    let body = url::form_urlencoded::Serializer::new(String::new()).append_pair("token", token).finish();
-    let (_, headers, _) = ask(router, form, body).await;
-    let cookie = headers.get("set-cookie").and_then(|cookie| cookie.to_str().ok()).expect("a cookie");
-    cookie.split(';').next().unwrap_or_default().to_owned()
-}
-
-/// Shape: status, headers, body.
-async fn ask(router: &Router, request: request::Builder, body: String) -> (StatusCode, HeaderMap, String) {
-    let mut request = request.body(Body::from(body)).expect("a request");
-    request.extensions_mut().insert(Peer([127, 0, 0, 1].into()));
-    let response = router.clone().oneshot(request).await.expect("an answer");
-    let (parts, body) = response.into_parts();
-    let bytes = to_bytes(body, usize::MAX).await.expect("a body");
-    (parts.status, parts.headers, String::from_utf8(bytes.to_vec()).expect("text"))
 }
 
 fn report(what: &str, mut took: Vec<std::time::Duration>) {

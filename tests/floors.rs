@@ -1,6 +1,11 @@
 //! Above the aggregators nobody knows which there are: what they can do differs, and that is asked.
 
+#[path = "shared/sources.rs"]
+mod sources;
+
 use std::path::{Path, PathBuf};
+
+use sources::files_below;
 
 /// Rooms from which no aggregator may be named, not even in prose.
 const ROOMS: [&str; 10] = ["alert", "sync", "daemon", "server", "schedule", "limits", "store", "cli", "main", "model"];
@@ -33,17 +38,4 @@ fn is_above(src: &Path, file: &Path) -> bool {
     let room = path.split(['/', '.']).next().unwrap_or_default();
     let is_test = path.ends_with("tests.rs") || path.contains("/tests/");
     ROOMS.contains(&room) && !is_test && !STAGES.iter().any(|stage| path.starts_with(stage))
-}
-
-fn files_below(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            files.extend(files_below(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    files
 }

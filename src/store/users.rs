@@ -56,9 +56,9 @@ impl ReadTxn<'_> {
 
     /// When the next of a source's customers is to be looked at; those that are due already do not count.
     pub(super) fn next_user_at(&self, source_id: i64, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let mut select = self
-            .txn
-            .prepare_cached("SELECT min(links_due_at) FROM users WHERE source_id = :source_id AND links_due_at > :now")?;
+        let mut select = self.txn.prepare_cached(
+            "SELECT min(links_due_at) FROM users WHERE source_id = :source_id AND links_due_at > :now",
+        )?;
         let next = select.query_row(named_params! { ":source_id": source_id, ":now": ms(now) }, |row| row.get(0));
         Ok(next.map(|at: Option<i64>| at.map(instant))?)
     }

@@ -69,9 +69,10 @@ const STEPS: &[Step] = &[
     Step(
         "transaction_absences",
         "DELETE FROM transaction_absences WHERE transaction_id IN (
-             SELECT transaction_id FROM transactions WHERE account_id IN (
-                 SELECT account_id FROM accounts WHERE link_id IN (SELECT link_id FROM links WHERE user_id = :user_id))
-             INTERSECT SELECT transaction_id FROM transaction_absences LIMIT :limit)",
+             SELECT transaction_id FROM transaction_absences WHERE transaction_id IN (
+                 SELECT transaction_id FROM transactions WHERE account_id IN (
+                     SELECT account_id FROM accounts WHERE link_id IN (SELECT link_id FROM links WHERE user_id = :user_id)))
+             LIMIT :limit)",
     ),
     Step(
         "transaction_aliases",
@@ -103,8 +104,9 @@ const STEPS: &[Step] = &[
     Step(
         "loans",
         "DELETE FROM loans WHERE account_id IN (
-             SELECT account_id FROM accounts WHERE link_id IN (SELECT link_id FROM links WHERE user_id = :user_id)
-             INTERSECT SELECT account_id FROM loans LIMIT :limit)",
+             SELECT account_id FROM loans WHERE account_id IN (
+                 SELECT account_id FROM accounts WHERE link_id IN (SELECT link_id FROM links WHERE user_id = :user_id))
+             LIMIT :limit)",
     ),
     Step(
         "account_numbers",
@@ -130,7 +132,7 @@ const STEPS: &[Step] = &[
     Step(
         "cursors",
         "DELETE FROM cursors WHERE link_id IN (
-             SELECT link_id FROM links WHERE user_id = :user_id INTERSECT SELECT link_id FROM cursors LIMIT :limit)",
+             SELECT link_id FROM cursors WHERE link_id IN (SELECT link_id FROM links WHERE user_id = :user_id) LIMIT :limit)",
     ),
     Step(
         "rejected_rows",

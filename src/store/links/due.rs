@@ -67,8 +67,11 @@ impl ReadTxn<'_> {
             return Ok(Agenda { more_at: hold_until, ..Agenda::default() });
         }
         let lists = discover_due_at <= due.now;
-        let more_at =
-            [(!lists).then_some(discover_due_at), self.next_link_at(source_id, due.now)?, self.next_user_at(source_id, due.now)?];
+        let more_at = [
+            (!lists).then_some(discover_due_at),
+            self.next_link_at(source_id, due.now)?,
+            self.next_user_at(source_id, due.now)?,
+        ];
         Ok(Agenda {
             lists,
             lists_first,
@@ -84,13 +87,7 @@ impl ReadTxn<'_> {
     ///
     /// Shape: at most `limit`, either those never pulled completely (`backfills`) or the others; paused and removed ones are
     /// left out.
-    fn due_links(
-        &self,
-        source_id: i64,
-        backfills: bool,
-        due: Due,
-        limit: usize,
-    ) -> Result<Vec<DueLink>, StoreError> {
+    fn due_links(&self, source_id: i64, backfills: bool, due: Due, limit: usize) -> Result<Vec<DueLink>, StoreError> {
         let mut select = self.txn.prepare_cached(
             "SELECT l.link_id, l.user_id
              FROM links l

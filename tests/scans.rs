@@ -1,0 +1,142 @@
+//! What is asked for every link, every sync or every few seconds never walks along a table that grows with the customers.
+
+#[path = "shared/sources.rs"]
+mod sources;
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use sources::files_below;
+
+/// Tables with a row for every source, file or setting, but not for every customer.
+const SMALL: [&str; 9] = [
+    "sources",
+    "store_meta",
+    "config_loads",
+    "backups",
+    "currencies",
+    "institutions",
+    "source_days",
+    "sync_totals",
+    "request_totals",
+];
+
+/// Where a table is walked along, and why that may be.
+const MAY_WALK: [(&str, &str); 12] = [
+    ("report.rs", "counts, for people"),
+    ("report/", "lists, for people"),
+    ("figures.rs", "totals, for monitoring"),
+    ("verify.rs", "looks at everything"),
+    ("verify/", "looks at everything"),
+    ("convert/", "copies everything"),
+    ("fingerprint.rs", "reads everything"),
+    ("erasures/progress.rs", "one row for each customer who was forgotten"),
+    ("erasures/begin.rs", "one row for each customer who was forgotten"),
+    ("erasures/tests.rs", "a test"),
+    ("accounts/continued.rs", "what an operator undoes, once"),
+    ("links.rs", "every link was asked for"),
+];
+
+#[test]
+fn what_is_asked_all_the_time_walks_along_no_table_that_grows() {
+    let connection = schema();
+    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let (mut asked, mut walks) = (0, Vec::new());
+    for file in files_below(&store) {
+        let path = file.strip_prefix(&store).expect("below").to_string_lossy().into_owned();
+        if MAY_WALK.iter().any(|(room, _)| path.starts_with(room)) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).expect("a source file");
+        for sql in statements(&text) {
+            match walked(&connection, &sql) {
+                Ok(walked) if walked.is_empty() => asked += 1,
+                Ok(walked) => walks.push(format!("{path}: {walked:?}: {sql}")),
+                // The beginning of one that is put together.
+                Err(error) if error.to_string().contains("incomplete input") => {}
+                Err(error) => panic!("{path}: {error}\n{sql}"),
+            }
+        }
+    }
+    assert!(asked > 120, "only {asked} statements were found");
+    assert!(walks.is_empty(), "{}", walks.join("\n\n"));
+}
+
+#[test]
+fn a_walk_is_seen_as_one() {
+    let connection = schema();
+    let walked = |sql: &str| walked(&connection, sql).expect("a plan");
+    assert_eq!(walked("SELECT 1 FROM accounts a WHERE a.name = :name"), ["accounts"]);
+    assert_eq!(walked("UPDATE users SET removed_at = :now WHERE external_id = :id"), ["users"]);
+    assert!(walked("SELECT 1 FROM accounts a WHERE a.account_id = :id").is_empty());
+    assert!(walked("SELECT 1 FROM webhook_events WHERE handled_at IS NULL ORDER BY webhook_event_id").is_empty());
+}
+
+#[expect(clippy::disallowed_methods, reason = "an empty store, to ask how it would be read")]
+fn schema() -> Connection {
+    let connection = Connection::open_in_memory().expect("memory");
+    connection.execute_batch(include_str!("../schema.sql")).expect("the schema");
+    connection
+}
+
+/// Every statement that a file holds as one literal; those put together when they run are left out.
+fn statements(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('"') {
+        let literal = &rest[start + 1..];
+        let mut end = 0;
+        while let Some(quote) = literal[end..].find(['"', '\\']) {
+            end += quote;
+            if literal[end..].starts_with('"') {
+                break;
+            }
+            end += 2;
+        }
+        let sql = &literal[..end];
+        let verb = sql.split_whitespace().next().unwrap_or_default();
+        let is_whole = !sql.contains(['{', '\\']) && sql.split_whitespace().count() > 3;
+        if ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"].contains(&verb) && is_whole {
+            found.push(sql.to_owned());
+        }
+        rest = literal.get(end + 1..).unwrap_or_default();
+    }
+    found
+}
+
+/// The tables that grow and that a statement walks along; a partial index is short by its making.
+fn walked(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
+    let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+    let mut rows = plan.raw_query();
+    let mut walked = Vec::new();
+    while let Some(row) = rows.next()? {
+        let detail: String = row.get("detail")?;
+        let words: Vec<&str> = detail.split_whitespace().collect();
+        let ["SCAN", of, how @ ..] = words.as_slice() else { continue };
+        let Some(table) = table_of(of, sql) else { continue };
+        let index = how.iter().position(|word| *word == "INDEX").and_then(|at| how.get(at + 1));
+        let is_partial = index.is_some_and(|index| is_partial(connection, index));
+        if !is_partial && !SMALL.contains(&table) && has_table(connection, table) {
+            walked.push(table.to_owned());
+        }
+    }
+    Ok(walked)
+}
+
+/// The table that a name stands for in a statement.
+fn table_of<'a>(name: &'a str, sql: &'a str) -> Option<&'a str> {
+    let words: Vec<&str> = sql.split(|c: char| c.is_whitespace() || "(),;".contains(c)).collect();
+    let named = words.windows(3).find(|w| ["FROM", "JOIN"].contains(&w[0]) && w[2] == name && w[1] != "");
+    Some(named.map_or(name, |w| w[1]))
+}
+
+fn is_partial(connection: &Connection, index: &str) -> bool {
+    let sql = "SELECT sql LIKE '% WHERE %' FROM sqlite_schema WHERE type = 'index' AND name = ?1";
+    connection.query_row(sql, [index], |row| row.get(0)).unwrap_or(false)
+}
+
+fn has_table(connection: &Connection, name: &str) -> bool {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    connection.prepare_cached(sql).and_then(|mut select| select.exists([name])).unwrap_or(false)
+}
