@@ -38,6 +38,7 @@ mod report;
 mod restore;
 mod retention;
 mod sealed;
+mod second_look;
 mod snapshot;
 mod sources;
 mod syncs;

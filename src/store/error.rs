@@ -21,8 +21,11 @@ pub enum StoreError {
         "the file system does not read or write the store: {0}; look at the disk and its mount, the work goes on by itself"
     )]
     Io(#[source] rusqlite::Error),
-    /// The file is damaged: stop, restore a backup.
-    #[error("the store is damaged: {0}; stop the daemon and restore a backup")]
+    /// The file is damaged, or the disk does not read it, which SQLite does not tell apart: have it checked, restore a backup.
+    #[error(
+        "the store is damaged, or its disk does not read it: {0}; ask `passbook verify`, and if that finds damage stop the daemon \
+         and restore a backup"
+    )]
     Damaged(#[source] rusqlite::Error),
     /// A copy of the store cannot be written.
     #[error("the copy cannot be written: {0}")]
