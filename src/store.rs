@@ -72,7 +72,7 @@ pub use config_loads::{ConfigLoad, LoadOutcome};
 pub use convert::{ConvertError, ConvertOptions, Converted, Progress, convert};
 pub use days::SourceDay;
 pub use erasures::{ERASED_TABLES, Erased, Erasure, IdKind, PastEvent, UpstreamIds, UpstreamOutcome};
-pub use error::StoreError;
+pub use error::{StoreError, is_sqlite_code};
 pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, SyncTotals};
 pub use file::cipher_settings;
 pub use fingerprint::Fingerprint;

@@ -54,7 +54,7 @@ pub enum BackupError {
         free: u64,
     },
     /// The file system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; look at the disk, its mount and the rights of the directory", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -65,7 +65,7 @@ pub enum BackupError {
     #[error("the store cannot be copied: {0}")]
     Copy(#[source] StoreError),
     /// The copy could not be packed.
-    #[error(transparent)]
+    #[error("the store's copy cannot be packed: {0}; look at the disks of the store and of the backups")]
     Pack(#[from] PackError),
     /// What was written does not read back: look after the disk.
     #[error("what was written to the disk does not read back, look after the disk: {0}")]

@@ -205,8 +205,7 @@ int close(int fd) {
 #define TRANSFER(class, effect, call) \
     if (name_of(fd)) { \
         enum kind kind = verdict(class, effect, call, name_of(fd)); \
-        if (kind == SHORT_KIND && length > 1) length /= 2; \
-        else if (kind == SHORT_KIND && class == READ) {} \
+        if (kind == SHORT_KIND) length -= length / 2; \
         else if (kind != NONE) return fails(kind); \
     }
 
