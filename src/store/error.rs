@@ -83,13 +83,12 @@ pub enum StoreError {
 }
 
 /// What SQLite says, without its number: that stands first where SQLite was not asked for more.
-fn words(error: &rusqlite::Error) -> String {
-    match error {
-        rusqlite::Error::SqliteFailure(code, None) => {
-            let said = code.to_string();
-            said.split_once(": ").map_or(said.clone(), |(_, words)| words.to_owned())
-        }
-        error => error.to_string(),
+pub(super) fn words(error: &rusqlite::Error) -> String {
+    let said = error.to_string();
+    let is_numbered = matches!(error, rusqlite::Error::SqliteFailure(_, None));
+    match said.split_once(": ").filter(|_| is_numbered) {
+        Some((_, words)) => words.to_owned(),
+        None => said,
     }
 }
 

@@ -246,7 +246,8 @@ fn tell(trouble: &Trouble) {
         (TroubleKind::Damaged, _) => tracing::error!(
             trouble = kind,
             reason,
-            "the store is damaged: this process does not write it any more, and nothing is synced"
+            "the store is damaged, or its disk does not read it: nothing is written or synced until a check of the whole file \
+             finds nothing wrong"
         ),
         (_, true) => tracing::error!(
             trouble = kind,

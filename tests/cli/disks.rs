@@ -26,7 +26,7 @@ const POINTS_PER_LOOK: usize = 10;
 const POINTS_PER_DAEMON: usize = 12;
 const LINKS: usize = 3;
 /// Nothing takes so long, whatever fails.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// What is under way when the disk fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,7 +90,8 @@ const fn rule(class: Class, kind: Kind, from: u64, length: u64) -> Rule {
 }
 
 /// What an error has a person do, or look at.
-const CURES: [&str; 6] = [
+const CURES: [&str; 7] = [
+    "look after the disk",
     "free some space",
     "look at the disk",
     "look at the mount",
@@ -159,7 +160,9 @@ impl Wear {
         self.disk.fails(rule);
         let ended = match work {
             Work::Start | Work::Serve => self.serve(work, rule),
-            _ => self.ends(arguments(work)),
+            Work::Create | Work::Sync | Work::FullSync | Work::Once | Work::Backup | Work::Rekey => {
+                self.ends(arguments(work))
+            }
         };
         let seen = self.disk.seen();
         self.disk.works();
@@ -181,7 +184,7 @@ impl Wear {
                 fs::create_dir(&home).expect("a directory");
             }
             Work::Rekey => self.street.prepare_rekey(),
-            _ => {}
+            Work::Sync | Work::FullSync | Work::Once | Work::Backup | Work::Start | Work::Serve => {}
         }
     }
 
@@ -315,10 +318,10 @@ impl Wear {
                 let made = &self.street.desk.json(0, &["backup", "--list", "--json"])[0];
                 assert!(made["error"].is_null() && made["is_there"] == true, "{made}");
             }
-            _ if ended.code != Some(0) => {
+            Work::Create | Work::Sync | Work::FullSync | Work::Once if ended.code != Some(0) => {
                 self.street.desk.ends_with(0, arguments(work));
             }
-            _ => {}
+            Work::Create | Work::Sync | Work::FullSync | Work::Once | Work::Serve => {}
         }
         if matches!(work, Work::Create | Work::Sync | Work::FullSync | Work::Start | Work::Serve) {
             self.street.compare();
