@@ -75,10 +75,11 @@ const FAILURES: [(Class, Kind); 19] = [
 ];
 
 /// What is always tried: in the middle of the work, in every way.
-const ORDINARY: [(Work, Rule); 7] = [
+const ORDINARY: [(Work, Rule); 8] = [
     (Work::Create, rule(Class::Write, Kind::Enospc, 300, 0)),
     (Work::Sync, rule(Class::Sync, Kind::Eio, 9, 1)),
     (Work::Backup, rule(Class::Write, Kind::Short, 120, 0)),
+    (Work::Backup, rule(Class::Sync, Kind::Eio, 8, 1)),
     (Work::Rekey, rule(Class::All, Kind::Erofs, 20, 0)),
     (Work::FullSync, rule(Class::Read, Kind::Eio, 12, 4)),
     (Work::Sync, rule(Class::Write, Kind::Short, 20, 1)),
