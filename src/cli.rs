@@ -41,7 +41,9 @@ use crate::config::{ConfigErrors, DEFAULT_CONFIG_PATH};
 use crate::daemon::{BuildError, ProcessError};
 use crate::secret::forbid_dumps;
 use crate::server::control::OrderError;
-use crate::store::{AskError, ConvertError, LockError, OpenError, RekeyError, RestoreError, StoreError};
+use crate::store::{
+    AskError, ConvertError, LockError, OpenError, RekeyError, RestoreError, StoreError, is_sqlite_code,
+};
 
 /// Keeps a SQLite file up to date with the bank data that customers have shared through an aggregator.
 #[derive(Debug, Parser)]
@@ -181,10 +183,10 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
     }
 }
 
-/// An error and its causes, none of them twice: many an error says its cause itself.
+/// An error and its causes, none of them twice: many an error says its cause itself, and SQLite's says nothing more in numbers.
 fn said(error: &anyhow::Error) -> String {
     let mut said = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
+    for cause in error.chain().skip(1).filter(|cause| !is_sqlite_code(*cause)).map(ToString::to_string) {
         if !said.contains(&cause) {
             said.push_str(&format!(": {cause}"));
         }

@@ -228,7 +228,12 @@ impl Daemon {
                 () = tokio::time::sleep(FLUSH_EVERY) => {}
             }
             self.flush_usage().await;
-            self.try_store_again().await;
+            tokio::select! {
+                biased;
+                // A check of a large file takes longer than anybody waits for the end.
+                () = done.cancelled() => return,
+                () = self.try_store_again() => {}
+            }
             flushes += 1;
             if flushes.is_multiple_of(FLUSHES_PER_CHECKPOINT) {
                 let retention = self.assignment.borrow().retention;
@@ -244,6 +249,7 @@ impl Daemon {
         let store = engine.store();
         if store.trouble().is_some_and(|trouble| trouble.stops_writes) {
             // What comes of it the store notes by itself.
+            let _ = store.look_again().await;
             let _ = store.probe().await;
         }
     }

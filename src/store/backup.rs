@@ -54,7 +54,7 @@ pub enum BackupError {
         free: u64,
     },
     /// The file system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; look at the disk, its mount and the rights of the directory", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -65,7 +65,7 @@ pub enum BackupError {
     #[error("the store cannot be copied: {0}")]
     Copy(#[source] StoreError),
     /// The copy could not be packed.
-    #[error(transparent)]
+    #[error("the store's copy cannot be packed: {0}; look at the disks of the store and of the backups")]
     Pack(#[from] PackError),
     /// What was written does not read back: look after the disk.
     #[error("what was written to the disk does not read back, look after the disk: {0}")]
@@ -172,7 +172,7 @@ impl<'a> Work<'a> {
         snapshot::remove(&self.copy);
         reached(Stage::Packed)?;
 
-        let read_back = restore_file(&self.draft, &[proof], &self.copy)?;
+        let read_back = restore_file(&self.draft, &[proof], &self.copy).map_err(|error| self.not_restored(error))?;
         reached(Stage::Restored)?;
         prove(&self.store.at(&self.copy), &read_back)?;
         if read_back != note {
@@ -209,6 +209,14 @@ impl<'a> Work<'a> {
         // The proof is to read what the disk has, not what memory still has of it. Only a hint: some file systems ignore it.
         let _ = fadvise(&file, 0, None, Advice::DontNeed);
         Ok(file.metadata().map_err(at(&self.draft))?.len())
+    }
+
+    /// What keeps the proof from being restored: the disk that it is restored to, or what was read back.
+    fn not_restored(&self, error: UnpackError) -> BackupError {
+        let UnpackError::Write(source) = error else {
+            return error.into();
+        };
+        at(&self.copy)(source)
     }
 
     /// Removes what this or an earlier backup left unfinished. The caller is the only one who makes backups of this store.

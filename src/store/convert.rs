@@ -13,6 +13,7 @@ use rusqlite::OpenFlags;
 
 use self::copy::{copy, to_one_file};
 use self::swap::{Names, swap, wipe};
+use super::StoreError;
 use super::file::{Form, StoreFile, as_open_error, form};
 use super::open::{self, OpenError, check_key, recognise_schema};
 use crate::secret::{Encryption, HAS_CIPHER, Sealer};
@@ -75,7 +76,7 @@ pub enum ConvertError {
     },
     /// Anything else SQLite reports.
     #[error("cannot copy the store: {0}")]
-    Sqlite(#[source] rusqlite::Error),
+    Sqlite(#[source] StoreError),
 }
 
 impl From<rusqlite::Error> for ConvertError {
@@ -84,7 +85,7 @@ impl From<rusqlite::Error> for ConvertError {
         match error.sqlite_error_code() {
             Some(Code::DiskFull) => Self::Full,
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Read,
-            _ => Self::Sqlite(error),
+            _ => Self::Sqlite(error.into()),
         }
     }
 }

@@ -13,19 +13,23 @@ pub enum StoreError {
     Busy,
     /// The file cannot be written; nothing was stored.
     #[error(
-        "the store cannot be written: {0}; look at the mount and the owner of its directory, the work goes on by itself"
+        "the store cannot be written: {}; look at the mount and the owner of its directory; once it can, the work goes on from here", words(.0)
     )]
     ReadOnly(#[source] rusqlite::Error),
     /// The file system failed: nothing of this operation was stored.
     #[error(
-        "the file system does not read or write the store: {0}; look at the disk and its mount, the work goes on by itself"
+        "the file system does not read or write the store: {}; look at the disk, its mount, its room and quotas (dmesg tells more); once it does, the work \
+         goes on from here", words(.0)
     )]
     Io(#[source] rusqlite::Error),
-    /// The file is damaged: stop, restore a backup.
-    #[error("the store is damaged: {0}; stop the daemon and restore a backup")]
+    /// The file is damaged, or the disk does not read it, which SQLite does not tell apart: have it checked, restore a backup.
+    #[error(
+        "the store is damaged, or its disk does not read it: {}; ask `passbook verify`, and if that finds damage stop the daemon \
+         and restore a backup", words(.0)
+    )]
     Damaged(#[source] rusqlite::Error),
     /// A copy of the store cannot be written.
-    #[error("the copy cannot be written: {0}")]
+    #[error("the copy cannot be written: {0}; look at the disk, its mount and the rights of the directory")]
     Copy(#[source] std::io::Error),
     /// A sealed value does not open.
     #[error("a sealed value in {table}.{column} row {row_id} does not open: {source}")]
@@ -74,8 +78,24 @@ pub enum StoreError {
     #[error("a store operation panicked; nothing of it was stored")]
     Panicked,
     /// Anything else SQLite reports.
-    #[error(transparent)]
-    Sqlite(rusqlite::Error),
+    #[error("{}", words(.0))]
+    Sqlite(#[source] rusqlite::Error),
+}
+
+/// What SQLite says, without its number: that stands first where SQLite was not asked for more.
+pub(super) fn words(error: &rusqlite::Error) -> String {
+    let said = error.to_string();
+    let is_numbered = matches!(error, rusqlite::Error::SqliteFailure(_, None));
+    match said.split_once(": ").filter(|_| is_numbered) {
+        Some((_, words)) => words.to_owned(),
+        None => said,
+    }
+}
+
+/// Whether a cause of an error is what SQLite says, in words that the error has and a number.
+pub fn is_sqlite_code(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let is_numbered = |error: &rusqlite::Error| matches!(error, rusqlite::Error::SqliteFailure(_, None));
+    cause.is::<rusqlite::ffi::Error>() || cause.downcast_ref().is_some_and(is_numbered)
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -88,6 +108,20 @@ impl From<rusqlite::Error> for StoreError {
             Some(Code::DatabaseCorrupt | Code::NotADatabase) => Self::Damaged(error),
             Some(Code::SystemIoFailure | Code::CannotOpen) => Self::Io(error),
             _ => Self::Sqlite(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_of_sqlites_reaches_a_person() {
+        for (code, words) in [(11, "malformed"), (10, "disk I/O error"), (8, "readonly"), (1, "SQL logic error")] {
+            let bare = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            let said = StoreError::from(bare).to_string();
+            assert!(said.contains(words) && !said.contains("Error code"), "{said}");
         }
     }
 }

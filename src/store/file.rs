@@ -237,8 +237,10 @@ fn io_error(path: &Path, source: io::Error) -> OpenError {
 pub(super) fn as_open_error(path: &Path, error: rusqlite::Error) -> OpenError {
     use rusqlite::ErrorCode as Code;
     match error.sqlite_error_code() {
-        Some(Code::DatabaseCorrupt | Code::NotADatabase) => damaged(path, error.to_string()),
-        _ => OpenError::Sqlite(error),
+        // SQLite says the same of a page that the disk does not read.
+        Some(Code::DatabaseCorrupt) => damaged(path, format!("{error}, or the disk does not read it: dmesg tells")),
+        Some(Code::NotADatabase) => damaged(path, error.to_string()),
+        _ => error.into(),
     }
 }
 

@@ -24,7 +24,7 @@ pub enum LockError {
         holder: String,
     },
     /// The lock file cannot be opened.
-    #[error("cannot open the lock file {path}: {source}; the directory must exist and be writable", path = path.display())]
+    #[error("cannot open the lock file {path}: {source}; its directory must exist and be writable, on a disk that works and has room", path = path.display())]
     Io {
         /// The lock file.
         path: PathBuf,

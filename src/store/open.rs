@@ -13,7 +13,7 @@ use super::convert::{ConvertError, wipe_leftovers};
 use super::erasures::KeyNotMade;
 use super::file::{PAGE_BYTES, StoreFile, as_open_error, beside, create_private, sync_directory};
 use super::migrate::{self, APPLICATION_ID, MigrateError, SCHEMA, SCHEMA_VERSION};
-use super::{Inner, Store, lock::LockError};
+use super::{Inner, Store, StoreError, lock::LockError};
 use crate::secret::{Encryption, HAS_CIPHER, Place, SealError, Sealer};
 
 pub(super) const KEY_CHECK: &[u8] = b"passbook";
@@ -55,7 +55,8 @@ pub enum OpenError {
     #[error("there is no store at {}; `passbook run` creates it", .0.display())]
     NotFound(PathBuf),
     /// The file system refused.
-    #[error("cannot open the store {path}: {source}", path = path.display())]
+    #[error("cannot open the store {path}: {source}; look at the disk, its mount and the rights of the directory",
+        path = path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -137,7 +138,13 @@ pub enum OpenError {
     Migrate(#[from] MigrateError),
     /// Anything else SQLite reports.
     #[error("cannot open the store: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Failed(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 impl Store {
@@ -220,7 +227,7 @@ fn create(file: &StoreFile, sealer: &Sealer, now: Timestamp) -> Result<(), OpenE
         insert.execute(params!["next_change_id", 1])?;
         super::erasures::put_key(&connection, sealer).map_err(|error| match error {
             KeyNotMade::Seal(error) => OpenError::WrongKey(error),
-            KeyNotMade::Sqlite(error) => OpenError::Sqlite(error),
+            KeyNotMade::Sqlite(error) => error.into(),
         })?;
     }
     fs::rename(&draft, path).map_err(io_error)?;

@@ -4,8 +4,8 @@
 //! first failure that is about the file rather than about what was asked of it, and ends with the first write that is
 //! committed; on a full or failing disk only after some minutes without a failure, because small writes find room there that
 //! large ones do not. Two kinds are special: one met while the write-ahead log is moved into the file ends when that works,
-//! because commits go on meanwhile; and a damaged file is not written any more by this process, because each write may do more
-//! harm.
+//! because commits go on meanwhile; and a damaged file is not written any more, because each write may do more harm, until a check
+//! of the whole file finds nothing wrong with it (see `second_look`).
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use rusqlite::named_params;
 use tokio::time::Instant;
 
+use super::second_look::Looks;
 use super::{Inner, Store, StoreError};
 
 /// How often the log is reminded of trouble that lasts.
@@ -80,6 +81,16 @@ struct Episode {
     told_at: Instant,
     /// When it was met last.
     met_at: Instant,
+    /// When a damaged file is checked.
+    looks: Looks,
+}
+
+impl Troubles {
+    /// The checks of a file that is damaged; `None`: it is not known to be.
+    pub(super) fn looks(&mut self) -> Option<&mut Looks> {
+        let episode = self.writing.as_mut().filter(|episode| episode.trouble.kind == TroubleKind::Damaged)?;
+        Some(&mut episode.looks)
+    }
 }
 
 impl Episode {
@@ -187,19 +198,34 @@ impl Inner {
         let Some(episode) = slot else {
             let trouble = Trouble { kind, since: now, stops_writes: !in_checkpoint, said: error.to_string() };
             tell(&trouble);
-            *slot = Some(Episode { trouble, told_at: now, met_at: now });
+            *slot = Some(Episode { trouble, told_at: now, met_at: now, looks: Looks::from(now) });
             return;
         };
         let trouble = &mut episode.trouble;
         let is_worse = kind == TroubleKind::Damaged && trouble.kind != kind;
         if is_worse {
             (trouble.kind, trouble.said) = (kind, error.to_string());
+            episode.looks = Looks::from(now);
         }
         if is_worse || now.duration_since(episode.told_at) >= REMIND_EVERY {
             episode.told_at = now;
             tell(trouble);
         }
         episode.met_at = now;
+    }
+
+    /// Files that nothing is wrong with a file that was found damaged.
+    pub(super) fn end_damage(&self) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_damage = |episode: &mut Episode| episode.trouble.kind == TroubleKind::Damaged;
+        if let Some(Episode { trouble, .. }) = troubles.writing.take_if(is_damage) {
+            let lasted_seconds = Instant::now().duration_since(trouble.since).as_secs();
+            tracing::warn!(
+                lasted_seconds,
+                "the whole file was checked and is not damaged, so it had only been read badly: the store works again; look \
+                 after the disk"
+            );
+        }
     }
 
     fn end(&self, in_checkpoint: bool) {
@@ -220,7 +246,8 @@ fn tell(trouble: &Trouble) {
         (TroubleKind::Damaged, _) => tracing::error!(
             trouble = kind,
             reason,
-            "the store is damaged: this process does not write it any more, and nothing is synced"
+            "the store is damaged, or its disk does not read it: nothing is written or synced until a check of the whole file \
+             finds nothing wrong"
         ),
         (_, true) => tracing::error!(
             trouble = kind,

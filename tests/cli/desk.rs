@@ -16,6 +16,8 @@ pub(crate) struct Desk {
     pub(crate) bank: Sandbox,
     pub(crate) served: Served,
     pub(crate) dir: tempfile::TempDir,
+    /// Where the store is.
+    home: PathBuf,
     _server: tokio::runtime::Runtime,
 }
 
@@ -40,7 +42,8 @@ impl Desk {
             tokio::spawn(async move { axum::serve(listener, router).await });
         });
         let dir = tempfile::tempdir().expect("a directory");
-        let desk = Self { bank, served, dir, _server: runtime };
+        let home = dir.path().to_owned();
+        let desk = Self { bank, served, dir, home, _server: runtime };
         let key = desk.bare().arg("keygen").output().expect("runs").stdout;
         desk.secret("store.key", &String::from_utf8(key).expect("text"));
         desk.secret("bank.secret", &desk.bank_secret());
@@ -97,7 +100,21 @@ impl Desk {
     }
 
     pub(crate) fn store(&self) -> PathBuf {
-        self.dir.path().join("passbook.db")
+        self.home.join("passbook.db")
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.home.join("passbook.db.sock")
+    }
+
+    /// Has the store, and what belongs to it, in a directory of its own.
+    pub(crate) fn move_store_to(&mut self, directory: &str) {
+        self.home = self.dir.path().join(directory);
+        std::fs::create_dir(&self.home).expect("a directory");
+        let config = std::fs::read_to_string(self.config()).expect("reads");
+        let moved = config.replace("\"passbook.db\"", &format!("\"{directory}/passbook.db\""));
+        std::fs::write(self.config(), moved.replace("\"backups\"", &format!("\"{directory}/backups\"")))
+            .expect("writes");
     }
 
     #[expect(clippy::unused_self, reason = "reads like the others")]
@@ -131,8 +148,7 @@ impl Desk {
         let mut command = self.bare();
         command.arg("--config").arg(self.config()).arg("run").stdin(Stdio::null());
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
-        let socket = self.dir.path().join("passbook.db.sock");
-        wait_for("the control socket", || socket.exists());
+        wait_for("the control socket", || self.socket().exists());
         Daemon(child)
     }
 

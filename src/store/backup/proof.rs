@@ -8,6 +8,7 @@ use age::x25519::Identity;
 use rusqlite::OpenFlags;
 
 use crate::store::archive::{self, Note, UnpackError};
+use crate::store::error::words;
 use crate::store::file::{self, StoreFile};
 use crate::store::fingerprint::{self, Fingerprint};
 use crate::store::snapshot;
@@ -33,7 +34,7 @@ pub enum ContentError {
         found_hash: String,
     },
     /// SQLite cannot read it.
-    #[error("the store in it cannot be read: {0}")]
+    #[error("the store in it cannot be read: {}; look at the disk on which it was put", words(.0))]
     Sqlite(#[from] rusqlite::Error),
 }
 

@@ -76,6 +76,41 @@ async fn a_damaged_page_ends_all_writing_while_the_daemon_still_says_so() {
     bench.assert_verifies().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn damage_that_was_only_in_the_reading_is_over_when_the_whole_file_is_found_good() {
+    let mut bench = Bench::new();
+    bench.bank.seed_world(&Plan { links: 2, transactions_per_link: 60, ..Plan::default() });
+    bench.bank.settings(|s| s.visible_immediately = true);
+    bench.run_once().await;
+    bench.store.checkpoint().await.expect("room");
+    let page: u64 = bench.value("SELECT rootpage FROM sqlite_schema WHERE name = 'transactions'").parse().expect("one");
+    let file = fs::File::options().read(true).write(true).open(bench.path()).expect("a file");
+    let mut good = [0; 8192];
+    file.read_exact_at(&mut good, (page - 1) * 8192).expect("reads");
+    file.write_all_at(&[0xA5; 8192], (page - 1) * 8192).expect("damages");
+    bench.reopen();
+    bench.pass(Duration::from_hours(9)).await;
+    much_news(&bench.bank);
+
+    let (log, _guard) = Log::listen();
+    let (daemon, stop) = (Daemon::new(bench.engine().await, bench.options(false)), CancellationToken::new());
+    let story = async {
+        bench.pass(Duration::from_mins(10)).await;
+        assert_eq!(bench.store.trouble().expect("trouble").kind, TroubleKind::Damaged, "checks have found it damaged");
+        file.write_all_at(&good, (page - 1) * 8192).expect("reads well again");
+        bench.pass(Duration::from_hours(9)).await;
+        assert_eq!(bench.store.trouble(), None);
+        let complaints = log.complaints();
+        let told = |words: &str| complaints.iter().filter(|line| line.contains(words)).count();
+        assert_eq!((told("the store is damaged"), told("not damaged")), (1, 1), "{complaints:#?}");
+        stop.cancel();
+    };
+    let (result, ()) = tokio::join!(daemon.run(stop.clone()), story);
+    result.expect("the daemon goes on by itself");
+    bench.assert_store_is_truth();
+    bench.assert_verifies().await;
+}
+
 /// Closes the store and puts a file in its place that has no write-ahead log.
 fn replace(bench: &mut Bench, bytes: &[u8]) {
     bench.store = bench.open_at(&bench.path().with_file_name("aside.db")).expect("another store");
