@@ -20,7 +20,9 @@
 mod answers;
 mod bridge;
 mod call;
+mod complaint;
 mod connect;
+mod listed;
 mod loose;
 mod open;
 mod truv;

@@ -217,5 +217,29 @@ mod tests {
             let currency = currency(&code);
             prop_assert_eq!(currency.parse_minor(&currency.format_minor(minor)), Ok(minor));
         }
+
+        /// Digit by digit, by other means: no text is read as another number, and none is refused that fits.
+        #[test]
+        fn what_is_read_keeps_every_digit(
+            sign in "[+-]?", whole in "[0-9]{1,20}", fraction in "[0-9]{0,8}", code in "JPY|USD|KWD|CLF"
+        ) {
+            let currency = currency(&code);
+            let digits = currency.minor_digits() as usize;
+            let text = format!("{sign}{whole}.{fraction}");
+            let minor_of = |digits_of_it: String| {
+                let size: i128 = digits_of_it.parse().expect("digits");
+                if sign == "-" { -size } else { size }
+            };
+            let significant = fraction.trim_end_matches('0');
+            let exact = (significant.len() <= digits).then(|| minor_of(format!("{whole}{significant:0<digits$}")));
+            let fits = exact.and_then(|minor| i64::try_from(minor).ok());
+            prop_assert_eq!(currency.parse_minor(&text).ok(), fits, "{}", text);
+            // At most half a minor unit away, compared in units of the eighth decimal place.
+            if let Ok(rounded) = currency.parse_minor_rounded(&text) {
+                let unit = 10_i128.pow(8 - currency.minor_digits());
+                let off = i128::from(rounded) * unit - minor_of(format!("{whole}{fraction:0<8}"));
+                prop_assert!(off.abs() * 2 <= unit, "{} is {} off", text, off);
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::complaint::complaint;
 use crate::http::{Answer, ErrorDocument, HttpError, NotSentReason, TransientCause};
 use crate::limits::requests::Lane;
 use crate::model::Attention;
@@ -105,7 +106,7 @@ pub enum CallError {
 
 /// Reads an answer as JSON.
 pub(super) fn parse<'a, T: Deserialize<'a>>(what: &'static str, answer: &'a Answer) -> Result<T, CallError> {
-    serde_json::from_slice(&answer.body).map_err(|e| CallError::Malformed { what, reason: e.to_string() })
+    serde_json::from_slice(&answer.body).map_err(|e| CallError::Malformed { what, reason: complaint(&e) })
 }
 
 impl From<HttpError> for CallError {

@@ -20,6 +20,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::call::{CallContext, CallError, parse};
+use super::complaint::complaint;
 use super::loose::Loose;
 use super::{Deleted, ListedUser, PageToken, RefreshProgress, RefreshTerms, TransactionPage, UserPage, Window};
 use crate::http::{Answer, Dialect, Door, ErrorDocument, HttpError};
@@ -312,7 +313,7 @@ pub(super) fn progress(status: Option<String>) -> RefreshProgress {
 
 fn listed_user(raw: &RawValue) -> Result<ListedUser, CallError> {
     let user: wire::User<'_> = serde_json::from_str(raw.get())
-        .map_err(|e| CallError::Malformed { what: "the list of users", reason: e.to_string() })?;
+        .map_err(|e| CallError::Malformed { what: "the list of users", reason: complaint(&e) })?;
     let links = user.links.as_ref().map(|links| {
         links.iter().filter_map(|raw| Some((normalize::link(raw)?, normalize::token_suffix(raw)))).collect()
     });

@@ -201,5 +201,24 @@ mod tests {
                 prop_assert!(inside <= per_day as usize);
             }
         }
+
+        #[test]
+        fn a_hold_lifts_when_it_says_and_not_before(
+            seconds in proptest::collection::vec(0_i64..86_400, 0..8), per_day in 1_u32..5, reserve in 0_u32..5,
+            is_person in any::<bool>(),
+        ) {
+            let policy = RefreshPolicy { per_day, reserve: reserve.min(per_day), ..POLICY };
+            let mut log: Vec<Timestamp> = seconds.iter().map(|s| at(0) + SignedDuration::from_secs(*s)).collect();
+            log.sort();
+            let asked_at = |now: Timestamp| {
+                let began = now - REFRESH_WINDOW;
+                let in_last_day = log.iter().copied().filter(|t| *t > began).collect();
+                decide(&policy, &RefreshUse { in_last_day, ..RefreshUse::default() }, is_person, None, now)
+            };
+            if let Err(RefreshHeld { until: Some(until), .. }) = asked_at(at(24)) {
+                prop_assert!(asked_at(until - SignedDuration::from_millis(1)).is_err(), "it lifts before {}", until);
+                prop_assert_eq!(asked_at(until), Ok(()));
+            }
+        }
     }
 }

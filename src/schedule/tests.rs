@@ -263,6 +263,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
+    fn delays_grow_to_their_bounds_and_stay_in_them(
+        failures in any::<u32>(), polls in any::<u32>(), seed in any::<u64>(),
+        first_s in 1_u64..100_000, max_s in 1_u64..100_000,
+    ) {
+        let delay = retry_delay(failures, &mut StdRng::seed_from_u64(seed));
+        prop_assert!((FIRST_RETRY * 3 / 4..=MAX_RETRY).contains(&delay), "{:?}", delay);
+        let (first, max) = (Duration::from_secs(first_s), Duration::from_secs(max_s));
+        let (now, next) = (poll_delay(polls, first, max), poll_delay(polls.saturating_add(1), first, max));
+        prop_assert!(first.min(max) <= now && now <= next && next <= max, "{:?} and {:?}", now, next);
+    }
+
+    #[test]
     fn next_after_strictly_increases_and_leaves_out_no_fire(
         schedule in any_schedule(), now in any_instant(), share in 0_i64..1000,
     ) {

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::wire;
+use crate::aggregator::complaint::cited;
 use crate::aggregator::loose::Loose;
 use crate::aggregator::{Tombstone, TransactionPage};
 use crate::model::{RejectedRow, Status, TransactionRecord, UserRecord};
@@ -149,7 +150,7 @@ impl Days {
 fn read_day(field: &str, value: &Loose<'_>) -> Result<Option<Date>, String> {
     match value.text() {
         None => Ok(None),
-        Some(text) => day(&text).map(Some).ok_or_else(|| format!("{field} {text:?} is no day")),
+        Some(text) => day(&text).map(Some).ok_or_else(|| format!("{field} {} is no day", cited(&text))),
     }
 }
 

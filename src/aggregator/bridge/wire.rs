@@ -7,6 +7,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::aggregator::complaint::complaint;
+use crate::aggregator::listed::Listed;
 use crate::aggregator::loose::Loose;
 
 /// Reads an object; an array, which serde would read field by field, is none.
@@ -14,7 +16,7 @@ pub(super) fn object<'a, T: Deserialize<'a>>(raw: &'a str) -> Result<T, String> 
     if !raw.trim_start().starts_with('{') {
         return Err("not an object".to_owned());
     }
-    serde_json::from_str(raw).map_err(|e| e.to_string())
+    serde_json::from_str(raw).map_err(|e| complaint(&e))
 }
 
 /// One page of any list.
@@ -22,7 +24,7 @@ pub(super) fn object<'a, T: Deserialize<'a>>(raw: &'a str) -> Result<T, String> 
 pub(super) struct List<'a> {
     /// Not defaulted: an answer without the list is no empty list.
     #[serde(borrow)]
-    pub(super) resources: Vec<&'a RawValue>,
+    pub(super) resources: Listed<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) pagination: Loose<'a>,
 }

@@ -13,6 +13,8 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::wire;
+use crate::aggregator::complaint::{cited, complaint};
+use crate::aggregator::listed::Listed;
 use crate::aggregator::loose::Loose;
 use crate::model::{
     AccountNumber, AccountRecord, Attention, BalanceRecord, Condition, InstitutionRecord, LinkHealth, LinkRecord,
@@ -29,7 +31,7 @@ pub(super) fn transaction(raw: &RawValue) -> Result<TransactionRecord, RejectedR
     let text = raw.get();
     let parsed: Result<wire::Transaction<'_>, _> = serde_json::from_str(text);
     parsed
-        .map_err(|e| format!("not a transaction: {e}"))
+        .map_err(|e| format!("not a transaction: {}", complaint(&e)))
         .and_then(|row| record(text, row))
         .map_err(|reason| reject(text, reason))
 }
@@ -103,7 +105,8 @@ fn signed_amount(figure: i64, kind: Option<&str>, status: Option<&str>) -> Resul
         return Ok((0, Some(figure)));
     }
     if is(kind, "DEBIT") {
-        return Ok((-figure.abs(), None));
+        // The least amount has no size of its own.
+        return Ok((if figure > 0 { -figure } else { figure }, None));
     }
     if is(kind, "CREDIT") {
         return match figure {
@@ -112,7 +115,7 @@ fn signed_amount(figure: i64, kind: Option<&str>, status: Option<&str>) -> Resul
         };
     }
     match kind {
-        Some(other) => Err(format!("type {other:?} does not say whether money came or went")),
+        Some(other) => Err(format!("type {} does not say whether money came or went", cited(other))),
         None => Err("no type: it does not say whether money came or went".to_owned()),
     }
 }
@@ -133,7 +136,7 @@ fn categories(value: &Loose<'_>) -> Option<String> {
     if let Some(one) = value.text() {
         return Some(one);
     }
-    let list: Vec<Option<String>> = serde_json::from_str(value.raw()?).ok()?;
+    let list: Listed<Option<String>> = serde_json::from_str(value.raw()?).ok()?;
     let names: Vec<String> = list.into_iter().flatten().filter(|name| !name.trim().is_empty()).collect();
     (!names.is_empty()).then(|| names.join(" > "))
 }
@@ -141,7 +144,7 @@ fn categories(value: &Loose<'_>) -> Option<String> {
 fn read_moment(field: &str, text: Option<&str>) -> Result<Option<(Timestamp, Date)>, String> {
     match text.map(str::trim).filter(|t| !t.is_empty()) {
         None => Ok(None),
-        Some(text) => moment(text).map(Some).ok_or_else(|| format!("{field} {text:?} is no date")),
+        Some(text) => moment(text).map(Some).ok_or_else(|| format!("{field} {} is no date", cited(text))),
     }
 }
 
@@ -211,7 +214,7 @@ fn balances<'a>(value: &Loose<'a>) -> wire::Balances<'a> {
     };
     if raw.starts_with('[') {
         // Asked for first: serde also reads a struct from an array, field by field.
-        let list: Vec<wire::Balances<'a>> = serde_json::from_str(raw).unwrap_or_default();
+        let list: Listed<wire::Balances<'a>> = serde_json::from_str(raw).unwrap_or_default();
         return list.into_iter().next().unwrap_or_default();
     }
     serde_json::from_str(raw).unwrap_or_default()
@@ -219,7 +222,7 @@ fn balances<'a>(value: &Loose<'a>) -> wire::Balances<'a> {
 
 /// Source: section 9: keys ACH, RTP, OTHERS (old text misprints RPT), each a list.
 fn numbers(raw: &str) -> Vec<AccountNumber> {
-    let networks: BTreeMap<String, Option<Vec<wire::Number<'_>>>> = serde_json::from_str(raw).unwrap_or_default();
+    let networks: BTreeMap<String, Option<Listed<wire::Number<'_>>>> = serde_json::from_str(raw).unwrap_or_default();
     let mut all = Vec::new();
     for (network, list) in networks {
         let network = if network == "RPT" { "RTP".to_owned() } else { network };

@@ -7,6 +7,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::aggregator::listed::Listed;
 use crate::aggregator::loose::Loose;
 
 /// The answer of `links/{id}/transactions/`.
@@ -17,10 +18,10 @@ pub(super) struct TransactionsPage<'a> {
     #[serde(borrow, default)]
     pub(super) next: Loose<'a>,
     #[serde(borrow, default)]
-    pub(super) accounts: Vec<&'a RawValue>,
+    pub(super) accounts: Listed<&'a RawValue>,
     /// Not defaulted: an answer without the list is no empty list.
     #[serde(borrow)]
-    pub(super) transactions: Vec<&'a RawValue>,
+    pub(super) transactions: Listed<&'a RawValue>,
 }
 
 /// One transaction.
@@ -78,14 +79,14 @@ pub(super) struct List<'a> {
     #[serde(borrow, default)]
     pub(super) next: Loose<'a>,
     #[serde(borrow)]
-    pub(super) results: Vec<&'a RawValue>,
+    pub(super) results: Listed<&'a RawValue>,
 }
 
 /// The answer of `links/{id}/auth/`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Auth<'a> {
     #[serde(borrow)]
-    pub(super) accounts: Vec<&'a RawValue>,
+    pub(super) accounts: Listed<&'a RawValue>,
 }
 
 /// One account, with balances and, from `auth`, numbers.
@@ -147,7 +148,7 @@ pub(super) struct Link<'a> {
     pub(super) provider: Option<Provider<'a>>,
     #[serde(borrow, default)]
     pub(super) data_source: Loose<'a>,
-    pub(super) allowed_products: Option<Vec<String>>,
+    pub(super) allowed_products: Option<Listed<String>>,
 }
 
 /// The bank of a link.
@@ -167,7 +168,7 @@ pub(super) struct User<'a> {
     pub(super) external_user_id: Loose<'a>,
     /// Absent where the answer leaves the links out.
     #[serde(borrow)]
-    pub(super) links: Option<Vec<&'a RawValue>>,
+    pub(super) links: Option<Listed<&'a RawValue>>,
 }
 
 /// What the widget is opened with. Not to be shown.

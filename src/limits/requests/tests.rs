@@ -5,9 +5,11 @@ use proptest::prelude::*;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::pace::SCOPED_BURST_PART;
 use super::*;
 
 mod scopes;
+mod seen;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const TRUV: Quota = Quota { requests: 300, window: MINUTE };
@@ -18,6 +20,14 @@ fn start() -> Timestamp {
 
 fn limiter(quota: Quota, share: u8) -> RequestLimiter {
     RequestLimiter::new(quota, DEFAULT_MARGIN_PERCENT, share, Clock::virtual_at(start()))
+}
+
+/// So many cases in an ordinary run; as many as `PROPTEST_CASES` says, where somebody says it.
+fn cases(usual: u32) -> ProptestConfig {
+    /// What the crate runs where nobody says anything.
+    const UNSAID: u32 = 256;
+    let said = ProptestConfig::default();
+    if said.cases == UNSAID { ProptestConfig { cases: usual, ..said } } else { said }
 }
 
 fn in_paused_time<T>(future: impl Future<Output = T>) -> T {
@@ -130,7 +140,7 @@ async fn run(made: impl Fn() -> RequestLimiter + Send + Sync + 'static, load: Lo
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(cases(96))]
 
     #[test]
     fn no_sliding_window_ever_exceeds_the_limit(

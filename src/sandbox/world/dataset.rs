@@ -58,7 +58,7 @@ pub enum DatasetProblem {
     /// A date is not `YYYY-MM-DD`.
     #[error("`{0}` is not a date")]
     Date(String),
-    /// An amount or balance is not a decimal with at most two digits.
+    /// An amount or balance is not a decimal with at most two digits, or larger than any.
     #[error("`{0}` is not an amount")]
     Amount(String),
     /// An identifier is empty.
@@ -240,6 +240,9 @@ fn day_number(date: Date) -> i64 {
     midnight.map_or(0, |zoned| zoned.timestamp().as_second().div_euclid(DAY_MS / 1000))
 }
 
+/// Larger than any row of any bank, in minor units, and small enough that sums of all rows of a file still fit.
+const MAX_MINOR: i64 = 1_000_000_000_000_000;
+
 /// Reads a decimal text with at most two digits after the point.
 fn minor(text: &str) -> Option<i64> {
     let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
@@ -250,5 +253,8 @@ fn minor(text: &str) -> Option<i64> {
     }
     let cents: i64 = format!("{fraction:0<2}").parse().ok()?;
     let value = whole.parse::<i64>().ok()?.checked_mul(100)?.checked_add(cents)?;
+    if value > MAX_MINOR {
+        return None;
+    }
     Some(if negative { -value } else { value })
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{id, wire};
+use crate::aggregator::listed::Listed;
 use crate::model::{CategoryRecord, InstitutionRecord};
 
 /// The one thing that was asked for by its id.
@@ -13,7 +14,7 @@ pub(super) fn single(text: &str) -> &str {
     #[derive(Deserialize)]
     struct Wrapped<'a> {
         #[serde(borrow)]
-        resources: Vec<&'a RawValue>,
+        resources: Listed<&'a RawValue>,
     }
     let wrapped: Option<Wrapped<'_>> = wire::object(text).ok();
     wrapped.and_then(|list| list.resources.first().map(|raw| raw.get())).unwrap_or(text)
@@ -29,7 +30,7 @@ pub(in crate::aggregator::bridge) fn categories(raw: &RawValue) -> Vec<CategoryR
     let Some(record) = category(&top, id(&top.parent_id)) else {
         return Vec::new();
     };
-    let below: Vec<&RawValue> =
+    let below: Listed<&RawValue> =
         top.categories.raw().and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
     let below = below.into_iter().filter_map(|raw| {
         let child: wire::Category<'_> = wire::object(raw.get()).ok()?;

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::Status;
 
+mod days;
+
 fn raw(value: &Value) -> Box<RawValue> {
     RawValue::from_string(value.to_string()).expect("JSON")
 }
@@ -45,6 +47,7 @@ fn amounts_are_read_from_texts_and_numbers_and_signed_by_type() {
         (json!({"amount": " 0.10 ", "type": "debit"}), -10),
         (json!({"amount": "5.1000", "type": "CREDIT"}), 510),
         (json!({"amount": "-5.00", "type": "DEBIT"}), -500),
+        (json!({"amount": "-92233720368547758.08", "type": "DEBIT"}), i64::MIN),
         (json!({"amount": "0", "type": "CREDIT"}), 0),
         (json!({"amount": "1200", "type": "CREDIT", "currency_code": "JPY"}), 1_200),
         (json!({"amount": "1.234", "type": "CREDIT", "currency_code": "KWD"}), 1_234),
@@ -77,6 +80,20 @@ fn money_that_cannot_be_told_is_set_aside_with_what_can() {
         assert_eq!(row.transacted_at, Some("2026-03-01T10:00:00Z".parse().expect("an instant")));
         assert!(!row.reason.is_empty());
     }
+}
+
+#[test]
+fn a_reason_repeats_little_of_the_row() {
+    let long = "0123456789abcdef".repeat(10_000);
+    for field in ["type", "posted_at", "transacted_at", "currency_code", "amount"] {
+        let reason = refused(&json!({field: long})).reason;
+        assert!(reason.len() < 150, "{field}: {} bytes", reason.len());
+    }
+    let reason = refused(&json!({"description": {"token": long}})).reason;
+    assert!(reason.starts_with("not a transaction: invalid type: map, expected a string at line 1"), "{reason}");
+    let text = RawValue::from_string(json!(long).to_string()).expect("JSON");
+    let reason = transaction(&text).expect_err("no row").reason;
+    assert!(reason.starts_with("not a transaction: invalid type: string, expected struct Transaction at"), "{reason}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn worst_of_keys(admitted: &[(Instant, Claims)], scope: &str, window: Duration) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(cases(96))]
 
     #[test]
     fn no_window_of_any_quota_is_ever_exceeded(

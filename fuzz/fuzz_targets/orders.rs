@@ -1,0 +1,7 @@
+#![no_main]
+
+#[path = "../target.rs"]
+#[macro_use]
+mod target;
+
+target!(orders);
