@@ -11,6 +11,10 @@ use rust_decimal::{Decimal, RoundingStrategy};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Currency([u8; 3]);
 
+/// The largest amount, in minor units: ten million million dollars. Nobody's balance is larger, and thousands of them can be
+/// added up before SQLite's `sum()` has no room, which would end every reader's query.
+pub const MAX_MINOR: i64 = 1_000_000_000_000_000;
+
 /// Why a text is no amount or no currency.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
@@ -27,8 +31,8 @@ pub enum MoneyError {
         /// The decimal places of that currency.
         digits: u32,
     },
-    /// Larger than any bank balance: does not fit 64 bits of minor units.
-    #[error("amount {0:?} is too large")]
+    /// Larger than any bank balance: more than [`MAX_MINOR`].
+    #[error("amount {0:?} is too large to be one")]
     TooLarge(String),
     /// Not three letters.
     #[error("currency code {0:?} is not three letters")]
@@ -84,7 +88,10 @@ impl Currency {
     /// The minor units of a decimal that is no finer than this currency; `text` is what it was read from.
     fn minor_of(self, decimal: Decimal, text: &str) -> Result<i64, MoneyError> {
         let factor = 10_i128.pow(self.minor_digits() - decimal.scale());
-        i64::try_from(decimal.mantissa() * factor).map_err(|_| MoneyError::TooLarge(shorten(text)))
+        let minor = i64::try_from(decimal.mantissa() * factor).ok();
+        minor
+            .filter(|minor| minor.unsigned_abs() <= MAX_MINOR.unsigned_abs())
+            .ok_or_else(|| MoneyError::TooLarge(shorten(text)))
     }
 
     /// Writes minor units of this currency as exact decimal text, e.g. `-12.30`.
@@ -165,7 +172,8 @@ mod tests {
             ("USD", " -0.5 ", -50),
             ("USD", "+7.10", 710),
             ("USD", "1.5000", 150),
-            ("USD", "12345678901234567.89", 1_234_567_890_123_456_789),
+            ("USD", "-9876543210987.65", -987_654_321_098_765),
+            ("USD", "10000000000000.00", MAX_MINOR),
             ("JPY", "1200.00", 1200),
             ("KWD", "1.234", 1234),
             ("CLF", "0.0001", 1),
@@ -183,7 +191,9 @@ mod tests {
         }
         assert!(matches!(Currency::USD.parse_minor("0.005"), Err(TooPrecise { .. })));
         assert!(matches!(currency("JPY").parse_minor("0.5"), Err(TooPrecise { .. })));
-        for text in ["92233720368547758.08", "999999999999999999999999999999999999"] {
+        for text in
+            ["10000000000000.01", "-10000000000000.01", "92233720368547758.08", "999999999999999999999999999999999999"]
+        {
             assert!(matches!(Currency::USD.parse_minor(text), Err(TooLarge(_))), "{text}");
         }
     }
@@ -213,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn formatting_and_parsing_are_inverse(minor in any::<i64>(), code in "JPY|USD|KWD|CLF") {
+        fn formatting_and_parsing_are_inverse(minor in -MAX_MINOR..=MAX_MINOR, code in "JPY|USD|KWD|CLF") {
             let currency = currency(&code);
             prop_assert_eq!(currency.parse_minor(&currency.format_minor(minor)), Ok(minor));
         }
@@ -221,7 +231,7 @@ mod tests {
         /// Digit by digit, by other means: no text is read as another number, and none is refused that fits.
         #[test]
         fn what_is_read_keeps_every_digit(
-            sign in "[+-]?", whole in "[0-9]{1,20}", fraction in "[0-9]{0,8}", code in "JPY|USD|KWD|CLF"
+            sign in "[+-]?", whole in "[0-9]{1,17}", fraction in "[0-9]{0,8}", code in "JPY|USD|KWD|CLF"
         ) {
             let currency = currency(&code);
             let digits = currency.minor_digits() as usize;
@@ -232,7 +242,7 @@ mod tests {
             };
             let significant = fraction.trim_end_matches('0');
             let exact = (significant.len() <= digits).then(|| minor_of(format!("{whole}{significant:0<digits$}")));
-            let fits = exact.and_then(|minor| i64::try_from(minor).ok());
+            let fits = exact.and_then(|minor| i64::try_from(minor).ok()).filter(|minor| minor.abs() <= MAX_MINOR);
             prop_assert_eq!(currency.parse_minor(&text).ok(), fits, "{}", text);
             // At most half a minor unit away, compared in units of the eighth decimal place.
             if let Ok(rounded) = currency.parse_minor_rounded(&text) {

@@ -116,12 +116,17 @@ pub(super) fn unpack(from: impl Read, identities: &[Identity], to: &mut impl Wri
     })?;
     let note = read_note(&mut opened)?;
     let mut unpacked = zstd::Decoder::new(opened).map_err(UnpackError::Damaged)?;
-    let mut run = vec![0; 1 << 16];
+    let (mut run, mut left) = (vec![0; 1 << 16], note.store_bytes);
     loop {
-        match unpacked.read(&mut run).map_err(UnpackError::Damaged)? {
-            0 => return Ok(note),
-            length => to.write_all(&run[..length]).map_err(UnpackError::Write)?,
+        let length = unpacked.read(&mut run).map_err(UnpackError::Damaged)?;
+        if length == 0 {
+            return Ok(note);
         }
+        // What its maker did not write must not fill the disk.
+        left = u64::try_from(length).ok().and_then(|length| left.checked_sub(length)).ok_or_else(|| {
+            UnpackError::Damaged(io::Error::new(io::ErrorKind::InvalidData, "it holds more than its note says"))
+        })?;
+        to.write_all(&run[..length]).map_err(UnpackError::Write)?;
     }
 }
 
@@ -152,14 +157,14 @@ fn read_note(from: &mut impl Read) -> Result<Note, UnpackError> {
 mod tests {
     use super::*;
 
-    fn note() -> Note {
+    fn note(store_bytes: usize) -> Note {
         let fingerprint = Fingerprint { rows: [("links".to_owned(), 3)].into(), content_hash: "00".to_owned() };
-        Note::new(1, 1, 9, fingerprint)
+        Note::new(1, 1, store_bytes as u64, fingerprint)
     }
 
     fn packed(content: &[u8], key: &Identity) -> Vec<u8> {
         let mut file = Vec::new();
-        pack(content, &note(), &[key.to_public()], &mut file).expect("packs");
+        pack(content, &note(content.len()), &[key.to_public()], &mut file).expect("packs");
         file
     }
 
@@ -169,10 +174,24 @@ mod tests {
         let content: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
         let file = packed(&content, &key);
         let mut back = Vec::new();
-        assert_eq!(unpack(&file[..], &[other.clone(), key], &mut back).expect("unpacks"), note());
+        assert_eq!(unpack(&file[..], &[other.clone(), key], &mut back).expect("unpacks"), note(content.len()));
         assert!(back == content);
         let wrong = unpack(&file[..], &[other], &mut Vec::new()).expect_err("another key");
         assert!(matches!(wrong, UnpackError::WrongIdentity), "{wrong}");
+    }
+
+    #[test]
+    fn no_more_is_written_than_the_note_says() {
+        let key = Identity::generate();
+        let (zeros, mut file) = (vec![0; 10_000_000], Vec::new());
+        pack(&zeros[..], &note(100_000), &[key.to_public()], &mut file).expect("packs");
+        let mut back = Vec::new();
+        let error = unpack(&file[..], &[key], &mut back).expect_err("a bomb");
+        assert!(
+            matches!(error, UnpackError::Damaged(_)) && error.to_string().contains("more than its note says"),
+            "{error}"
+        );
+        assert!(back.len() <= 100_000, "{} bytes were written", back.len());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::{Bank, DEMO_BANK, Detail, FOREVER, NewAccount, Owner, Row, Served, Status};
 use crate::clock::DAY_MS;
+use crate::money::MAX_MINOR;
 use crate::sandbox::id::LinkId;
 use jiff::civil::Date;
 
@@ -239,9 +240,6 @@ fn day_number(date: Date) -> i64 {
     let midnight = date.to_datetime(jiff::civil::Time::midnight()).to_zoned(jiff::tz::TimeZone::UTC);
     midnight.map_or(0, |zoned| zoned.timestamp().as_second().div_euclid(DAY_MS / 1000))
 }
-
-/// Larger than any row of any bank, in minor units, and small enough that sums of all rows of a file still fit.
-const MAX_MINOR: i64 = 1_000_000_000_000_000;
 
 /// Reads a decimal text with at most two digits after the point.
 fn minor(text: &str) -> Option<i64> {

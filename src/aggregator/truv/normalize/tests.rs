@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::Status;
+use crate::money::MAX_MINOR;
 
 mod days;
 
@@ -47,7 +48,7 @@ fn amounts_are_read_from_texts_and_numbers_and_signed_by_type() {
         (json!({"amount": " 0.10 ", "type": "debit"}), -10),
         (json!({"amount": "5.1000", "type": "CREDIT"}), 510),
         (json!({"amount": "-5.00", "type": "DEBIT"}), -500),
-        (json!({"amount": "-92233720368547758.08", "type": "DEBIT"}), i64::MIN),
+        (json!({"amount": "-10000000000000.00", "type": "DEBIT"}), -MAX_MINOR),
         (json!({"amount": "0", "type": "CREDIT"}), 0),
         (json!({"amount": "1200", "type": "CREDIT", "currency_code": "JPY"}), 1_200),
         (json!({"amount": "1.234", "type": "CREDIT", "currency_code": "KWD"}), 1_234),
@@ -68,6 +69,8 @@ fn money_that_cannot_be_told_is_set_aside_with_what_can() {
         json!({"amount": {"value": 1}}),
         json!({"amount": "1e3"}),
         json!({"amount": "99999999999999999999"}),
+        json!({"amount": "-92233720368547758.08", "type": "DEBIT"}),
+        json!({"amount": "10000000000000.01"}),
         json!({"amount": "-5.00", "type": "CREDIT"}),
         json!({"type": "TRANSFER"}),
         json!({"type": null}),
