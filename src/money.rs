@@ -1,6 +1,6 @@
 //! Money is an integer number of minor units with a currency, parsed from the text the aggregator sent.
 //!
-//! No binary floating point anywhere: `12345678901234567.89` must come out as it went in.
+//! No binary floating point anywhere: `9876543210987.65` must come out as it went in.
 
 use std::fmt;
 use std::str::FromStr;

@@ -16,8 +16,8 @@ use crate::plan::{DAY, HOUR, Verb};
 /// Rows are looked at this far back by an incremental read where lists are windows; what happened to older ones only a
 /// reconciliation shows (`overlap` is 14 days; a link may be out of order for some of them).
 const WINDOW: i64 = 8 * DAY;
-/// After this long everything that happened to a row of a link in order has been read.
-const SETTLED: i64 = 40 * HOUR;
+/// After this long and two syncs everything that happened to a row of a link in order has been read.
+const SETTLED: i64 = 16 * HOUR;
 
 /// A row as the bank has it.
 pub(crate) struct Row {
@@ -60,6 +60,8 @@ pub(crate) struct Town {
     pub(crate) links: Vec<Link>,
     users: Vec<(UserId, Served)>,
     links_per_user: usize,
+    /// Between two slots of the schedule.
+    pub(crate) slot_ms: i64,
     /// The row behind each upstream id, as far as nobody could doubt it.
     pub(crate) chains: HashMap<String, u64>,
     /// Ids that the bank took away, with when it first did.
@@ -96,6 +98,7 @@ impl Town {
             links: Vec::new(),
             users: Vec::new(),
             links_per_user,
+            slot_ms: setup.number("hours") * HOUR,
             chains: HashMap::new(),
             gone: HashMap::new(),
             deep: HashSet::new(),
@@ -216,7 +219,9 @@ impl Town {
         let is_windowed = self.links[link].serves == Served::Truv;
         let of = &mut self.links[link].rows[row];
         // What only a reconciliation shows is not read for as long as there was none.
-        let was_settled = now_ms - of.touched_ms.max(calm_since) > SETTLED && !self.deep.contains(&of.id.to_string());
+        // A day at least: some slots are refreshed only.
+        let settled = SETTLED + 2 * self.slot_ms.max(12 * HOUR);
+        let was_settled = now_ms - of.touched_ms.max(calm_since) > settled && !self.deep.contains(&of.id.to_string());
         of.touched_ms = now_ms;
         if is_windowed && of.transacted_ms < now_ms - WINDOW {
             self.deep.insert(of.id.to_string());

@@ -116,18 +116,19 @@ impl Knobs {
         let reconcile = if setup.text("reconcile") == "weekly" { "0 4 * * 0" } else { "0 4 1 * *" };
         let names: Vec<String> =
             (0..self.bridge_webhooks.len()).map(|nth| format!("{{ credential = \"webhook-{nth}\" }}")).collect();
-        let status = if setup.number("truv") > 50 { "30 */4 * * *" } else { "0 * * * *" };
+        let status = if setup.number("truv") > 50 { "30 5 * * *" } else { "0 * * * *" };
+        let hours = if hours < 24 { format!("*/{hours}") } else { "0".to_owned() };
         format!(
             "[store]\npath = \"passbook.db\"\nkey = {{ credential = \"store-key\" }}\n\
              [server]\npublic_listen = \"127.0.0.1:8780\"\npublic_url = \"{PUBLIC}\"\n\
              [schedule]\ntimezone = \"{zone}\"\nspread = \"{spread}\"\nworkers = {workers}\n\
              [[source]]\nname = \"truv\"\naggregator = \"truv\"\nbase_url = \"http://127.0.0.1:1\"\n\
              client_id = \"{truv}\"\naccess_secret = {{ credential = \"truv\" }}\nrequests_per_minute = {limit}\n\
-             sync_schedule = \"0 */{hours} * * *\"\nreconcile_schedule = \"{reconcile}\"\npage_size = {page}\n\
+             sync_schedule = \"0 {hours} * * *\"\nreconcile_schedule = \"{reconcile}\"\npage_size = {page}\n\
              backfill_share = {share}\n\
              [[source]]\nname = \"bridge\"\naggregator = \"bridge\"\nbase_url = \"http://127.0.0.1:1\"\n\
              client_id = \"{bridge}\"\nclient_secret = {{ credential = \"bridge\" }}\nrequests_per_5_minutes = {application}\n\
-             sync_schedule = \"0 */{hours} * * *\"\nreconcile_schedule = \"{reconcile}\"\npage_size = {page}\n\
+             sync_schedule = \"0 {hours} * * *\"\nreconcile_schedule = \"{reconcile}\"\npage_size = {page}\n\
              status_schedule = \"{status}\"\nbackfill_share = {share}\nwebhook_secrets = [{names}]\n",
             zone = setup.text("zone"),
             spread = setup.text("spread"),

@@ -8,8 +8,9 @@ use super::{Book, Verdict};
 use crate::plan::HOUR;
 use crate::town::Town;
 
-/// A link in order was read within this long: the longest schedule is 12 hours, and a slot may take two with its spread.
-const READ_WITHIN: i64 = 14 * HOUR;
+/// A link in order was read within a slot of the schedule and this long: a slot may take as long with its spread. The shortest
+/// that are waited for are of 12 hours.
+const READ_LATE: i64 = 2 * HOUR;
 /// The aggregator was asked to read the bank within this long: two of a day's three refreshes are the schedule's.
 const REFRESHED_WITHIN: i64 = 34 * HOUR;
 
@@ -61,7 +62,7 @@ pub(super) fn none_starved(
     for link in town.links.iter().filter(|link| well.contains(&link.id.to_string())) {
         let id = link.id.to_string();
         let age = now_ms + skew_ms - successes.get(&id).copied().unwrap_or_default();
-        if age > READ_WITHIN {
+        if age > town.slot_ms.max(12 * HOUR) + READ_LATE {
             return Err(format!("starved: link {id} was last read {} h ago", age / HOUR));
         }
         let published_at = world.link(link.id).and_then(|of| of.published_at);

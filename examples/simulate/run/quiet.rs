@@ -58,7 +58,7 @@ impl Run {
     /// How long is waited. Where somebody else has every bank read right away, only the syncs are waited for.
     fn settling(&self) -> i64 {
         if self.is_patient {
-            return SETTLING;
+            return SETTLING.max(2 * self.hours * HOUR + 2 * HOUR);
         }
         for link in self.town.links.iter().filter(|link| !link.is_deleted && link.trouble.is_none()) {
             self.town.bank.publish(link.id);
