@@ -149,7 +149,7 @@ fn a_customer_repairs_a_link_or_leaves_the_widget_by_a_key() {
         browser.click("#submit").await;
         browser.click("#finish").await;
         browser.leave_frame().await;
-        assert_eq!(browser.value("window.closings").await, 2);
+        assert_eq!(browser.value("window.closings === 2").await, true);
         browser.value("window.success").await;
         assert_eq!(bank.truth().links[0].trouble, None);
     });
