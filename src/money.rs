@@ -189,6 +189,12 @@ mod tests {
         for text in ["", "abc", "1,234.56", "1e3", "NaN", "1.2.3", "--1", "$5", "0x10", "1_000", "."] {
             assert!(matches!(Currency::USD.parse_minor(text), Err(NotDecimal(_))), "{text}");
         }
+        let hostile = "x".repeat(1_000_000);
+        assert_eq!(Currency::USD.parse_minor("12,34"), Err(NotDecimal("12,34".to_owned())));
+        assert_eq!(Currency::USD.parse_minor(&hostile), Err(NotDecimal("x".repeat(40))), "little of it is repeated");
+        // As long as the longest that is read, and still none.
+        let long = "1.2345678901234567890123456.78";
+        assert!(matches!(Currency::USD.parse_minor(long), Err(NotDecimal(_))), "{long}");
         assert!(matches!(Currency::USD.parse_minor("0.005"), Err(TooPrecise { .. })));
         assert!(matches!(currency("JPY").parse_minor("0.5"), Err(TooPrecise { .. })));
         for text in
@@ -211,6 +217,16 @@ mod tests {
             assert_eq!(currency(code).parse_minor_rounded(text), Ok(minor), "{text} {code}");
         }
         assert!(matches!(Currency::USD.parse_minor_rounded("1e3"), Err(MoneyError::NotDecimal(_))));
+    }
+
+    #[test]
+    fn money_and_its_currency_are_shown_as_they_are_written() {
+        assert_eq!((Currency::USD.as_str(), &*Currency::USD.to_string()), ("USD", "USD"));
+        assert_eq!(format!("{:?}", currency("kwd")), "KWD");
+        for (code, minor, text) in [("USD", 0, "0.00"), ("USD", -5, "-0.05"), ("JPY", 0, "0"), ("KWD", 1_234, "1.234")]
+        {
+            assert_eq!(currency(code).format_minor(minor), text);
+        }
     }
 
     #[test]

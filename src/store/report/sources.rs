@@ -75,63 +75,64 @@ pub struct SourceReport {
     pub rejected_rows: u64,
 }
 
+/// What is counted of every source. Everything about links is counted in one walk along them.
+const SOURCE_REPORTS: &str = "WITH spent AS (
+         SELECT source_id, link_id, count(*) AS used, min(counts_from_at) AS oldest_at FROM refreshes
+         WHERE source_id IN (SELECT source_id FROM sources) AND counts_from_at > :now - 86400000
+           AND outcome NOT IN ('refused', 'throttled', 'not_sent')
+         GROUP BY source_id, link_id),
+     -- links that may not be refreshed on schedule for now
+     spent_up AS (
+         SELECT s.source_id, count(*) AS links, min(spent.oldest_at) + 86400000 AS frees_at
+         FROM spent JOIN sources s ON s.source_id = spent.source_id JOIN links l ON l.link_id = spent.link_id
+         WHERE l.removed_at IS NULL AND l.paused_at IS NULL AND l.attention IS NULL
+           AND spent.used >= s.refreshes_per_day - s.refresh_reserve
+         GROUP BY s.source_id),
+     customers AS (
+         SELECT source_id, count(*) FILTER (WHERE removed_at IS NULL) AS users, min(links_due_at) AS links_due_at
+         FROM users GROUP BY source_id),
+     of_links AS (
+         SELECT source_id,
+             count(*) FILTER (WHERE is_synced AND attention IS NULL) AS ready,
+             count(*) FILTER (WHERE is_synced AND consent_expires_at <= :now + :near) AS consents_ending,
+             count(*) FILTER (WHERE is_synced AND due_at <= :now) AS due_now,
+             min(refreshed_at) FILTER (WHERE is_synced AND attention IS NULL) AS oldest_refreshed_at,
+             max(refreshed_at) AS newest_refreshed_at,
+             min(last_success_at) FILTER (WHERE is_synced AND attention IS NULL) AS oldest_success_at,
+             max(last_success_at) AS newest_success_at
+         FROM (SELECT *, removed_at IS NULL AND paused_at IS NULL AS is_synced FROM links)
+         GROUP BY source_id)
+     SELECT s.*, o.oldest_refreshed_at, o.newest_refreshed_at, o.oldest_success_at, o.newest_success_at,
+         coalesce(o.consents_ending, 0) AS consents_ending, coalesce(o.due_now, 0) AS due_now,
+         iif(s.refreshes_per_day <= s.refresh_reserve, 0,
+             coalesce(o.ready, 0) - coalesce(p.links, 0)) AS refreshable_links,
+         p.frees_at AS next_refresh_frees_at,
+         -- the minutes that began in the window, and as much of the one before as lies in it
+         (SELECT coalesce(sum(iif(q.minute_at > :now - s.request_window_ms, q.requests,
+                                  q.requests * (q.minute_at + 60000 + s.request_window_ms - :now) / 60000)), 0)
+          FROM request_usage q
+          WHERE q.source_id = s.source_id
+              AND q.minute_at > :now - s.request_window_ms - 60000) AS requests_last_window,
+         coalesce(c.users, 0) AS users, c.links_due_at,
+         (SELECT coalesce(sum(requests), 0) FROM request_usage q
+          WHERE q.source_id = s.source_id AND q.minute_at > :now - 3600000) AS requests_last_hour,
+         (SELECT coalesce(sum(rate_limited), 0) FROM request_usage q
+          WHERE q.source_id = s.source_id AND q.minute_at > :now - 3600000) AS rate_limited_last_hour,
+         (SELECT coalesce(sum(used), 0) FROM spent WHERE spent.source_id = s.source_id) AS refreshes_last_day,
+         (SELECT count(*) FROM refreshes r WHERE r.source_id = s.source_id AND r.counts_from_at >= :month
+             AND r.outcome NOT IN ('refused', 'throttled', 'not_sent')) AS refreshes_this_month,
+         (SELECT count(*) FROM rejected_rows x CROSS JOIN links l ON l.link_id = x.link_id
+          WHERE l.source_id = s.source_id AND x.resolved_at IS NULL) AS rejected_rows
+     FROM sources s LEFT JOIN of_links o ON o.source_id = s.source_id LEFT JOIN spent_up p ON p.source_id = s.source_id
+     LEFT JOIN customers c ON c.source_id = s.source_id
+     ORDER BY s.name";
+
 impl ReadTxn<'_> {
     /// Every source that is configured or has links, by name.
     ///
     /// `month_began` is the start of the month that the monthly cap counts in.
     pub fn source_reports(&self, now: Timestamp, month_began: Timestamp) -> Result<Vec<SourceReport>, StoreError> {
-        let mut select = self.txn.prepare_cached(
-            "WITH spent AS (
-                 SELECT source_id, link_id, count(*) AS used, min(counts_from_at) AS oldest_at FROM refreshes
-                 WHERE source_id IN (SELECT source_id FROM sources) AND counts_from_at > :now - 86400000
-                   AND outcome NOT IN ('refused', 'throttled', 'not_sent')
-                 GROUP BY source_id, link_id),
-             -- links that may not be refreshed on schedule for now
-             spent_up AS (
-                 SELECT s.source_id, count(*) AS links, min(spent.oldest_at) + 86400000 AS frees_at
-                 FROM spent JOIN sources s ON s.source_id = spent.source_id JOIN links l ON l.link_id = spent.link_id
-                 WHERE l.removed_at IS NULL AND l.paused_at IS NULL AND l.attention IS NULL
-                   AND spent.used >= s.refreshes_per_day - s.refresh_reserve
-                 GROUP BY s.source_id),
-             customers AS (
-                 SELECT source_id, count(*) FILTER (WHERE removed_at IS NULL) AS users, min(links_due_at) AS links_due_at
-                 FROM users GROUP BY source_id),
-             of_links AS (
-                 SELECT source_id,
-                     count(*) FILTER (WHERE is_synced AND attention IS NULL) AS ready,
-                     count(*) FILTER (WHERE is_synced AND consent_expires_at <= :now + :near) AS consents_ending,
-                     count(*) FILTER (WHERE is_synced AND due_at <= :now) AS due_now,
-                     min(refreshed_at) FILTER (WHERE is_synced AND attention IS NULL) AS oldest_refreshed_at,
-                     max(refreshed_at) AS newest_refreshed_at,
-                     min(last_success_at) FILTER (WHERE is_synced AND attention IS NULL) AS oldest_success_at,
-                     max(last_success_at) AS newest_success_at
-                 FROM (SELECT *, removed_at IS NULL AND paused_at IS NULL AS is_synced FROM links)
-                 GROUP BY source_id)
-             SELECT s.*, o.oldest_refreshed_at, o.newest_refreshed_at, o.oldest_success_at, o.newest_success_at,
-                 coalesce(o.consents_ending, 0) AS consents_ending, coalesce(o.due_now, 0) AS due_now,
-                 iif(s.refreshes_per_day <= s.refresh_reserve, 0,
-                     coalesce(o.ready, 0) - coalesce(p.links, 0)) AS refreshable_links,
-                 p.frees_at AS next_refresh_frees_at,
-                 -- the minutes that began in the window, and as much of the one before as lies in it
-                 (SELECT coalesce(sum(iif(q.minute_at > :now - s.request_window_ms, q.requests,
-                                          q.requests * (q.minute_at + 60000 + s.request_window_ms - :now) / 60000)), 0)
-                  FROM request_usage q
-                  WHERE q.source_id = s.source_id
-                      AND q.minute_at > :now - s.request_window_ms - 60000) AS requests_last_window,
-                 coalesce(c.users, 0) AS users, c.links_due_at,
-                 (SELECT coalesce(sum(requests), 0) FROM request_usage q
-                  WHERE q.source_id = s.source_id AND q.minute_at > :now - 3600000) AS requests_last_hour,
-                 (SELECT coalesce(sum(rate_limited), 0) FROM request_usage q
-                  WHERE q.source_id = s.source_id AND q.minute_at > :now - 3600000) AS rate_limited_last_hour,
-                 (SELECT coalesce(sum(used), 0) FROM spent WHERE spent.source_id = s.source_id) AS refreshes_last_day,
-                 (SELECT count(*) FROM refreshes r WHERE r.source_id = s.source_id AND r.counts_from_at >= :month
-                     AND r.outcome NOT IN ('refused', 'throttled', 'not_sent')) AS refreshes_this_month,
-                 (SELECT count(*) FROM rejected_rows x CROSS JOIN links l ON l.link_id = x.link_id
-                  WHERE l.source_id = s.source_id AND x.resolved_at IS NULL) AS rejected_rows
-             FROM sources s LEFT JOIN of_links o ON o.source_id = s.source_id LEFT JOIN spent_up p ON p.source_id = s.source_id
-             LEFT JOIN customers c ON c.source_id = s.source_id
-             ORDER BY s.name",
-        )?;
+        let mut select = self.txn.prepare_cached(SOURCE_REPORTS)?;
         let near = i64::try_from(CONSENT_NEAR.as_millis()).unwrap_or(i64::MAX);
         let mut rows = select.query(named_params! { ":now": ms(now), ":month": ms(month_began), ":near": near })?;
         let mut reports = Vec::new();
