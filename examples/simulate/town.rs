@@ -27,6 +27,8 @@ pub(crate) struct Row {
     chain: u64,
     is_pending: bool,
     is_removed: bool,
+    /// It has another id since it was last certain to have been read.
+    is_renamed: bool,
     transacted_ms: i64,
     touched_ms: i64,
 }
@@ -186,6 +188,7 @@ impl Town {
             chain: self.next_chain,
             is_pending: pending_until.is_some(),
             is_removed: false,
+            is_renamed: false,
             transacted_ms: at_ms,
             touched_ms,
         });
@@ -223,6 +226,7 @@ impl Town {
         let settled = SETTLED + 2 * self.slot_ms.max(12 * HOUR);
         let was_settled = now_ms - of.touched_ms.max(calm_since) > settled && !self.deep.contains(&of.id.to_string());
         of.touched_ms = now_ms;
+        of.is_renamed &= !was_settled;
         if is_windowed && of.transacted_ms < now_ms - WINDOW {
             self.deep.insert(of.id.to_string());
         }
@@ -243,16 +247,24 @@ impl Town {
             return;
         }
         self.lose(old);
-        if !is_certain {
-            self.next_chain += 1;
-            self.links[link].rows[row].chain = self.next_chain;
+        self.links[link].rows[row].id = id;
+        if is_certain {
+            self.links[link].rows[row].is_renamed = true;
+            self.chains.insert(id.to_string(), self.links[link].rows[row].chain);
+        } else {
+            self.estrange(link, row);
         }
-        let of = &mut self.links[link].rows[row];
-        of.id = id;
-        self.chains.insert(id.to_string(), of.chain);
         if self.deep.contains(&old.to_string()) {
             self.deep.insert(id.to_string());
         }
+    }
+
+    /// Nobody can know any more that a row is the one that it was.
+    fn estrange(&mut self, link: usize, row: usize) {
+        self.next_chain += 1;
+        let of = &mut self.links[link].rows[row];
+        of.chain = self.next_chain;
+        self.chains.insert(of.id.to_string(), of.chain);
     }
 
     /// Nothing of a link is read for a while.

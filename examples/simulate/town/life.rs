@@ -97,6 +97,10 @@ impl Town {
     fn edit(&mut self, link: usize, verb: &Verb) {
         let Some(row) = self.choose(link, verb, self.within_reach(verb)) else { return };
         self.touch(link, row);
+        // Its new id may come together with its new values.
+        if self.links[link].rows[row].is_renamed {
+            self.estrange(link, row);
+        }
         let id = self.links[link].rows[row].id;
         let amount = (verb.number("what") & 1 != 0).then(|| verb.number("amount"));
         let text = (verb.number("what") & 2 != 0).then(|| self.text());
