@@ -9,6 +9,8 @@
 mod bare;
 #[path = "shared/breakdown.rs"]
 mod breakdown;
+#[path = "shared/fill.rs"]
+mod fill;
 #[path = "shared/pages.rs"]
 mod pages;
 #[path = "shared/rates.rs"]
@@ -17,16 +19,15 @@ mod rates;
 mod table;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use passbook::aggregator::{TransactionPage, Window};
-use passbook::model::{Cause, LinkHealth, LinkRecord, UserRecord};
+use passbook::aggregator::TransactionPage;
 use passbook::secret::{Encryption, Sealer, StoreKey};
-use passbook::store::{Access, NewLink, OpenOptions, SourceSettings, Store};
-use passbook::sync::Walk;
+use passbook::store::{Access, OpenOptions, Store};
 
 use bare::Bare;
+use fill::Filled;
 use pages::{PAGE_ROWS, PAGES_PER_LINK, copy_of, pages_of_link};
 use rates::{grouped, per_second};
 use table::{Table, percent, verdict};
@@ -55,7 +56,7 @@ fn main() {
 
 async fn fill(rows: usize) {
     let dir = tempfile::tempdir().expect("a directory");
-    let ours = Ours::open(&dir.path().join("ours.db")).await;
+    let ours = open_store(&dir.path().join("ours.db")).await;
     let mut bare = Bare::open(&dir.path().join("bare.db"), bare::Parts::ALL);
     let table = Table::new(
         "apply: pages of 500 rows into a store that grows (rows/s)",
@@ -139,78 +140,10 @@ fn now() -> Timestamp {
     NOW.parse().expect("an instant")
 }
 
-/// The store as the daemon fills it.
-pub(crate) struct Ours {
-    store: Store,
-}
-
-impl Ours {
-    pub(crate) async fn open(path: &Path) -> Self {
-        let store = open_store(path);
-        store
-            .write(|txn| {
-                txn.put_sources(
-                    &[SourceSettings {
-                        name: "truv".to_owned(),
-                        aggregator: "truv".to_owned(),
-                        base_url: "https://prod.truv.com".to_owned(),
-                        request_limit: 300,
-                        request_window_ms: 60_000,
-                        refreshes_per_day: 3,
-                        refresh_reserve: 1,
-                        refreshes_per_month: None,
-                    }],
-                    now(),
-                )
-            })
-            .await
-            .expect("a source");
-        Self { store }
-    }
-
-    /// Applies a link's pages as one walk does, each in a transaction of its own. Only that is timed.
-    pub(crate) async fn apply_link(&self, link: usize, pages: Vec<TransactionPage>, has_history: bool) -> Duration {
-        let new = NewLink {
-            user: UserRecord { upstream_id: format!("user-{link}"), external_id: None },
-            link: LinkRecord {
-                upstream_id: format!("link-{link}"),
-                institution: None,
-                access_token: None,
-                health: LinkHealth::default(),
-                is_removed: false,
-                refreshed_at: None,
-                tried_at: None,
-                consent_expires_at: None,
-            },
-        };
-        let (link_id, sync_id) = self
-            .store
-            .write(move |txn| {
-                let link_id = txn.put_link(1, &new, now())?.link_id;
-                Ok((link_id, txn.begin_sync(link_id, Cause::Backfill, true, now())?))
-            })
-            .await
-            .expect("a link");
-        let began = Instant::now();
-        let mut walk = Walk::over_link(link_id, sync_id, now(), Window { from: None }, has_history);
-        for page in pages {
-            walk = self
-                .store
-                .write(move |txn| {
-                    walk.apply_page(txn, &page)?;
-                    Ok(walk)
-                })
-                .await
-                .expect("a page");
-        }
-        began.elapsed()
-    }
-}
-
 /// A new store, made by the program itself.
-pub(crate) fn open_store(path: &Path) -> Store {
+pub(crate) async fn open_store(path: &Path) -> Filled {
     let key = StoreKey::generate().expect("randomness");
-    Store::open(OpenOptions {
+    let store = Store::open(OpenOptions {
         path,
         sealer: Sealer::new(key),
         encryption: Encryption::Secrets,
@@ -218,5 +151,6 @@ pub(crate) fn open_store(path: &Path) -> Store {
         access: Access::Create,
         now: now(),
     })
-    .expect("a new store")
+    .expect("a new store");
+    Filled::over(store, "truv", now()).await
 }

@@ -9,6 +9,8 @@
 mod admin;
 #[path = "shared/memory.rs"]
 mod memory;
+#[path = "shared/processor.rs"]
+mod processor;
 #[path = "shared/rates.rs"]
 #[expect(dead_code, reason = "other benches use more of it")]
 mod rates;
@@ -39,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 use admin::{ADMIN, ask, log_in};
 use memory::status_kb;
+use processor::processor_us;
 use rates::grouped;
 use setup::Keys;
 use table::{Table, verdict};
@@ -291,11 +294,4 @@ async fn ask_for_pages(bench: &Bench) -> [u64; 3] {
         of.sort();
         u64::try_from(of[of.len() / 2].as_micros()).unwrap_or(u64::MAX)
     })
-}
-
-/// What this process has used of the processor, in microseconds.
-fn processor_us() -> u64 {
-    let stat = std::fs::read_to_string("/proc/self/schedstat").expect("Linux");
-    let nanos: u64 = stat.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number");
-    nanos / 1000
 }

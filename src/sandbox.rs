@@ -227,6 +227,13 @@ impl Sandbox {
         self.lock().world(true)
     }
 
+    /// One link as it is, which copies less than [`Sandbox::truth`].
+    pub fn true_link(&self, link: LinkId) -> TrueLink {
+        let state = &mut *self.lock();
+        let at = state.bank.link_at(link);
+        state.true_link(at, true)
+    }
+
     /// The bank as readers of the API see it now.
     pub fn served(&self) -> World {
         let state = &mut *self.lock();

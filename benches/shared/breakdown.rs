@@ -6,7 +6,7 @@ use super::bare::{Bare, Parts};
 use super::pages::{copy_of, pages_of_link};
 use super::rates::{grouped, per_second};
 use super::table::{Table, percent};
-use super::{LINK_ROWS, Ours, STEP_ROWS, now};
+use super::{LINK_ROWS, STEP_ROWS, now, open_store};
 
 const ROUNDS: usize = 3;
 
@@ -54,7 +54,7 @@ fn bare_round(parts: Parts) -> Duration {
 
 async fn our_round() -> Duration {
     let dir = tempfile::tempdir().expect("a directory");
-    let ours = Ours::open(&dir.path().join("ours.db")).await;
+    let ours = open_store(&dir.path().join("ours.db")).await;
     let mut took = Duration::ZERO;
     for link in 0..STEP_ROWS / LINK_ROWS {
         let pages: Vec<_> = pages_of_link(link, now()).iter().map(copy_of).collect();

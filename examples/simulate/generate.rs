@@ -120,7 +120,7 @@ impl Draw {
             .with("spread", self.one(&["0s", "10m", "40m"]))
             .with("latency-ms", self.one(&[0, 40, 300, 1500]))
             .with("skew-ms", self.number(-240_000, 240_000))
-            .with("deleted", self.one(&["full", "full", "stub", "always"]))
+            .with("deleted", self.one(&["full", "full", "stub", "always", "never"]))
             .with("reconcile", self.one(&["weekly", "monthly", "monthly"]))
             .with("webhooks", i64::from(!self.once_in(4)))
             .with("oddities", i64::from(!self.once_in(3)))
@@ -157,7 +157,9 @@ impl Draw {
                 self.happen(word, at, links);
             }
         }
-        for (word, per_hundred_days) in [("new-link", 25), ("delete-link", 6), ("consent", 12)] {
+        for (word, per_hundred_days) in
+            [("new-link", 25), ("delete-link", 6), ("consent", 12), ("delete-user", 4), ("reconnect", 12)]
+        {
             for _ in 0..self.count(per_hundred_days) {
                 let (at, verb) = (self.any_time(), self.on(word, links));
                 self.put(at, verb);

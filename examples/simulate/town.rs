@@ -72,6 +72,8 @@ pub(crate) struct Town {
     pub(crate) deep: HashSet<String>,
     next_word: u64,
     next_chain: u64,
+    /// Bridge says which rows are gone; otherwise nothing but a whole list does.
+    pub(crate) tells_deletions: bool,
     /// Another credential of the same client, with which customers' own systems ask.
     others_secret: String,
 }
@@ -89,6 +91,7 @@ impl Town {
             s.bridge.deleted_rows = match setup.text("deleted") {
                 "stub" => DeletedRows::Stub,
                 "always" => DeletedRows::Always,
+                "never" => DeletedRows::Never,
                 _ => DeletedRows::Full,
             };
         });
@@ -106,6 +109,7 @@ impl Town {
             deep: HashSet::new(),
             next_word: 0,
             next_chain: 0,
+            tells_deletions: setup.text("deleted") != "never",
             others_secret,
         };
         for (serves, count) in [(Served::Truv, setup.number("truv")), (Served::Bridge, setup.number("bridge"))] {
@@ -123,7 +127,6 @@ impl Town {
 
     /// Connects one more bank, of a customer who has few or of a new one.
     pub(crate) fn add_link(&mut self, serves: Served, accounts: usize, rows: i64, history_days: i64) {
-        let now_ms = self.now_ms();
         let has_room = |town: &Self, user: UserId| {
             let of_user = town.links.iter().filter(|link| link.user == user);
             of_user.clone().count() < town.links_per_user && of_user.clone().all(|link| !link.is_deleted)
@@ -138,6 +141,18 @@ impl Town {
             }
         };
         let id = self.bank.add_link(user, if serves == Served::Truv { "wells_fargo" } else { "another_bank" });
+        let link = self.note_link(id, serves, user);
+        for _ in 0..accounts {
+            self.open_account(link);
+        }
+        for nth in 0..rows {
+            let account = usize::try_from(nth).unwrap_or(0) % accounts;
+            let at_ms = self.now_ms() - history_days * DAY * (rows - nth) / rows.max(1);
+            self.add_row(link, account, -1_000 - nth * 37, at_ms, None);
+        }
+    }
+
+    fn note_link(&mut self, id: LinkId, serves: Served, user: UserId) -> usize {
         self.links.push(Link {
             id,
             serves,
@@ -146,17 +161,9 @@ impl Town {
             rows: Vec::new(),
             trouble: None,
             is_deleted: false,
-            calm_since: now_ms,
+            calm_since: self.now_ms(),
         });
-        let link = self.links.len() - 1;
-        for _ in 0..accounts {
-            self.open_account(link);
-        }
-        for nth in 0..rows {
-            let account = usize::try_from(nth).unwrap_or(0) % accounts;
-            let at_ms = now_ms - history_days * DAY * (rows - nth) / rows.max(1);
-            self.add_row(link, account, -1_000 - nth * 37, at_ms, None);
-        }
+        self.links.len() - 1
     }
 
     fn open_account(&mut self, link: usize) {
@@ -219,12 +226,15 @@ impl Town {
     fn touch(&mut self, link: usize, row: usize) -> bool {
         let now_ms = self.now_ms();
         let calm_since = self.links[link].calm_since;
+        // Nothing is read while the login needs its customer.
+        let read_until = self.links[link].trouble.as_ref().map_or(now_ms, |(_, since)| now_ms.min(*since));
         let is_windowed = self.links[link].serves == Served::Truv;
         let of = &mut self.links[link].rows[row];
         // What only a reconciliation shows is not read for as long as there was none.
         // A day at least: some slots are refreshed only.
         let settled = SETTLED + 2 * self.slot_ms.max(12 * HOUR);
-        let was_settled = now_ms - of.touched_ms.max(calm_since) > settled && !self.deep.contains(&of.id.to_string());
+        let was_settled =
+            read_until - of.touched_ms.max(calm_since) > settled && !self.deep.contains(&of.id.to_string());
         of.touched_ms = now_ms;
         of.is_renamed &= !was_settled;
         if is_windowed && of.transacted_ms < now_ms - WINDOW {
@@ -233,20 +243,30 @@ impl Town {
         was_settled
     }
 
+    /// Notes that the bank does not have a row under its id any more.
+    fn withdraw(&mut self, link: usize, id: TransactionId) {
+        self.lose(id);
+        if self.links[link].serves == Served::Bridge && !self.tells_deletions {
+            self.deep.insert(id.to_string());
+        }
+    }
+
     /// Notes that an id is no longer there.
     fn lose(&mut self, id: TransactionId) {
         let now_ms = self.now_ms();
         self.gone.entry(id.to_string()).or_insert(now_ms);
     }
 
-    /// A row has another id now. Where what came before may not have been read, nobody can know that it is the same.
+    /// A row has another id now. Where what came before may not have been read, nobody can know that it is the same; nor
+    /// where nothing tells that its former id is gone.
     fn rename(&mut self, link: usize, row: usize, id: TransactionId) {
-        let is_certain = self.touch(link, row);
+        let is_told = self.links[link].serves == Served::Truv || self.tells_deletions;
+        let is_certain = self.touch(link, row) && is_told;
         let old = self.links[link].rows[row].id;
         if old == id {
             return;
         }
-        self.lose(old);
+        self.withdraw(link, old);
         self.links[link].rows[row].id = id;
         if is_certain {
             self.links[link].rows[row].is_renamed = true;

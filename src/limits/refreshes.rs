@@ -163,6 +163,32 @@ mod tests {
     }
 
     #[test]
+    fn what_holds_a_refresh_is_said_in_words_with_when_it_lifts() {
+        let held = |reason, until| RefreshHeld { reason, until }.to_string();
+        assert_eq!(
+            held(HoldReason::DailyLimit, Some(at(0))),
+            "the link's refreshes of the last 24 hours are spent, until 2023-11-14 22:13:20Z"
+        );
+        assert_eq!(
+            held(HoldReason::SwitchedOff, None),
+            "refreshes are switched off (refreshes_per_day = 0)",
+            "waiting does not help"
+        );
+    }
+
+    #[test]
+    fn a_month_begins_at_midnight_of_its_first_day_in_utc() {
+        let instant = |text: &str| text.parse::<Timestamp>().expect("an instant");
+        for (now, began) in [
+            ("2026-03-15T13:14:15Z", "2026-03-01T00:00:00Z"),
+            ("2026-03-01T00:00:00Z", "2026-03-01T00:00:00Z"),
+            ("2026-02-28T23:59:59Z", "2026-02-01T00:00:00Z"),
+        ] {
+            assert_eq!(month_began(instant(now)), instant(began), "{now}");
+        }
+    }
+
+    #[test]
     fn caps_name_themselves_and_when_they_lift() {
         let off = RefreshPolicy { per_day: 0, reserve: 0, ..POLICY };
         assert_eq!(verdict(&off, &used(&[]), true), Err((HoldReason::SwitchedOff, None)));

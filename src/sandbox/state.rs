@@ -10,7 +10,7 @@ use super::outbox::Outbox;
 use super::settings::Settings;
 use super::traffic::Traffic;
 use super::truv::Truv;
-use super::world::{Bank, Owner, World};
+use super::world::{Bank, Owner, TrueLink, World};
 use crate::clock::DAY_MS;
 
 /// The sandbox's whole state.
@@ -153,13 +153,15 @@ impl State {
 
     /// The bank as it is (`immediately`), or as readers see it.
     pub(crate) fn world(&mut self, immediately: bool) -> World {
-        let oddities = self.settings.oddities;
-        let bank = &mut self.bank;
-        let told = (0..bank.links.len()).map(|link| match bank.owner_of(link) {
-            Owner::Truv(_) => bank.true_link(link, immediately),
-            Owner::Bridge(_) => bridge::true_link(bank, link, immediately, oddities),
-        });
-        World { links: told.collect() }
+        World { links: (0..self.bank.links.len()).map(|link| self.true_link(link, immediately)).collect() }
+    }
+
+    /// One link of it, by its place.
+    pub(crate) fn true_link(&mut self, link: usize, immediately: bool) -> TrueLink {
+        match self.bank.owner_of(link) {
+            Owner::Truv(_) => self.bank.true_link(link, immediately),
+            Owner::Bridge(_) => bridge::true_link(&mut self.bank, link, immediately, self.settings.oddities),
+        }
     }
 
     /// Takes the next step of life off the queue, if the bank was in motion.

@@ -22,7 +22,6 @@ const MAX_DOUBLINGS: u32 = 64;
 pub fn retry_delay(consecutive_failures: u32, rng: &mut impl Rng) -> Duration {
     // The jitter is ours, because the crate draws its own from a source that cannot be seeded.
     let mut delays = ExponentialBackoff {
-        initial_interval: FIRST_RETRY,
         current_interval: FIRST_RETRY,
         max_interval: MAX_RETRY,
         multiplier: 2.0,

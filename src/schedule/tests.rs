@@ -98,6 +98,8 @@ fn wrong_expressions_are_refused_with_a_reason() {
     let refuse = |text: &str| Schedule::parse(text, &TimeZone::UTC).expect_err(text);
     assert!(matches!(refuse(""), ScheduleError::FieldCount { found: 0 }));
     assert!(matches!(refuse("0 4 * *"), ScheduleError::FieldCount { found: 4 }));
+    assert!(matches!(refuse("daily"), ScheduleError::FieldCount { found: 1 }));
+    assert!(matches!(refuse("@daily 5"), ScheduleError::FieldCount { found: 2 }));
     assert!(matches!(refuse("0 0 4 * * * 2027"), ScheduleError::FieldCount { found: 7 }));
     assert!(matches!(refuse("0 25 * * *"), ScheduleError::Malformed { .. }));
     assert!(matches!(refuse("@sometimes"), ScheduleError::Malformed { .. }));
@@ -107,8 +109,19 @@ fn wrong_expressions_are_refused_with_a_reason() {
 }
 
 #[test]
+fn a_fire_is_missed_from_its_second_on_until_the_next_look() {
+    let daily = schedule("0 4 * * *", "UTC");
+    let (yesterday, fire) = (at("2026-06-01T04:00:00Z"), at("2026-06-02T04:00:00Z"));
+    assert_eq!(daily.missed_since(yesterday, later(fire, -1)), None);
+    assert_eq!(daily.missed_since(yesterday, fire), Some(fire));
+    assert_eq!(daily.missed_since(yesterday, later(fire, 90_000)), Some(fire), "the first of two");
+    assert_eq!(daily.missed_since(fire, later(fire, 60)), None);
+}
+
+#[test]
 fn schedules_are_equal_when_text_and_zone_are() {
     assert_eq!(schedule("0 4 * * *", "UTC"), schedule(" 0 4  * * *", "UTC"));
+    assert_eq!(schedule(" 0 4  * * *", "UTC").as_str(), "0 4 * * *");
     assert_ne!(schedule("0 4 * * *", "Europe/Berlin"), schedule("0 4 * * *", "UTC"));
     assert_ne!(schedule("0 5 * * *", "UTC"), schedule("0 4 * * *", "UTC"));
 }

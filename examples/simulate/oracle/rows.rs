@@ -130,7 +130,7 @@ pub(super) fn removals(book: &Book, town: &Town) -> Verdict {
                 "removals: transaction {id} (upstream {upstream_id}) was removed, the bank has it all the time"
             ));
         };
-        let is_told = aggregator != "truv" || status != "posted";
+        let is_told = (aggregator != "truv" && town.tells_deletions) || status != "posted";
         if !is_told && at - gone_at < REMOVED_AFTER {
             return Err(format!(
                 "removals: transaction {id} was removed {} s after the bank had it last",

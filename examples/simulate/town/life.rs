@@ -1,6 +1,8 @@
 //! What happens in the world: rows come, post, change, go and come back; accounts and links too.
 
-use passbook::sandbox::{PostStyle, Reissue, Served};
+use std::collections::HashMap;
+
+use passbook::sandbox::{PostStyle, Reissue, Served, TransactionId};
 
 use super::{Row, Town, WINDOW, instant};
 use crate::plan::{DAY, HOUR, Verb};
@@ -26,6 +28,8 @@ impl Town {
                 self.add_link(serves, 1, 12, 30);
             }
             "delete-link" => self.delete(link),
+            "delete-user" => self.delete_user(link),
+            "reconnect" => self.reconnect(link),
             "consent" => self.limit_consent(link, verb),
             "break" => self.break_login(link, verb),
             "read-bank" => {
@@ -113,7 +117,7 @@ impl Town {
         let id = self.links[link].rows[row].id;
         self.bank.remove_transaction(id);
         self.links[link].rows[row].is_removed = true;
-        self.lose(id);
+        self.withdraw(link, id);
     }
 
     fn restore(&mut self, link: usize, verb: &Verb) {
@@ -206,11 +210,59 @@ impl Town {
 
     fn delete(&mut self, link: usize) {
         self.bank.delete_link(self.links[link].id);
+        self.bury(link);
+    }
+
+    /// A customer leaves the aggregator, with every link.
+    fn delete_user(&mut self, link: usize) {
+        let user = self.links[link].user;
+        self.bank.delete_user(user);
+        for link in 0..self.links.len() {
+            if self.links[link].user == user && !self.links[link].is_deleted {
+                self.bury(link);
+            }
+        }
+    }
+
+    fn bury(&mut self, link: usize) {
         self.links[link].is_deleted = true;
         let ids: Vec<_> = self.links[link].rows.iter().map(|row| row.id).collect();
         for id in ids {
             self.lose(id);
         }
+    }
+
+    /// A customer connects the bank once more instead of repairing it: another item with other ids throughout, and the former one
+    /// goes.
+    fn reconnect(&mut self, link: usize) {
+        let of = &self.links[link];
+        if of.serves == Served::Truv || of.accounts.iter().any(|account| account.is_closed || !account.is_shared) {
+            return;
+        }
+        let (old, serves, user) = (of.id, of.serves, of.user);
+        let was = self.bank.true_link(old);
+        let new = self.bank.readd_link(old);
+        let is = self.bank.true_link(new);
+        self.bank.delete_link(old);
+        // Texts tell rows apart. What the bank had removed stays away for good.
+        let texts: HashMap<TransactionId, &str> =
+            was.transactions.iter().map(|row| (row.id, row.description.as_str())).collect();
+        let ids: HashMap<&str, TransactionId> =
+            is.transactions.iter().map(|row| (row.description.as_str(), row.id)).collect();
+        self.links[link].rows.retain(|row| !row.is_removed && texts.contains_key(&row.id));
+        for row in 0..self.links[link].rows.len() {
+            let id = ids[texts[&self.links[link].rows[row].id]];
+            self.rename(link, row, id);
+        }
+        let former = self.note_link(old, serves, user);
+        self.links[former].is_deleted = true;
+        let of = &mut self.links[link];
+        of.id = new;
+        for (account, new) in of.accounts.iter_mut().zip(&is.accounts) {
+            account.id = new.id;
+        }
+        of.trouble = None;
+        of.calm_since = self.clock.now_ms();
     }
 
     fn limit_consent(&mut self, link: usize, verb: &Verb) {

@@ -37,10 +37,8 @@ impl Town {
             }
             Served::Truv if word == "unavailable" => None,
             Served::Truv => {
-                let truth = self.bank.truth();
-                let true_link = truth.link(of.id)?;
-                let user = true_link.user_upstream_id.clone();
-                let token = true_link.access_token.clone();
+                let of = self.bank.true_link(of.id);
+                let (user, token) = (of.user_upstream_id, of.access_token);
                 Some(Errand { bank: self.bank.clone(), secret: self.others_secret.clone(), user, token })
             }
         }

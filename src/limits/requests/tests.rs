@@ -199,6 +199,37 @@ async fn a_fresh_limiter_has_no_burst_and_an_idle_one_has_its_burst() {
     assert_eq!(limiter.state().available_now, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_left_the_window_is_forgotten() {
+    let limiter = limiter(TRUV, 30);
+    for _ in 0..5 {
+        limiter.admit(Lane::Person, &Claims::none()).await;
+    }
+    tokio::time::sleep(MINUTE).await;
+    assert_eq!(limiter.state().admitted_in_window, 1, "the last one is as old as the window");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(limiter.state().admitted_in_window, 0);
+    assert_eq!(limiter.0.lock().admitted.len(), 0, "nothing is kept of it");
+}
+
+/// The instant at which it ends is no longer part of a throttle, nor of the slow pace after it.
+#[tokio::test(start_paused = true)]
+async fn a_throttle_is_over_at_its_end() {
+    let limiter = limiter(TRUV, 30);
+    let ends_at = limiter.0.clock.now() + SignedDuration::from_secs(20);
+    limiter.throttled(ends_at, &Claims::none());
+    let slow_period = limiter.0.pace.halved().period;
+    assert_eq!(limiter.state().refills_at, ends_at + SignedDuration::try_from(slow_period).expect("short"));
+    assert!(limiter.held_for(&Claims::none()).is_some_and(|hold| hold.left == Duration::from_secs(20)));
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(limiter.held_for(&Claims::none()).is_none());
+    assert_eq!(limiter.state().held_until, None);
+    let slowed_until = limiter.state().slowed_until.expect("a slow pace after a throttle");
+    let rest = slowed_until.duration_since(limiter.0.clock.now()).unsigned_abs();
+    tokio::time::sleep(rest).await;
+    assert_eq!(limiter.state().slowed_until, None);
+}
+
 /// Lets everyone in `lanes` wait, then returns the order in which they went.
 async fn order_of(limiter: &RequestLimiter, lanes: &[Lane]) -> Vec<(usize, Lane)> {
     let order = Arc::new(Mutex::new(Vec::new()));

@@ -1,11 +1,15 @@
 //! Tables of what is matched and what is not, and properties over all of it.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use proptest::prelude::*;
 
+use super::alike::are_alike;
 use super::*;
 use crate::money::Currency;
+use crate::store::AliasRule;
 
 /// A row in words: id, external id, status, amount, day of March 2026, description.
 type Words<'a> = (&'a str, Option<&'a str>, Status, i64, i8, &'a str);
@@ -168,6 +172,52 @@ fn descriptions_are_alike_when_they_share_half_their_words() {
     for (a, b, expected) in cases {
         assert_eq!(are_alike(a, b), expected, "{a} / {b}");
         assert_eq!(are_alike(b, a), expected, "{b} / {a}");
+    }
+}
+
+/// Everything that a walk's end might pair, and no more: each other row is stored at once.
+#[test]
+fn a_row_is_kept_for_the_walks_end_where_it_may_come_in_place_of_a_stored_one() {
+    let in_pages_and_feeds = |stored: Words<'_>, came: Words<'_>| {
+        (may_replace(&record(stored), &record(came), false), may_replace(&record(stored), &record(came), true))
+    };
+    let tea = ("o", None, POSTED, -450, 2, "TEA");
+    let waiting = ("o", None, PENDING, -450, 2, "TEA");
+    let cases = [
+        ("identical", tea, ("n", None, POSTED, -450, 2, "TEA"), (true, true)),
+        (
+            "the bank's own id",
+            ("o", Some("k"), POSTED, -9, 2, "TEA"),
+            ("n", Some("k"), POSTED, -450, 9, "OIL"),
+            (true, true),
+        ),
+        ("neither has one", ("o", None, POSTED, -9, 2, "TEA"), ("n", None, POSTED, -450, 9, "OIL"), (false, false)),
+        ("posted, another text", waiting, ("n", None, POSTED, -450, 9, "OIL"), (true, true)),
+        ("posted, another amount", waiting, ("n", None, POSTED, -451, 2, "TEA"), (false, false)),
+        ("made anew with another text", tea, ("n", None, POSTED, -450, 9, "OIL"), (false, true)),
+        ("another amount", tea, ("n", None, POSTED, -451, 2, "TEA"), (false, false)),
+    ];
+    for (case, stored, came, expected) in cases {
+        assert_eq!(in_pages_and_feeds(stored, came), expected, "{case}");
+    }
+    let euros = TransactionRecord { currency: "EUR".parse().expect("a currency"), ..record(waiting) };
+    assert!(!may_replace(&euros, &record(("n", None, POSTED, -450, 2, "TEA")), true), "other money");
+}
+
+#[test]
+fn a_version_is_older_only_where_both_say_when_they_were_written() {
+    let written = |second: Option<i64>| TransactionRecord {
+        upstream_updated_at: second.map(|second| Timestamp::from_second(second).expect("in range")),
+        ..record(("a", None, POSTED, -450, 2, "TEA"))
+    };
+    for (version, than, expected) in [
+        (Some(1), Some(2), true),
+        (Some(2), Some(2), false),
+        (Some(3), Some(2), false),
+        (None, Some(2), false),
+        (Some(1), None, false),
+    ] {
+        assert_eq!(is_older(&written(version), &written(than)), expected, "{version:?} {than:?}");
     }
 }
 
