@@ -219,6 +219,11 @@ CREATE INDEX links_in_sync ON links (sync_id) WHERE sync_id IS NOT NULL;
 -- Looked at every few seconds, to tell people.
 CREATE INDEX links_in_attention ON links (attention_at) WHERE attention IS NOT NULL;
 
+-- What a status lists of many links: few of them, if all goes well.
+CREATE INDEX links_failing ON links (link_id) WHERE consecutive_failures > 0 OR condition = 'passing';
+CREATE INDEX links_incomplete ON links (condition_at) WHERE condition = 'incomplete';
+CREATE INDEX links_by_consent ON links (consent_expires_at) WHERE consent_expires_at IS NOT NULL;
+
 CREATE TABLE accounts (
     -- One row per account of a link. Rows are never deleted: an account the bank no longer shows gets missing_at.
     account_id    INTEGER PRIMARY KEY,

@@ -40,7 +40,7 @@ impl Seen {
             attention: txn.link_health(Some("attention"), limit)?,
             failing: txn.link_health(Some("failing"), limit)?,
             incomplete: txn.incomplete_links(limit)?,
-            consents: txn.links_losing_consent(now, limit)?,
+            consents: txn.consents_to_renew(now, limit)?,
             config_read: txn.last_config_load()?,
             erasures: txn.erasures(true)?,
             backups: txn.backup_glance()?,

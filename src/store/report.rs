@@ -8,6 +8,7 @@ mod listing;
 mod load;
 mod people;
 mod sources;
+mod states;
 
 use std::collections::HashMap;
 
@@ -24,6 +25,7 @@ pub use listing::{LinkFilter, LinkOrder, LinkPage};
 pub use load::SourceLoad;
 pub use people::UserRow;
 pub use sources::{CONSENT_NEAR, SourceReport};
+pub(super) use states::STATE;
 
 /// One past or open sync.
 #[derive(Debug, Clone)]

@@ -21,9 +21,9 @@ use super::{Admin, trouble};
 use crate::words::count;
 
 /// Links that need a person listed on the overview; there is a page for all of them.
-const LISTED_HERE: u64 = 8;
+const LISTED_HERE: usize = 8;
 /// The same on that page.
-const LISTED_ALL: u64 = 500;
+const LISTED_ALL: usize = 500;
 
 pub(super) fn router() -> Router<Admin> {
     Router::new().route("/", get(overview)).route("/attention", get(attention))

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension as _, named_params};
 
 use super::CONSENT_NEAR;
+use super::states::STATE;
 use crate::store::{ReadTxn, StoreError, UsageRow, instant, ms};
 
 /// Events that wait are counted up to here; more are as bad.
@@ -134,10 +135,9 @@ impl ReadTxn<'_> {
         now: Timestamp,
     ) -> Result<HashMap<i64, LinkTotals>, StoreError> {
         // Added up here: to group them SQLite would sort them first, which takes as long again.
-        let mut select = self.txn.prepare_cached(
-            "SELECT l.link_id, l.source_id, h.state, l.last_success_at, l.first_seen_at, l.consent_expires_at
-             FROM links l JOIN v_link_health h ON h.link_id = l.link_id",
-        )?;
+        let mut select = self.txn.prepare_cached(&format!(
+            "SELECT link_id, source_id, {STATE} AS state, last_success_at, first_seen_at, consent_expires_at FROM links"
+        ))?;
         let near = now.saturating_add(CONSENT_NEAR).map_or(i64::MAX, ms);
         let mut totals: HashMap<i64, LinkTotals> = HashMap::new();
         let mut rows = select.query([])?;

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, named_params};
 
-use crate::store::report::sources::CONSENT_NEAR;
-use crate::store::{ReadTxn, StoreError, instant, ms};
+use super::sources::CONSENT_NEAR;
+use super::states::STATE;
+use crate::store::{ReadTxn, StoreError, instant};
 
 /// A link's health, as `v_link_health` has it and a little more.
 #[derive(Debug, Clone)]
@@ -114,9 +115,17 @@ impl ReadTxn<'_> {
     ///
     /// Shape: all of them, or those whose state is `state`; at most `limit`.
     pub fn link_health(&self, state: Option<&str>, limit: usize) -> Result<Vec<HealthRow>, StoreError> {
+        // Where an index has what may be in a state, nothing else is looked at.
+        let among = match state {
+            Some("attention") => "h.link_id IN (SELECT link_id FROM links WHERE attention IS NOT NULL)",
+            Some("failing") => {
+                "h.link_id IN (SELECT link_id FROM links WHERE consecutive_failures > 0 OR condition = 'passing')"
+            }
+            _ => "true",
+        };
         let mut select = self.txn.prepare_cached(&format!(
             "SELECT {HEALTH_COLUMNS} FROM {HEALTH_TABLES}
-             WHERE (:state IS NULL OR h.state = :state) ORDER BY h.source, h.link_id LIMIT :limit"
+             WHERE (:state IS NULL OR h.state = :state) AND {among} ORDER BY h.source, h.link_id LIMIT :limit"
         ))?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = select.query_map(named_params! { ":state": state, ":limit": limit }, health_row)?;
@@ -127,23 +136,12 @@ impl ReadTxn<'_> {
     pub fn incomplete_links(&self, limit: usize) -> Result<Vec<HealthRow>, StoreError> {
         let mut select = self.txn.prepare_cached(&format!(
             "SELECT {HEALTH_COLUMNS} FROM {HEALTH_TABLES}
-             WHERE h.condition = 'incomplete' AND h.state IN ('new', 'active') ORDER BY l.condition_at, h.link_id LIMIT :limit"
+             WHERE h.link_id IN (SELECT link_id FROM links WHERE condition = 'incomplete' AND {STATE} IN ('new', 'active')
+                                 ORDER BY condition_at, link_id LIMIT :limit)
+             ORDER BY l.condition_at, h.link_id"
         ))?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = select.query_map(named_params! { ":limit": limit }, health_row)?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Links that are synced and whose customer's consent ends soon or has ended, the soonest first.
-    pub fn links_losing_consent(&self, now: Timestamp, limit: usize) -> Result<Vec<HealthRow>, StoreError> {
-        let mut select = self.txn.prepare_cached(&format!(
-            "SELECT {HEALTH_COLUMNS} FROM {HEALTH_TABLES}
-             WHERE h.consent_expires_at <= :near AND h.state IN ('new', 'active', 'failing')
-             ORDER BY h.consent_expires_at, h.link_id LIMIT :limit"
-        ))?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let near = now.saturating_add(CONSENT_NEAR).map_or(i64::MAX, ms);
-        let rows = select.query_map(named_params! { ":near": near, ":limit": limit }, health_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

@@ -95,7 +95,7 @@ impl ReadTxn<'_> {
     }
 
     /// Links that need a person, those that have for the longest time first.
-    pub fn links_needing_person(&self, limit: u64) -> Result<Vec<HealthRow>, StoreError> {
+    pub fn links_needing_person(&self, limit: usize) -> Result<Vec<HealthRow>, StoreError> {
         let mut select = self.txn.prepare_cached(&format!(
             "SELECT {HEALTH_COLUMNS} FROM {HEALTH_TABLES}
              WHERE h.link_id IN (SELECT link_id FROM links
@@ -103,12 +103,13 @@ impl ReadTxn<'_> {
                                  ORDER BY attention_at, link_id LIMIT :limit)
              ORDER BY l.attention_at, h.link_id"
         ))?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = select.query_map(named_params! { ":limit": limit }, health_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Links to be read whose customer's consent ends within [`CONSENT_NEAR`] or has ended, the soonest first.
-    pub fn consents_to_renew(&self, now: Timestamp, limit: u64) -> Result<Vec<HealthRow>, StoreError> {
+    pub fn consents_to_renew(&self, now: Timestamp, limit: usize) -> Result<Vec<HealthRow>, StoreError> {
         let mut select = self.txn.prepare_cached(&format!(
             "SELECT {HEALTH_COLUMNS} FROM {HEALTH_TABLES}
              WHERE h.link_id IN (SELECT link_id FROM links
@@ -117,6 +118,7 @@ impl ReadTxn<'_> {
                                  ORDER BY consent_expires_at, link_id LIMIT :limit)
              ORDER BY h.consent_expires_at, h.link_id"
         ))?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let near = now.saturating_add(CONSENT_NEAR).map_or(i64::MAX, ms);
         let rows = select.query_map(named_params! { ":near": near, ":limit": limit }, health_row)?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -1,10 +1,11 @@
 //! Sources at a glance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::named_params;
 
+use super::states::STATE;
 use crate::store::{ReadTxn, StoreError, instant, ms};
 
 /// From when on the end of a customer's consent is worth saying: people need days to answer.
@@ -135,15 +136,17 @@ impl ReadTxn<'_> {
         let mut select = self.txn.prepare_cached(SOURCE_REPORTS)?;
         let near = i64::try_from(CONSENT_NEAR.as_millis()).unwrap_or(i64::MAX);
         let mut rows = select.query(named_params! { ":now": ms(now), ":month": ms(month_began), ":near": near })?;
+        let mut counts = self.link_counts()?;
         let mut reports = Vec::new();
         while let Some(row) = rows.next()? {
+            let links = counts.remove(&row.get("source_id")?).unwrap_or_default();
             let at = |column: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(instant));
             reports.push(SourceReport {
                 name: row.get("name")?,
                 aggregator: row.get("aggregator")?,
                 retired_at: at("retired_at")?,
-                links_by_state: self.links_by_state(row.get("source_id")?)?,
-                links_by_condition: self.links_by_condition(row.get("source_id")?)?,
+                links_by_state: links.by_state,
+                links_by_condition: links.by_condition,
                 users: row.get("users")?,
                 links_due_at: at("links_due_at")?,
                 consents_ending: row.get("consents_ending")?,
@@ -173,22 +176,29 @@ impl ReadTxn<'_> {
         Ok(reports)
     }
 
-    fn links_by_state(&self, source_id: i64) -> Result<BTreeMap<String, u64>, StoreError> {
-        let mut select = self.txn.prepare_cached(
-            "SELECT h.state, count(*) FROM v_link_health h JOIN links l ON l.link_id = h.link_id
-             WHERE l.source_id = :source_id GROUP BY h.state",
-        )?;
-        let rows = select.query_map(named_params! { ":source_id": source_id }, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+    /// How many links of each source are in each state, and of those that are synced, in each condition that is not well.
+    fn link_counts(&self) -> Result<HashMap<i64, LinkCounts>, StoreError> {
+        let mut select = self.txn.prepare_cached(&format!(
+            "SELECT source_id, {STATE} AS state, condition, count(*) AS links FROM links GROUP BY +source_id, state, condition"
+        ))?;
+        let mut rows = select.query([])?;
+        let mut counts: HashMap<i64, LinkCounts> = HashMap::new();
+        while let Some(row) = rows.next()? {
+            let of_source = counts.entry(row.get("source_id")?).or_default();
+            let (state, condition): (String, String) = (row.get("state")?, row.get("condition")?);
+            let links: u64 = row.get("links")?;
+            let is_synced = state != "removed" && state != "paused";
+            if is_synced && condition != "well" && condition != "needs_person" {
+                *of_source.by_condition.entry(condition).or_default() += links;
+            }
+            *of_source.by_state.entry(state).or_default() += links;
+        }
+        Ok(counts)
     }
+}
 
-    fn links_by_condition(&self, source_id: i64) -> Result<BTreeMap<String, u64>, StoreError> {
-        let mut select = self.txn.prepare_cached(
-            "SELECT condition, count(*) FROM links
-             WHERE source_id = :source_id AND removed_at IS NULL AND paused_at IS NULL
-               AND condition NOT IN ('well', 'needs_person') GROUP BY condition",
-        )?;
-        let rows = select.query_map(named_params! { ":source_id": source_id }, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
+#[derive(Default)]
+struct LinkCounts {
+    by_state: BTreeMap<String, u64>,
+    by_condition: BTreeMap<String, u64>,
 }

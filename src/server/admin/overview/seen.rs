@@ -60,7 +60,7 @@ struct Configured {
 
 impl Seen {
     /// Reads everything in one consistent view.
-    pub(super) async fn read(admin: &Admin, now: Timestamp, listed: u64) -> Result<Self, StoreError> {
+    pub(super) async fn read(admin: &Admin, now: Timestamp, listed: usize) -> Result<Self, StoreError> {
         let configured: HashMap<i64, Configured> = admin
             .served
             .engine
@@ -81,7 +81,7 @@ impl Seen {
         configured: &HashMap<i64, Configured>,
         backups: Option<&Schedule>,
         now: Timestamp,
-        listed: u64,
+        listed: usize,
     ) -> Result<Self, StoreError> {
         let fresh_since = configured.iter().map(|(id, source)| (*id, source.fresh_since)).collect();
         let mut links = txn.link_totals(&fresh_since, now)?;
