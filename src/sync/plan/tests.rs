@@ -143,6 +143,40 @@ fn rows_are_matched_by_the_first_rule_that_is_sure() {
 }
 
 #[test]
+fn of_identical_rows_those_of_the_same_instant_belong_together() {
+    let tea = ("t", None, POSTED, -450, 2, "TEA");
+    let later =
+        record(tea).transacted_at.map(|at| at.saturating_add(jiff::SignedDuration::from_hours(2)).expect("in range"));
+    let mut went = gone(&[tea, tea]);
+    went[1].row.record.transacted_at = later;
+    let mut came = held(&[tea]);
+    assert_eq!(match_held(&came, &went), [(0, 10, AliasRule::Identical)]);
+    came[0].record.transacted_at = later;
+    assert_eq!(match_held(&came, &went), [(0, 11, AliasRule::Identical)]);
+    // Where none is of the same instant, any will do.
+    came[0].record.transacted_at = None;
+    assert_eq!(match_held(&came, &went), [(0, 10, AliasRule::Identical)]);
+}
+
+/// A text that was tidied, a day that moved: only where the former row is gone for good.
+#[test]
+fn a_row_is_made_anew_only_where_the_former_one_is_told_to_be_gone() {
+    let was = |status| ("o", None, status, -450, 2, "TEA HOUSE OAKLAND");
+    let is = |status| ("n", None, status, -450, 3, "Tea House");
+    let matched = |was, is, is_for_good| {
+        let mut went = gone(&[was]);
+        went[0].is_for_good = is_for_good;
+        match_held(&held(&[is]), &went)
+    };
+    assert_eq!(matched(was(POSTED), is(POSTED), true), [(0, 10, AliasRule::Recreated)]);
+    assert_eq!(matched(was(POSTED), is(POSTED), false), []);
+    assert_eq!(matched(was(PENDING), is(PENDING), true), [(0, 10, AliasRule::Recreated)]);
+    assert_eq!(matched(was(POSTED), is(PENDING), true), [], "what posted does not wait again");
+    assert_eq!(matched(was(PENDING), is(POSTED), true), [(0, 10, AliasRule::PostedLikePending)]);
+    assert_eq!(matched(was(POSTED), ("n", None, POSTED, -450, 3, "HARDWARE"), true), [], "another text");
+}
+
+#[test]
 fn a_former_id_goes_before_every_other_rule_and_other_accounts_never_match() {
     let tea = ("n", None, POSTED, -450, 2, "TEA");
     let went = gone(&[tea, tea]);
@@ -168,6 +202,10 @@ fn descriptions_are_alike_when_they_share_half_their_words() {
         ("1234", "5678", true),
         ("", "TEA", false),
         ("CAFÉ ÉTOILE", "café étoile", true),
+        ("TEA HOUSE OAKLAND", "TEA SHOP BERKELEY", false),
+        ("A B TEA", "A B OIL", false),
+        ("PENDING AUTH TEA", "PENDING AUTH OIL", false),
+        ("HOLD TEA", "HOLD OIL", false),
     ];
     for (a, b, expected) in cases {
         assert_eq!(are_alike(a, b), expected, "{a} / {b}");

@@ -1,5 +1,7 @@
 //! Several quotas for one request.
 
+use super::super::keys::{LineOrder, Scopes};
+use super::super::queue::Waiter;
 use super::*;
 
 const BRIDGE: Quota = Quota { requests: 2000, window: Duration::from_mins(5) };
@@ -142,6 +144,26 @@ async fn a_person_overtakes_those_who_wait_for_the_same_user() {
     let order = order.lock().expect("not poisoned");
     assert_eq!(order[0], 30);
     assert!(order[1..].is_sorted(), "first come, first served: {order:?}");
+}
+
+/// Whoever stands further behind is told to come later, in whatever order they came to stand there.
+#[tokio::test(start_paused = true)]
+async fn each_in_line_waits_for_a_token_more_than_who_is_ahead() {
+    let now = Instant::now();
+    let mut scopes = Scopes::new(vec![USER], DEFAULT_MARGIN_PERCENT, now);
+    let ann = user("ann");
+    let claim = ann.all().next().expect("a claim");
+    let person = |id| LineOrder::of(Lane::Person, id);
+    let behind = |id| LineOrder::of(Lane::Scheduled, id);
+    let line = [person(4), person(6), behind(1), behind(3), behind(5)];
+    for (id, order) in [(3, line[3]), (6, line[1]), (1, line[2]), (5, line[4]), (4, line[0])] {
+        scopes.stand(claim, order, Waiter { id, wake: Arc::new(Notify::new()) }, now);
+    }
+    let ready = |order| scopes.missing(&ann, order, now).expect("an empty bucket").1;
+    let first = ready(line[0]) - now;
+    for (place, order) in (1..).zip(line) {
+        assert_eq!(ready(order), now + first * place, "place {place}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
