@@ -1,4 +1,4 @@
-//! What a scrape, a look for alerts and the dashboard's pages cost on a store of a hundred thousand links and a year:
+//! What a scrape, a status, a look for alerts and the dashboard's pages cost on a store of a hundred thousand links and a year:
 //! `cargo bench --bench scrape [-- LINKS]`.
 //!
 //! The store is made by SQL, not by syncs: rows of the tables that monitoring, alerts and pages look at, as many as a year leaves,
@@ -16,6 +16,7 @@ use passbook::clock::Clock;
 use passbook::config::{AlertConfig, Config};
 use passbook::http::Transport;
 use passbook::sandbox::Sandbox;
+use passbook::server::status::Seen;
 use passbook::server::{self, Served};
 use passbook::sync::Waker;
 
@@ -28,6 +29,8 @@ mod setup;
 use admin::{ADMIN, ask, log_in};
 
 const SCRAPES: usize = 20;
+/// Links in each list of a status.
+const LISTED: usize = 20;
 
 /// What a year leaves, with `:links` links and the present instant `:now`.
 const A_YEAR: &str = "
@@ -126,8 +129,17 @@ async fn main() {
         report(what, took);
     }
 
+    let mut took = Vec::new();
+    for _ in 0..SCRAPES {
+        let (now, began) = (clock.now(), Instant::now());
+        let seen = store.read(move |txn| Seen::read(txn, LISTED, now)).await.expect("the store works");
+        took.push(began.elapsed());
+        assert_eq!(seen.attention.len(), LISTED);
+    }
+    report("status", took);
+
     let alerts = Alerts::new(AlertOptions {
-        store: store.clone(),
+        store,
         clock,
         config: &AlertConfig::default(),
         dashboard: None,

@@ -135,10 +135,9 @@ impl ReadTxn<'_> {
             .collect::<Result<_, _>>()?;
         let mut in_month = 0;
         if let Some(month_began) = month_began {
+            // A month of a large source is millions of them, so its days are added up.
             let mut by_source = self.txn.prepare_cached(
-                "SELECT count(*) FROM refreshes
-                 WHERE source_id = :source_id AND counts_from_at >= :since
-                   AND outcome NOT IN ('refused', 'throttled', 'not_sent')",
+                "SELECT coalesce(sum(refreshes), 0) FROM source_days WHERE source_id = :source_id AND day_at >= :since",
             )?;
             in_month = by_source
                 .query_row(named_params! { ":source_id": source_id, ":since": ms(month_began) }, |row| row.get(0))?;

@@ -120,8 +120,8 @@ const SOURCE_REPORTS: &str = "WITH spent AS (
          (SELECT coalesce(sum(rate_limited), 0) FROM request_usage q
           WHERE q.source_id = s.source_id AND q.minute_at > :now - 3600000) AS rate_limited_last_hour,
          (SELECT coalesce(sum(used), 0) FROM spent WHERE spent.source_id = s.source_id) AS refreshes_last_day,
-         (SELECT count(*) FROM refreshes r WHERE r.source_id = s.source_id AND r.counts_from_at >= :month
-             AND r.outcome NOT IN ('refused', 'throttled', 'not_sent')) AS refreshes_this_month,
+         (SELECT coalesce(sum(refreshes), 0) FROM source_days d
+          WHERE d.source_id = s.source_id AND d.day_at >= :month) AS refreshes_this_month,
          (SELECT count(*) FROM rejected_rows x CROSS JOIN links l ON l.link_id = x.link_id
           WHERE l.source_id = s.source_id AND x.resolved_at IS NULL) AS rejected_rows
      FROM sources s LEFT JOIN of_links o ON o.source_id = s.source_id LEFT JOIN spent_up p ON p.source_id = s.source_id
