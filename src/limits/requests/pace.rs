@@ -140,6 +140,29 @@ impl Bucket {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+    const FOUR: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
+
+    #[test]
+    fn half_the_pace_is_half_the_burst_at_half_the_rate() {
+        let pace = Pace { limit: 100, burst: FOUR, period: SECOND };
+        let halved = pace.halved();
+        assert_eq!((halved.limit, halved.burst.get(), halved.period), (100, 2, 2 * SECOND));
+        assert_eq!(halved.halved().halved().burst.get(), 1, "never none");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_bucket_shows_can_be_taken() {
+        let mut bucket = Bucket::empty(Pace { limit: 100, burst: FOUR, period: SECOND }, Instant::now());
+        assert_eq!(bucket.peek(Instant::now()), (0, Instant::now() + SECOND));
+        tokio::time::advance(SECOND * 5 / 2).await;
+        assert_eq!(bucket.peek(Instant::now()), (2, Instant::now()));
+        bucket.take(Instant::now()).expect("a token");
+        assert_eq!(bucket.peek(Instant::now()), (1, Instant::now()));
+        tokio::time::advance(SECOND * 3600).await;
+        assert_eq!(bucket.peek(Instant::now()), (4, Instant::now()), "no more than the burst");
+    }
+
     #[test]
     fn burst_and_refill_of_a_window_stay_under_the_quota() {
         for (requests, seconds, margin) in

@@ -257,7 +257,8 @@ async fn one_throttled_user_is_held_alone_and_a_second_one_means_everyone() {
 async fn two_users_throttled_one_after_the_other_are_two_matters() {
     let limiter = bridge();
     assert!(!limiter.throttled(after(&limiter, 61), &user("ann")).is_shared);
-    tokio::time::sleep(Duration::from_secs(62)).await;
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(limiter.held_for(&user("ann")), None, "over at its end");
     assert!(!limiter.throttled(after(&limiter, 61), &user("ben")).is_shared);
     for claims in [Claims::none(), Claims::on("unknown", "x")] {
         assert!(limiter.throttled(after(&limiter, 5), &claims).is_shared, "{claims:?} is nobody's");
