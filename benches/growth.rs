@@ -82,12 +82,12 @@ async fn measure(rows: usize) {
             large.sync_us().to_string(),
             small.sync_us().to_string(),
             format!("{} %", percent(large.sync_us(), small.sync_us())),
-            (large.wall.as_millis()).to_string(),
-            (small.wall.as_millis()).to_string(),
+            large.wall_ms().to_string(),
+            small.wall_ms().to_string(),
         ]);
     }
     // The first turn reads everything there is.
-    let [small, large] = sides.each_ref().map(|side| median(side.turns[1..].iter().map(|turn| turn.sync_us())));
+    let [small, large] = sides.each_ref().map(|side| median(side.turns[1..].iter().map(Turn::sync_us)));
     let ratio = percent(large, small);
     table.row(&[
         "all".to_owned(),
@@ -98,8 +98,7 @@ async fn measure(rows: usize) {
         format!("<= {TARGET_PERCENT} %"),
         verdict(ratio <= TARGET_PERCENT),
     ]);
-    let [small, large] =
-        sides.each_ref().map(|side| median(side.turns[1..].iter().map(|turn| turn.wall.as_micros() as u64)));
+    let [small, large] = sides.each_ref().map(|side| median(side.turns[1..].iter().map(Turn::wall_ms)));
     table.row(&["by the clock".to_owned(), format!("{} %", percent(large, small))]);
     for side in &sides {
         side.prove().await;
@@ -123,6 +122,10 @@ struct Turn {
 impl Turn {
     fn sync_us(&self) -> u64 {
         self.cpu_us / self.syncs.max(1)
+    }
+
+    fn wall_ms(&self) -> u64 {
+        u64::try_from(self.wall.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
