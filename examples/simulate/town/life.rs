@@ -114,6 +114,10 @@ impl Town {
     fn remove(&mut self, link: usize, verb: &Verb) {
         let Some(row) = self.choose(link, verb, self.within_reach(verb)) else { return };
         self.touch(link, row);
+        // It may go before anybody has seen its new id, and come back when what it was is long removed.
+        if self.links[link].rows[row].is_renamed {
+            self.estrange(link, row);
+        }
         let id = self.links[link].rows[row].id;
         self.bank.remove_transaction(id);
         self.links[link].rows[row].is_removed = true;
