@@ -12,6 +12,10 @@ use crate::town::Town;
 /// A posted row is removed when a second complete read, an hour later, does not show it either; clocks may be off by minutes.
 const REMOVED_AFTER: i64 = HOUR - 20 * MINUTE;
 
+/// Where a row's account, and the day on which it happened, stand among the values that are compared.
+const ACCOUNT: usize = 1;
+const DAY: usize = 6;
+
 /// No two live rows are one row of the bank, at any instant: a reader would see the money twice.
 pub(super) fn none_twice(book: &Book, town: &Town) -> Verdict {
     let sql = "SELECT upstream_id, transaction_id FROM transactions WHERE removed_at IS NULL";
@@ -34,10 +38,15 @@ pub(super) fn none_twice(book: &Book, town: &Town) -> Verdict {
 pub(super) fn equal(book: &Book, town: &Town, world: &World, well: &HashSet<String>, depth: Depth) -> Verdict {
     let mut truth: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut balances = BTreeMap::new();
+    let mut reach = BTreeMap::new();
     for link in world.links.iter().filter(|link| well.contains(&link.upstream_id)) {
         for row in &link.transactions {
             let mut values = vec![link.upstream_id.clone(), row.account_upstream_id.clone()];
             values.extend(true_values(link.served, row));
+            if link.served == Served::Bridge && !town.tells_deletions {
+                let oldest = reach.entry(row.account_upstream_id.clone()).or_insert_with(|| values[DAY].clone());
+                *oldest = values[DAY].clone().min(oldest.clone());
+            }
             truth.insert(row.upstream_id.clone(), values);
         }
         for account in link.accounts.iter().filter(|account| account.data_access) {
@@ -53,7 +62,12 @@ pub(super) fn equal(book: &Book, town: &Town, world: &World, well: &HashSet<Stri
     )?;
     let stored: BTreeMap<String, Vec<String>> =
         stored.into_iter().map(|mut row| (row.remove(0), row)).filter(|(_, row)| well.contains(&row[0])).collect();
-    let is_out_of_reach = |id: &str| depth == Depth::Incremental && town.deep.contains(id);
+    // What lies before the first row of a whole list is history, unless somebody says that it is gone.
+    let is_history = |id: &str| {
+        let row = stored.get(id).filter(|_| !truth.contains_key(id));
+        row.is_some_and(|row| reach.get(&row[ACCOUNT]).is_some_and(|oldest| row[DAY] < *oldest))
+    };
+    let is_out_of_reach = |id: &str| is_history(id) || depth == Depth::Incremental && town.deep.contains(id);
     differ(&truth, &stored, is_out_of_reach).map_err(|what| format!("rows ({depth:?}): {what}"))?;
     let stored = book.texts(
         "SELECT v.upstream_account_id, v.current_minor, l.upstream_id FROM v_accounts v JOIN links l ON l.link_id = v.link_id
