@@ -260,9 +260,13 @@ async fn a_person_overtakes_two_hundred_who_wait() {
 async fn backfills_get_their_share_while_others_wait_and_everything_when_not() {
     for share in [0, 30, 50] {
         let limiter = limiter(TRUV, share);
-        let lanes: Vec<Lane> = [Lane::Backfill; 100].into_iter().chain([Lane::Scheduled; 100]).collect();
-        let order = order_of(&limiter, &lanes).await;
-        assert_eq!(order.len(), 200);
+        // While nothing else waits backfills earn nothing, nor from people, who are before both.
+        order_of(&limiter, &[Lane::Scheduled; 20]).await;
+        let lanes = [[Lane::Backfill; 100], [Lane::Scheduled; 100]].concat();
+        let order = order_of(&limiter, &[lanes.as_slice(), &[Lane::Person; 20]].concat()).await;
+        assert_eq!(order.len(), 220);
+        let (people, order) = order.split_at(20);
+        assert!(people.iter().all(|(_, lane)| *lane == Lane::Person));
         for contested in 1..=100 {
             let backfills = order[..contested].iter().filter(|(_, lane)| *lane == Lane::Backfill).count();
             assert!(backfills * 100 <= contested * usize::from(share), "{backfills} of {contested} at {share} %");
@@ -283,6 +287,22 @@ async fn a_dropped_wait_costs_no_token_and_blocks_nobody() {
     limiter.admit(Lane::Backfill, &Claims::none()).await;
     assert!(began.elapsed() <= limiter.0.pace.period + Duration::from_millis(1));
     assert_eq!((limiter.state().waiting, limiter.state().admitted_in_window), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_counted_in_every_lane() {
+    let limiter = limiter(Quota { requests: 10, window: MINUTE }, 30);
+    let mut tasks = JoinSet::new();
+    for (lane, count) in [(Lane::Person, 2), (Lane::Scheduled, 3), (Lane::Backfill, 4)] {
+        for _ in 0..count {
+            let limiter = limiter.clone();
+            tasks.spawn(async move { limiter.admit(lane, &Claims::none()).await });
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(limiter.state().waiting, 9);
+    tasks.join_all().await;
+    assert_eq!((limiter.state().waiting, limiter.state().admitted_in_window), (0, 9));
 }
 
 #[tokio::test(start_paused = true)]
