@@ -110,26 +110,40 @@ pub struct EndedSync {
 impl WriteTxn<'_> {
     /// Opens a sync of a link and returns its id. A sync that a crash left open is closed as failed.
     pub fn begin_sync(&self, link_id: i64, cause: Cause, is_full: bool, now: Timestamp) -> Result<i64, StoreError> {
-        let mut close = self.txn.prepare_cached(
-            "UPDATE syncs SET outcome = 'failed', finished_at = :now, error = 'the process ended during this sync'
-             WHERE sync_id = (SELECT sync_id FROM links WHERE link_id = :link_id) AND outcome IS NULL
-             RETURNING sync_id",
-        )?;
-        let of_link = named_params! { ":now": ms(now), ":link_id": link_id };
-        if let Some(left_open) = close.query_row(of_link, |row| row.get("sync_id")).optional()? {
-            self.add_to_totals(left_open)?;
-        }
-        self.txn.execute(
+        self.close_open_sync(link_id, Outcome::Failed, "the process ended during this sync", now)?;
+        self.execute(
             "INSERT INTO syncs (link_id, cause, is_full, started_at) VALUES (:link_id, :cause, :is_full, :now)",
             named_params! { ":link_id": link_id, ":cause": cause.as_str(), ":is_full": is_full, ":now": ms(now) },
         )?;
         let sync_id = self.txn.last_insert_rowid();
-        self.txn.execute(
+        self.execute(
             "UPDATE links SET sync_id = :sync_id, last_attempt_at = :now, hold_until = NULL, hold_reason = NULL
              WHERE link_id = :link_id",
             named_params! { ":sync_id": sync_id, ":now": ms(now), ":link_id": link_id },
         )?;
         Ok(sync_id)
+    }
+
+    /// Closes the sync of a link that nobody will end, if there is one.
+    pub(super) fn close_open_sync(
+        &self,
+        link_id: i64,
+        outcome: Outcome,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut close = self.txn.prepare_cached(
+            "UPDATE syncs SET outcome = :outcome, finished_at = :now, error = :why
+             WHERE sync_id = (SELECT sync_id FROM links WHERE link_id = :link_id) AND outcome IS NULL
+             RETURNING *",
+        )?;
+        let of_link =
+            named_params! { ":outcome": outcome.as_str(), ":now": ms(now), ":why": why, ":link_id": link_id };
+        let closed = close.query_row(of_link, |row| Ok((row.get("sync_id")?, ended_sync(row)?))).optional()?;
+        match closed {
+            Some((sync_id, ended)) => self.add_to_totals(sync_id, 1, &ended.counts),
+            None => Ok(()),
+        }
     }
 
     /// Adds what a part of a sync did.
@@ -139,19 +153,24 @@ impl WriteTxn<'_> {
                  rows_added = rows_added + :added, rows_updated = rows_updated + :updated,
                  rows_posted = rows_posted + :posted, rows_removed = rows_removed + :removed,
                  rows_restored = rows_restored + :restored, rows_rejected = rows_rejected + :rejected
-             WHERE sync_id = :sync_id",
+             WHERE sync_id = :sync_id
+             RETURNING outcome IS NOT NULL AS is_closed",
         )?;
-        update.execute(named_params! {
+        let counts = named_params! {
             ":requests": part.requests, ":pages": part.pages, ":seen": part.rows_seen, ":added": part.rows_added,
             ":updated": part.rows_updated, ":posted": part.rows_posted, ":removed": part.rows_removed,
             ":restored": part.rows_restored, ":rejected": part.rows_rejected, ":sync_id": sync_id,
-        })?;
+        };
+        // Its link was removed meanwhile: what it was closed with is in the totals already.
+        if update.query_row(counts, |row| row.get("is_closed")).optional()? == Some(true) {
+            self.add_to_totals(sync_id, 0, part)?;
+        }
         self.count_rows_of_day(sync_id, part)
     }
 
     /// Notes what became of the refresh of a sync.
     pub fn note_refreshed(&self, sync_id: i64, word: &str) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE syncs SET refreshed = :word WHERE sync_id = :sync_id",
             named_params! { ":word": word, ":sync_id": sync_id },
         )?;
@@ -160,24 +179,33 @@ impl WriteTxn<'_> {
 
     /// Closes a sync, says what comes next for its link, and returns what all its steps did together.
     ///
+    /// Shape: a sync that was closed because its link was removed meanwhile stays as it is.
     /// What was asked for meanwhile comes next: for a person at once, for news when they have settled. A success clears every trace of failure; a deferral leaves the failures as they are; a failure or an attention
     /// leaves the last success as it is.
     pub fn end_sync(&self, link_id: i64, sync_id: i64, end: &SyncEnd, now: Timestamp) -> Result<EndedSync, StoreError> {
         let mut close = self.txn.prepare_cached(
             "UPDATE syncs SET outcome = :outcome, finished_at = :now, error = :error, deferred_until = :until
-             WHERE sync_id = :sync_id
-             RETURNING started_at, requests, pages, rows_seen, rows_added, rows_updated, rows_posted, rows_removed,
-                 rows_restored, rows_rejected",
+             WHERE sync_id = :sync_id AND outcome IS NULL
+             RETURNING *",
         )?;
         let (until, reason) = end.hold.clone().unzip();
-        let ended = close.query_row(
+        let closed = close.query_row(
             named_params! {
                 ":outcome": end.outcome.as_str(), ":now": ms(now), ":error": end.error, ":until": until.map(ms),
                 ":sync_id": sync_id,
             },
             ended_sync,
-        )?;
-        self.add_to_totals(sync_id)?;
+        );
+        let ended = match closed.optional()? {
+            Some(ended) => {
+                self.add_to_totals(sync_id, 1, &ended.counts)?;
+                ended
+            }
+            None => self
+                .txn
+                .prepare_cached("SELECT * FROM syncs WHERE sync_id = :sync_id")?
+                .query_row(named_params! { ":sync_id": sync_id }, ended_sync)?,
+        };
         let mut update = self.txn.prepare_cached(
             "UPDATE links SET
                  sync_id = NULL, phase = :phase,
@@ -201,22 +229,25 @@ impl WriteTxn<'_> {
         Ok(ended)
     }
 
-    /// Adds a sync that has just been closed to the totals of its kind; once for each sync.
-    pub(super) fn add_to_totals(&self, sync_id: i64) -> Result<(), StoreError> {
-        let mut upsert = self.txn.prepare_cached(
+    /// Adds `syncs` closed ones, or a part of one, to the totals of their kind.
+    fn add_to_totals(&self, sync_id: i64, syncs: u32, counts: &SyncCounts) -> Result<(), StoreError> {
+        self.execute(
             "INSERT INTO sync_totals (source_id, cause, outcome, syncs, rows_seen, rows_added, rows_updated, rows_posted,
                                       rows_removed, rows_restored, rows_rejected)
-             SELECT l.source_id, y.cause, y.outcome, 1, y.rows_seen, y.rows_added, y.rows_updated, y.rows_posted,
-                    y.rows_removed, y.rows_restored, y.rows_rejected
+             SELECT l.source_id, y.cause, y.outcome, :syncs, :seen, :added, :updated, :posted, :removed, :restored, :rejected
              FROM syncs y JOIN links l ON l.link_id = y.link_id WHERE y.sync_id = :sync_id
              ON CONFLICT (source_id, cause, outcome) DO UPDATE SET
-                 syncs = syncs + 1, rows_seen = rows_seen + excluded.rows_seen,
+                 syncs = syncs + excluded.syncs, rows_seen = rows_seen + excluded.rows_seen,
                  rows_added = rows_added + excluded.rows_added, rows_updated = rows_updated + excluded.rows_updated,
                  rows_posted = rows_posted + excluded.rows_posted, rows_removed = rows_removed + excluded.rows_removed,
                  rows_restored = rows_restored + excluded.rows_restored,
                  rows_rejected = rows_rejected + excluded.rows_rejected",
+            named_params! {
+                ":sync_id": sync_id, ":syncs": syncs, ":seen": counts.rows_seen, ":added": counts.rows_added,
+                ":updated": counts.rows_updated, ":posted": counts.rows_posted, ":removed": counts.rows_removed,
+                ":restored": counts.rows_restored, ":rejected": counts.rows_rejected,
+            },
         )?;
-        upsert.execute(named_params! { ":sync_id": sync_id })?;
         Ok(())
     }
 }

@@ -112,12 +112,17 @@ async fn what_the_totals_say_is_what_the_rows_say() {
     home.add(0, NewTransaction::posted(-200, "SCONES"));
     home.hours(9).await;
     bench.run_once().await;
-    // Removed while its sync is under way.
+    // Removed while its sync is under way, which comes to its end all the same.
+    home.add(0, NewTransaction::posted(-300, "JAM"));
     bench.ask(&[home.link], passbook::model::Cause::Person, false).await;
-    bench.run_and_kill(true, Duration::from_secs(3)).await;
-    let (link_id, now) = (bench.link_id(home.link), bench.clock.now());
-    let by = passbook::store::RemovedBy::Operator;
-    bench.store.write(move |txn| txn.remove_link(link_id, by, now)).await.expect("the store works");
+    let (link_id, by) = (bench.link_id(home.link), passbook::store::RemovedBy::Operator);
+    let remove = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let now = bench.clock.now();
+        bench.store.write(move |txn| txn.remove_link(link_id, by, now)).await.expect("the store works")
+    };
+    let (_, is_removed) = tokio::join!(bench.run_once(), remove);
+    assert!(is_removed);
     let totals = bench.rows(
         "SELECT cause, outcome, syncs, rows_seen, rows_added, rows_updated, rows_posted, rows_removed, rows_restored,
                 rows_rejected FROM sync_totals ORDER BY cause, outcome",

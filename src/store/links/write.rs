@@ -1,12 +1,12 @@
 //! Writing links: what an aggregator says about them, what people ask for, when they are due.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, named_params, params};
+use rusqlite::{named_params, params};
 
 use super::{NewLink, Phase, RemovedBy, Upserted};
 use crate::model::{Attention, Cause, Condition, InstitutionRecord, LinkHealth, LinkRecord, UserRecord};
 use crate::secret::{Place, Secret};
-use crate::store::{IdKind, StoreError, WriteTxn, ms};
+use crate::store::{IdKind, Outcome, StoreError, WriteTxn, ms};
 
 impl WriteTxn<'_> {
     /// Stores a customer and returns our id.
@@ -104,7 +104,7 @@ impl WriteTxn<'_> {
             return Ok(());
         }
         let sealed = self.sealer.seal(place, token.expose().as_bytes()).map_err(sealed_error)?;
-        self.txn.execute("UPDATE links SET access_token_sealed = ?1 WHERE link_id = ?2", params![sealed, link_id])?;
+        self.execute("UPDATE links SET access_token_sealed = ?1 WHERE link_id = ?2", params![sealed, link_id])?;
         Ok(())
     }
 
@@ -198,16 +198,8 @@ impl WriteTxn<'_> {
     ///
     /// Shape: whether that changed anything.
     pub fn remove_link(&self, link_id: i64, by: RemovedBy, now: Timestamp) -> Result<bool, StoreError> {
-        let mut close = self.txn.prepare_cached(
-            "UPDATE syncs SET outcome = 'ok', finished_at = :now, error = 'the link was removed during this sync'
-             WHERE sync_id = (SELECT sync_id FROM links WHERE link_id = :link_id AND removed_at IS NULL) AND outcome IS NULL
-             RETURNING sync_id",
-        )?;
-        let of_link = named_params! { ":now": ms(now), ":link_id": link_id };
-        if let Some(left_open) = close.query_row(of_link, |row| row.get("sync_id")).optional()? {
-            self.add_to_totals(left_open)?;
-        }
-        let changed = self.txn.execute(
+        self.close_open_sync(link_id, Outcome::Ok, "the link was removed during this sync", now)?;
+        let changed = self.execute(
             "UPDATE links SET removed_at = :now, removed_by = :by, phase = 'idle', sync_id = NULL, hold_until = NULL,
                     hold_reason = NULL
              WHERE link_id = :link_id AND removed_at IS NULL",
@@ -220,7 +212,7 @@ impl WriteTxn<'_> {
     ///
     /// Shape: whether that changed anything.
     pub fn return_link(&self, link_id: i64, by: RemovedBy, now: Timestamp) -> Result<bool, StoreError> {
-        let changed = self.txn.execute(
+        let changed = self.execute(
             "UPDATE links SET removed_at = NULL, removed_by = NULL, due_at = :now, due_cause = 'schedule', wants_full = 1
              WHERE link_id = :link_id AND removed_by = :by",
             named_params! { ":now": ms(now), ":by": by.as_str(), ":link_id": link_id },
@@ -237,7 +229,7 @@ impl WriteTxn<'_> {
         } else {
             "UPDATE links SET paused_at = NULL, due_at = min(due_at, :now) WHERE link_id = :link_id AND paused_at IS NOT NULL"
         };
-        Ok(self.txn.execute(sql, named_params! { ":now": ms(now), ":link_id": link_id })? == 1)
+        Ok(self.execute(sql, named_params! { ":now": ms(now), ":link_id": link_id })? == 1)
     }
 
     /// Makes a link due now for `cause`: `person` or `webhook`.
@@ -245,7 +237,7 @@ impl WriteTxn<'_> {
     /// Shape: a running refresh is looked at at once; while a sync is open, another starts when it ends, so that nothing that
     /// was asked for is taken as answered by what began before. A paused link stays paused.
     pub fn ask_for_sync(&self, link_id: i64, cause: Cause, full: bool, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE links SET due_at = min(due_at, :now), wants_full = max(wants_full, :full),
                     due_cause = iif(sync_id IS NULL AND due_cause <> 'person', :cause, due_cause),
                     asked_cause = CASE WHEN sync_id IS NULL THEN NULL WHEN asked_cause = 'person' THEN 'person' ELSE :cause END,
@@ -275,7 +267,7 @@ impl WriteTxn<'_> {
 
     /// Moves when a link is next worked on, in whatever phase it is.
     pub fn set_due_at(&self, link_id: i64, due_at: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE links SET due_at = :due_at WHERE link_id = :link_id",
             named_params! { ":due_at": ms(due_at), ":link_id": link_id },
         )?;
@@ -284,7 +276,7 @@ impl WriteTxn<'_> {
 
     /// Notes that the aggregator refuses refreshes of this link until then.
     pub fn hold_refresh(&self, link_id: i64, until: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE links SET refresh_hold_until = :until WHERE link_id = :link_id",
             named_params! { ":until": ms(until), ":link_id": link_id },
         )?;
@@ -293,7 +285,7 @@ impl WriteTxn<'_> {
 
     /// Notes that account numbers were read, or cannot be.
     pub fn numbers_checked(&self, link_id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE links SET numbers_checked_at = :now WHERE link_id = :link_id",
             named_params! { ":now": ms(now), ":link_id": link_id },
         )?;
@@ -302,7 +294,7 @@ impl WriteTxn<'_> {
 
     /// Brings walks of whole histories forward that no schedule could have put off beyond `latest`.
     pub fn bring_reconciliation_forward(&self, source_id: i64, latest: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE links SET reconcile_due_at = :latest WHERE source_id = :source_id AND reconcile_due_at > :latest",
             named_params! { ":latest": ms(latest), ":source_id": source_id },
         )?;
