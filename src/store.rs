@@ -145,6 +145,15 @@ impl<'c> Deref for WriteTxn<'c> {
     }
 }
 
+impl WriteTxn<'_> {
+    /// Carries out a statement that is compiled once for each connection.
+    ///
+    /// Shape: how many rows it changed.
+    fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<usize> {
+        self.txn.prepare_cached(sql)?.execute(parameters)
+    }
+}
+
 impl Store {
     /// The file's path.
     pub fn path(&self) -> &Path {
@@ -198,11 +207,12 @@ impl Store {
             .0
             .workplace
             .run(Moment::Read, move || {
-                if let Some(connection) = lock(&inner.writer).as_ref() {
+                let wal_bytes = || std::fs::metadata(file::wal_path(inner.file.path())).map_or(0, |m| m.len());
+                if let Some(connection) = lock(&inner.writer).as_ref().filter(|_| wal_bytes() > 0) {
                     inner.refuse_damaged()?;
                     file::checkpoint(connection)?;
                 }
-                Ok(std::fs::metadata(file::wal_path(inner.file.path())).map_or(0, |m| m.len()))
+                Ok(wal_bytes())
             })
             .await;
         self.0.note_checkpoint(&left);

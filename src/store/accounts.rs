@@ -159,7 +159,7 @@ impl WriteTxn<'_> {
         if self.account_numbers(account_id)?.iter().eq(sorted.iter().copied()) {
             return Ok(());
         }
-        self.txn.execute(
+        self.execute(
             "DELETE FROM account_numbers WHERE account_id = :account_id",
             named_params! { ":account_id": account_id },
         )?;
@@ -181,7 +181,7 @@ impl WriteTxn<'_> {
         number: &AccountNumber,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "INSERT INTO account_numbers (account_id, network, position, is_tokenized, changed_at)
              VALUES (:account_id, :network, :position, :is_tokenized, :now)",
             named_params! {
@@ -195,7 +195,7 @@ impl WriteTxn<'_> {
             let sealed_error = |source| StoreError::Sealed { table: "account_numbers", column, row_id: id, source };
             secret.as_ref().map(|s| self.sealer.seal(place, s.expose().as_bytes()).map_err(sealed_error)).transpose()
         };
-        self.txn.execute(
+        self.execute(
             "UPDATE account_numbers SET account_number_sealed = :account, routing_number_sealed = :routing
              WHERE account_number_id = :id",
             named_params! {

@@ -187,7 +187,7 @@ impl WriteTxn<'_> {
         user_id: i64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let told = self.txn.execute(
+        let told = self.execute(
             "INSERT INTO erased_accounts (change_id, erasure_id, account_id, erased_at)
              SELECT (SELECT value FROM store_meta WHERE name = 'next_change_id') + row_number() OVER (ORDER BY a.account_id) - 1,
                     :erasure_id, a.account_id, :now
@@ -196,7 +196,7 @@ impl WriteTxn<'_> {
                AND NOT EXISTS (SELECT 1 FROM erased_accounts x WHERE x.erasure_id = :erasure_id AND x.account_id = a.account_id)",
             named_params! { ":erasure_id": erasure_id, ":user_id": user_id, ":now": ms(now) },
         )?;
-        self.txn.execute(
+        self.execute(
             "UPDATE store_meta SET value = value + :told WHERE name = 'next_change_id'",
             named_params! { ":told": i64::try_from(told).unwrap_or(i64::MAX) },
         )?;

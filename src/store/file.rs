@@ -30,7 +30,8 @@ const WRITER_CACHE_KB: i32 = 16_384;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a checkpoint waits for readers: it holds up writers and the end of the process, and comes again by itself.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(200);
-const STATEMENT_CACHE: usize = 96;
+/// As many statements as a connection meets again and again: compiling one takes longer than most of them run.
+const STATEMENT_CACHE: usize = 256;
 
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const HEADER_BYTES: usize = 100;

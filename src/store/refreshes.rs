@@ -185,7 +185,7 @@ impl WriteTxn<'_> {
     ///
     /// After a crash: the row says `sending`; it counts as used until the aggregator's task list says otherwise.
     pub fn book_refresh(&self, new: NewRefresh) -> Result<i64, StoreError> {
-        self.txn.execute(
+        self.execute(
             "INSERT INTO refreshes (source_id, link_id, sync_id, cause, requested_at, counts_from_at, outcome)
              VALUES (:source_id, :link_id, :sync_id, :cause, :requested_at, :counts_from_at, 'sending')",
             named_params! {
@@ -201,7 +201,7 @@ impl WriteTxn<'_> {
 
     /// Notes that the aggregator works on a refresh: its task id, and by when at the latest it counted it.
     pub fn refresh_running(&self, refresh_id: i64, task_id: &str, answered_at: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE refreshes SET outcome = 'running', upstream_task_id = :task, answered_at = :at,
                     counts_from_at = min(counts_from_at, :at)
              WHERE refresh_id = :refresh_id",
@@ -212,7 +212,7 @@ impl WriteTxn<'_> {
 
     /// Notes one look at a running refresh.
     pub fn refresh_polled(&self, refresh_id: i64, upstream_status: Option<&str>) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE refreshes SET polls = polls + 1, upstream_status = coalesce(:status, upstream_status)
              WHERE refresh_id = :refresh_id AND finished_at IS NULL",
             named_params! { ":status": upstream_status, ":refresh_id": refresh_id },
@@ -222,7 +222,7 @@ impl WriteTxn<'_> {
 
     /// Notes that the fate of a refresh is unknown; it stays open and counted.
     pub fn refresh_unknown(&self, refresh_id: i64) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE refreshes SET outcome = 'unknown' WHERE refresh_id = :refresh_id",
             named_params! { ":refresh_id": refresh_id },
         )?;
@@ -239,7 +239,7 @@ impl WriteTxn<'_> {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let before = self.refresh_weight(refresh_id)?;
-        let changed = self.txn.execute(
+        let changed = self.execute(
             "UPDATE refreshes SET outcome = :outcome, upstream_status = coalesce(:status, upstream_status),
                     price_unit = :price_unit, finished_at = :now
              WHERE refresh_id = :refresh_id AND finished_at IS NULL",
@@ -264,7 +264,7 @@ impl WriteTxn<'_> {
 
     /// Notes how many rows the pull after a link's latest successful refresh gained.
     pub fn refresh_gained(&self, link_id: i64, rows: u32) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE refreshes SET rows_gained = :rows
              WHERE refresh_id = (SELECT refresh_id FROM refreshes WHERE link_id = :link_id ORDER BY counts_from_at DESC LIMIT 1)
                AND outcome = 'done' AND rows_gained IS NULL",

@@ -75,7 +75,7 @@ impl WriteTxn<'_> {
     /// Errors: a name that was another aggregator's; nothing changes.
     pub fn put_sources(&self, settings: &[SourceSettings], now: Timestamp) -> Result<Vec<SourceRow>, StoreError> {
         self.refuse_other_aggregators(settings)?;
-        self.txn.execute(
+        self.execute(
             "UPDATE sources SET retired_at = :now WHERE retired_at IS NULL",
             named_params! { ":now": ms(now) },
         )?;
@@ -124,7 +124,7 @@ impl WriteTxn<'_> {
         rest: SignedDuration,
     ) -> Result<(), StoreError> {
         let earliest = now.saturating_add(rest).unwrap_or(now);
-        self.txn.execute(
+        self.execute(
             "UPDATE sources SET discovered_at = :now, discover_failures = 0, discover_error = NULL,
                     discover_due_at = iif(discover_due_at > :began, min(max(discover_due_at, :earliest), :next), :next)
              WHERE source_id = :source_id",
@@ -143,7 +143,7 @@ impl WriteTxn<'_> {
         counts_as_failure: bool,
         next: Timestamp,
     ) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE sources SET discover_due_at = :next, discover_error = :error,
                     discover_failures = discover_failures + :failure
              WHERE source_id = :source_id",
@@ -154,7 +154,7 @@ impl WriteTxn<'_> {
 
     /// Makes discovery due at `at` unless it is due before.
     pub fn bring_discovery_forward(&self, source_id: i64, at: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE sources SET discover_due_at = min(discover_due_at, :at) WHERE source_id = :source_id",
             named_params! { ":at": ms(at), ":source_id": source_id },
         )?;
@@ -163,7 +163,7 @@ impl WriteTxn<'_> {
 
     /// Ends a hold at `latest` if it would last longer: no hold does, so the clock was set back since.
     pub fn shorten_hold(&self, source_id: i64, latest: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE sources SET hold_until = min(hold_until, :latest) WHERE source_id = :source_id",
             named_params! { ":latest": ms(latest), ":source_id": source_id },
         )?;
@@ -172,7 +172,7 @@ impl WriteTxn<'_> {
 
     /// Notes that the aggregator throttled this source; a later instant is never brought forward.
     pub fn hold_source(&self, source_id: i64, until: Timestamp, reason: &str) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE sources SET hold_until = max(coalesce(hold_until, 0), :until), hold_reason = :reason
              WHERE source_id = :source_id",
             named_params! { ":until": ms(until), ":reason": reason, ":source_id": source_id },

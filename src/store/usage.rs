@@ -34,7 +34,7 @@ impl WriteTxn<'_> {
             })?;
         }
         let sum = |of: fn(&UsageRow) -> u32| rows.iter().map(|row| u64::from(of(row))).sum::<u64>();
-        self.txn.execute(
+        self.execute(
             "INSERT INTO request_totals (source_id, scope, requests, rate_limited, failed)
              VALUES (:source_id, :scope, :requests, :rate_limited, :failed)
              ON CONFLICT (source_id, scope) DO UPDATE SET requests = requests + excluded.requests,

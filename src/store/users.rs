@@ -54,12 +54,12 @@ impl ReadTxn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// When the next of a source's customers is to be looked at; those that are due already do not count.
-    pub(super) fn next_user_at(&self, source_id: i64, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    /// When the first of a source's customers is to be looked at after an instant.
+    pub(super) fn next_user_at(&self, source_id: i64, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT min(links_due_at) FROM users WHERE source_id = :source_id AND links_due_at > :now",
+            "SELECT min(links_due_at) FROM users WHERE source_id = :source_id AND links_due_at > :after",
         )?;
-        let next = select.query_row(named_params! { ":source_id": source_id, ":now": ms(now) }, |row| row.get(0));
+        let next = select.query_row(named_params! { ":source_id": source_id, ":after": ms(after) }, |row| row.get(0));
         Ok(next.map(|at: Option<i64>| at.map(instant))?)
     }
 
@@ -161,7 +161,7 @@ impl WriteTxn<'_> {
 
     /// Notes that a look at a customer's links came to nothing, and when the next one is.
     pub fn look_failed(&self, user_id: i64, error: &str, next: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE users SET links_due_at = :next, links_failures = links_failures + 1, links_error = :error
              WHERE user_id = :user_id",
             named_params! { ":next": ms(next), ":error": error, ":user_id": user_id },
@@ -181,7 +181,7 @@ impl WriteTxn<'_> {
 
     /// Notes that a customer is there (again).
     pub fn user_is_there(&self, user_id: i64) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE users SET removed_at = NULL WHERE user_id = :user_id AND removed_at IS NOT NULL",
             named_params! { ":user_id": user_id },
         )?;
@@ -190,7 +190,7 @@ impl WriteTxn<'_> {
 
     /// Notes that the aggregator deleted a customer; links and history stay as they are.
     pub fn remove_user(&self, user_id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE users SET removed_at = coalesce(removed_at, :now), links_due_at = NULL WHERE user_id = :user_id",
             named_params! { ":user_id": user_id, ":now": ms(now) },
         )?;
@@ -199,7 +199,7 @@ impl WriteTxn<'_> {
 
     /// Brings forward customers whose links would be looked at later than anything could have set.
     pub fn bring_users_forward(&self, source_id: i64, latest: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE users SET links_due_at = :latest WHERE source_id = :source_id AND links_due_at > :latest",
             named_params! { ":latest": ms(latest), ":source_id": source_id },
         )?;

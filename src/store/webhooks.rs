@@ -201,7 +201,7 @@ impl WriteTxn<'_> {
         state: EndpointState,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE sources SET webhook_endpoint = :state, webhook_checked_at = :now WHERE source_id = :source_id",
             named_params! { ":state": state.as_str(), ":now": ms(now), ":source_id": source_id },
         )?;

@@ -191,7 +191,7 @@ impl WriteTxn<'_> {
             let (kind, name) = (account.kind.as_deref(), account.name.as_deref());
             ("sibling", format!("{} {:?}", kind.unwrap_or_default(), name.unwrap_or_default()))
         };
-        self.txn.execute(
+        self.execute(
             "INSERT INTO account_aliases (account_id, link_id, upstream_id, new_upstream_id, rule, evidence, matched_at, sync_id)
              VALUES (:account_id, :link_id, :upstream_id, :new_upstream_id, :rule, :evidence, :now, :sync_id)
              ON CONFLICT (link_id, upstream_id, new_upstream_id) DO UPDATE SET matched_at = excluded.matched_at,
@@ -216,7 +216,7 @@ impl WriteTxn<'_> {
             "DELETE FROM loans WHERE account_id = :account_id",
             "DELETE FROM accounts WHERE account_id = :account_id",
         ] {
-            self.txn.execute(sql, named_params! { ":account_id": account_id })?;
+            self.execute(sql, named_params! { ":account_id": account_id })?;
         }
         Ok(())
     }
@@ -232,7 +232,7 @@ impl WriteTxn<'_> {
 
     /// Gives an account and its rows another link, and has its history read there.
     fn move_account(&self, account_id: i64, link_id: i64, upstream_id: &str, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE accounts SET link_id = :link_id, upstream_id = :upstream_id, missing_at = NULL, needs_history = 1,
                  changed_at = :now
              WHERE account_id = :account_id",
@@ -245,7 +245,7 @@ impl WriteTxn<'_> {
             "UPDATE transaction_aliases SET link_id = :link_id
              WHERE transaction_id IN (SELECT transaction_id FROM transactions WHERE account_id = :account_id)",
         ] {
-            self.txn.execute(sql, named_params! { ":link_id": link_id, ":account_id": account_id })?;
+            self.execute(sql, named_params! { ":link_id": link_id, ":account_id": account_id })?;
         }
         Ok(())
     }
@@ -272,12 +272,12 @@ impl WriteTxn<'_> {
         let Some((alias_id, (former_link_id, former_upstream_id, matched_at), (link_id, upstream_id))) = joined else {
             return Ok(None);
         };
-        self.txn.execute(
+        self.execute(
             "UPDATE account_aliases SET split_at = :now WHERE account_alias_id = :alias_id",
             named_params! { ":now": ms(now), ":alias_id": alias_id },
         )?;
         self.move_account(account_id, former_link_id, &former_upstream_id, now)?;
-        self.txn.execute(
+        self.execute(
             "INSERT INTO accounts (link_id, upstream_id, kind, subtype, name, mask, currency, is_open, is_shared, is_business,
                  needs_history, first_seen_at, changed_at)
              SELECT :link_id, :upstream_id, kind, subtype, name, mask, currency, is_open, is_shared, is_business, 1, :now, :now
@@ -288,14 +288,14 @@ impl WriteTxn<'_> {
         )?;
         let new_id = self.txn.last_insert_rowid();
         // Rows that had an id before the two were joined get it back; those that came since belong to the new account.
-        self.txn.execute(
+        self.execute(
             "UPDATE transactions SET upstream_id = x.upstream_id, content_hash = 0
              FROM (SELECT transaction_id, upstream_id, min(matched_at) FROM transaction_aliases
                    WHERE matched_at >= :matched_at GROUP BY transaction_id) x
              WHERE transactions.transaction_id = x.transaction_id AND transactions.account_id = :account_id",
             named_params! { ":matched_at": matched_at, ":account_id": account_id },
         )?;
-        self.txn.execute(
+        self.execute(
             "UPDATE transactions SET account_id = :new_id, link_id = :link_id
              WHERE account_id = :account_id AND first_seen_at >= :matched_at
                AND transaction_id NOT IN (SELECT transaction_id FROM transaction_aliases WHERE matched_at >= :matched_at)",
@@ -303,7 +303,7 @@ impl WriteTxn<'_> {
                 ":new_id": new_id, ":link_id": link_id, ":account_id": account_id, ":matched_at": matched_at,
             },
         )?;
-        self.txn.execute(
+        self.execute(
             "DELETE FROM transaction_aliases WHERE matched_at >= :matched_at
                AND transaction_id IN (SELECT transaction_id FROM transactions WHERE account_id = :account_id)",
             named_params! { ":matched_at": matched_at, ":account_id": account_id },

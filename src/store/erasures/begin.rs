@@ -64,7 +64,7 @@ impl WriteTxn<'_> {
         if let Some(open) = open {
             return Ok(open);
         }
-        self.txn.execute(
+        self.execute(
             "INSERT INTO erasures (source_id, user_id, requested_at, next_try_at) VALUES (:source_id, :user_id, :now, :now)",
             named_params! { ":source_id": source_id, ":user_id": user.user_id, ":now": ms(now) },
         )?;
@@ -80,7 +80,7 @@ impl WriteTxn<'_> {
 
     /// Has an erasure under way tried now; with `leave_upstream` without asking the aggregator to delete anything.
     pub fn hasten_erasure(&self, erasure_id: i64, leave_upstream: bool, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE erasures SET next_try_at = :now,
                     upstream_at = iif(:leave AND upstream_outcome IS NULL, :now, upstream_at),
                     upstream_outcome = iif(:leave, coalesce(upstream_outcome, 'left'), upstream_outcome),
@@ -111,7 +111,7 @@ impl WriteTxn<'_> {
             row_id: erasure_id,
             source,
         })?;
-        self.txn.execute(
+        self.execute(
             "UPDATE erasures SET upstream_id_sealed = :sealed WHERE erasure_id = :erasure_id",
             named_params! { ":sealed": sealed, ":erasure_id": erasure_id },
         )?;
@@ -129,19 +129,19 @@ impl WriteTxn<'_> {
         for (link_id, upstream_id) in links {
             self.put_forgotten(erasure_id, IdKind::Link, &upstream_id)?;
             self.remove_link(link_id, RemovedBy::Operator, now)?;
-            self.txn.execute(
+            self.execute(
                 "UPDATE alerts SET next_try_at = NULL WHERE link_id = :link_id",
                 named_params! { ":link_id": link_id },
             )?;
             texts.push(upstream_id);
         }
         self.remove_user(user.user_id, now)?;
-        self.txn.execute(
+        self.execute(
             "UPDATE invites SET revoked_at = coalesce(revoked_at, :now), email_sealed = NULL WHERE user_id = :user_id",
             named_params! { ":now": ms(now), ":user_id": user.user_id },
         )?;
         for text in texts {
-            self.txn.execute(
+            self.execute(
                 "UPDATE sources SET discover_error = NULL WHERE source_id = :source_id AND instr(discover_error, :text) > 0",
                 named_params! { ":source_id": source_id, ":text": text },
             )?;

@@ -42,7 +42,7 @@ impl ReadTxn<'_> {
 impl WriteTxn<'_> {
     /// Notes what came of an erasure at the aggregator; its id of the customer is not needed any more.
     pub fn erased_upstream(&self, erasure_id: i64, outcome: UpstreamOutcome, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE erasures SET upstream_outcome = :outcome, upstream_at = :now, upstream_id_sealed = NULL, tries = 0,
                     last_error = NULL
              WHERE erasure_id = :erasure_id AND upstream_outcome IS NULL",
@@ -59,7 +59,7 @@ impl WriteTxn<'_> {
         is_failure: bool,
         next: Timestamp,
     ) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE erasures SET tries = tries + :is_failure, last_error = :error, next_try_at = :next
              WHERE erasure_id = :erasure_id AND finished_at IS NULL",
             named_params! {
@@ -71,7 +71,7 @@ impl WriteTxn<'_> {
 
     /// Notes that the file was rewritten: what lay in its gaps before is in the write-ahead log at most.
     pub fn file_rewritten(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE erasures SET rewritten_at = :now WHERE erased_at IS NOT NULL AND rewritten_at IS NULL",
             named_params! { ":now": ms(now) },
         )?;
@@ -80,7 +80,7 @@ impl WriteTxn<'_> {
 
     /// Notes that the write-ahead log was empty after the file was rewritten.
     pub fn traces_overwritten(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE erasures SET overwritten_at = :now WHERE rewritten_at IS NOT NULL AND overwritten_at IS NULL",
             named_params! { ":now": ms(now) },
         )?;

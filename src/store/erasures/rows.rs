@@ -292,9 +292,9 @@ impl WriteTxn<'_> {
             }
         }
         let count =
-            self.txn.execute("DELETE FROM users WHERE user_id = :user_id", named_params! { ":user_id": user_id })?;
+            self.execute("DELETE FROM users WHERE user_id = :user_id", named_params! { ":user_id": user_id })?;
         self.count_erased(erasure_id, "users", count)?;
-        self.txn.execute(
+        self.execute(
             "UPDATE erasures SET user_id = NULL, erased_at = :now, rewritten_at = NULL, overwritten_at = NULL
              WHERE erasure_id = :erasure_id",
             named_params! { ":now": ms(now), ":erasure_id": erasure_id },

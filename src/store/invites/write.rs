@@ -11,7 +11,7 @@ impl WriteTxn<'_> {
     /// Stores a new invite and returns our id; those that are over lose what was sealed in them.
     pub fn make_invite(&self, new: &NewInvite, now: Timestamp) -> Result<i64, StoreError> {
         self.tidy_invites(now)?;
-        self.txn.execute(
+        self.execute(
             "INSERT INTO invites (token_hash, source_id, user_id, link_id, created_at, expires_at)
              VALUES (:token, :source_id, :user_id, :link_id, :now, :expires_at)",
             named_params! {
@@ -26,7 +26,7 @@ impl WriteTxn<'_> {
                 .sealer
                 .seal(Place { table, column, row_id }, email.expose().as_bytes())
                 .map_err(|source| StoreError::Sealed { table, column, row_id, source })?;
-            self.txn.execute(
+            self.execute(
                 "UPDATE invites SET email_sealed = :sealed WHERE invite_id = :invite_id",
                 named_params! { ":sealed": sealed, ":invite_id": invite_id },
             )?;
@@ -38,7 +38,7 @@ impl WriteTxn<'_> {
     ///
     /// Shape: whether it may go on; not if the invite is over or was begun too often.
     pub fn begin_invite(&self, invite_id: i64, context: TokenHash, now: Timestamp) -> Result<bool, StoreError> {
-        let changed = self.txn.execute(
+        let changed = self.execute(
             "UPDATE invites SET begun_at = :now, beginnings = beginnings + 1, context_hash = :context
              WHERE invite_id = :invite_id AND used_at IS NULL AND revoked_at IS NULL AND expires_at > :now
                AND beginnings < :most",
@@ -53,7 +53,7 @@ impl WriteTxn<'_> {
     ///
     /// Shape: whether it was still there to be used; not if another connection used it up, or an operator took it back.
     pub fn use_invite(&self, invite_id: i64, now: Timestamp) -> Result<bool, StoreError> {
-        let changed = self.txn.execute(
+        let changed = self.execute(
             "UPDATE invites SET used_at = :now, email_sealed = NULL, last_error = NULL
              WHERE invite_id = :invite_id AND used_at IS NULL AND revoked_at IS NULL",
             named_params! { ":now": ms(now), ":invite_id": invite_id },
@@ -63,7 +63,7 @@ impl WriteTxn<'_> {
 
     /// Notes which link an invite led to.
     pub fn invite_led_to(&self, invite_id: i64, link_id: i64) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE invites SET connected_link_id = :link_id WHERE invite_id = :invite_id",
             named_params! { ":link_id": link_id, ":invite_id": invite_id },
         )?;
@@ -105,7 +105,7 @@ impl WriteTxn<'_> {
 
     /// Notes what the customer ran into.
     pub fn invite_failed(&self, invite_id: i64, error: &str) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE invites SET last_error = :error WHERE invite_id = :invite_id AND used_at IS NULL",
             named_params! { ":error": error, ":invite_id": invite_id },
         )?;
@@ -116,7 +116,7 @@ impl WriteTxn<'_> {
     ///
     /// Shape: whether there was one.
     pub fn revoke_invite(&self, token: TokenHash, now: Timestamp) -> Result<bool, StoreError> {
-        let changed = self.txn.execute(
+        let changed = self.execute(
             "UPDATE invites SET revoked_at = :now, email_sealed = NULL, context_hash = NULL
              WHERE token_hash = :token AND used_at IS NULL AND revoked_at IS NULL",
             named_params! { ":now": ms(now), ":token": token.0 },
@@ -126,7 +126,7 @@ impl WriteTxn<'_> {
 
     /// Takes back the open invites to repair a link, because an operator took the link out.
     pub fn revoke_invites_of_link(&self, link_id: i64, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE invites SET revoked_at = :now, email_sealed = NULL, context_hash = NULL
              WHERE link_id = :link_id AND used_at IS NULL AND revoked_at IS NULL",
             named_params! { ":now": ms(now), ":link_id": link_id },
@@ -136,7 +136,7 @@ impl WriteTxn<'_> {
 
     /// Wipes what was sealed in invites whose time is over.
     fn tidy_invites(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.txn.execute(
+        self.execute(
             "UPDATE invites SET email_sealed = NULL, context_hash = NULL
              WHERE expires_at <= :now AND (email_sealed IS NOT NULL OR context_hash IS NOT NULL)",
             named_params! { ":now": ms(now) },

@@ -67,19 +67,21 @@ impl ReadTxn<'_> {
             return Ok(Agenda { more_at: hold_until, ..Agenda::default() });
         }
         let lists = discover_due_at <= due.now;
-        let more_at = [
-            (!lists).then_some(discover_due_at),
-            self.next_link_at(source_id, due.now)?,
-            self.next_user_at(source_id, due.now)?,
-        ];
-        Ok(Agenda {
-            lists,
-            lists_first,
-            links: self.due_links(source_id, false, due, limit)?,
-            backfills: self.due_links(source_id, true, due, limit)?,
-            users: self.due_users(source_id, due.starts_until, limit)?,
-            more_at: more_at.into_iter().flatten().min(),
-        })
+        let mut agenda = Agenda { lists, lists_first, ..Agenda::default() };
+        // Most looks find nothing, which the first due time tells.
+        let mut next_link_at = self.next_link_at(source_id, Timestamp::MIN)?;
+        if next_link_at.is_some_and(|at| at <= due.now) {
+            agenda.links = self.due_links(source_id, false, due, limit)?;
+            agenda.backfills = self.due_links(source_id, true, due, limit)?;
+            next_link_at = self.next_link_at(source_id, due.now)?;
+        }
+        let mut next_user_at = self.next_user_at(source_id, Timestamp::MIN)?;
+        if next_user_at.is_some_and(|at| at <= due.now) {
+            agenda.users = self.due_users(source_id, due.starts_until, limit)?;
+            next_user_at = self.next_user_at(source_id, due.now)?;
+        }
+        let more_at = [(!lists).then_some(discover_due_at), next_link_at, next_user_at];
+        Ok(Agenda { more_at: more_at.into_iter().flatten().min(), ..agenda })
     }
 
     /// A source's links whose time has come, the most urgent first: asked for by a person or a webhook, then work already
@@ -105,13 +107,13 @@ impl ReadTxn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// When the next of a source's links becomes due; those that are due already do not count.
-    fn next_link_at(&self, source_id: i64, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    /// When the first of a source's links becomes due after an instant.
+    fn next_link_at(&self, source_id: i64, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let mut select = self.txn.prepare_cached(
             "SELECT min(due_at) FROM links
-             WHERE source_id = :source_id AND removed_at IS NULL AND paused_at IS NULL AND due_at > :now",
+             WHERE source_id = :source_id AND removed_at IS NULL AND paused_at IS NULL AND due_at > :after",
         )?;
-        let next = select.query_row(named_params! { ":source_id": source_id, ":now": ms(now) }, |row| row.get(0));
+        let next = select.query_row(named_params! { ":source_id": source_id, ":after": ms(after) }, |row| row.get(0));
         Ok(next.map(|at: Option<i64>| at.map(instant))?)
     }
 

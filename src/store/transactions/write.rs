@@ -28,8 +28,8 @@ impl<'c> WriteTxn<'c> {
     where
         'c: 't,
     {
-        let next_change_id =
-            self.txn.query_row("SELECT value FROM store_meta WHERE name = 'next_change_id'", [], |row| row.get(0))?;
+        let mut next = self.txn.prepare_cached("SELECT value FROM store_meta WHERE name = 'next_change_id'")?;
+        let next_change_id = next.query_row([], |row| row.get(0))?;
         Ok(PageWriter {
             find: self.txn.prepare_cached(
                 "SELECT transaction_id, content_hash, removed_at IS NOT NULL FROM transactions
@@ -218,7 +218,7 @@ impl PageWriter<'_> {
 
     /// Notes the last change id, so that none is ever used twice.
     pub fn finish(self) -> Result<(), StoreError> {
-        self.txn.txn.execute(
+        self.txn.execute(
             "UPDATE store_meta SET value = :next WHERE name = 'next_change_id' AND value <> :next",
             named_params! { ":next": self.next_change_id },
         )?;
