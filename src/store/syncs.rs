@@ -137,8 +137,7 @@ impl WriteTxn<'_> {
              WHERE sync_id = (SELECT sync_id FROM links WHERE link_id = :link_id) AND outcome IS NULL
              RETURNING *",
         )?;
-        let of_link =
-            named_params! { ":outcome": outcome.as_str(), ":now": ms(now), ":why": why, ":link_id": link_id };
+        let of_link = named_params! { ":outcome": outcome.as_str(), ":now": ms(now), ":why": why, ":link_id": link_id };
         let closed = close.query_row(of_link, |row| Ok((row.get("sync_id")?, ended_sync(row)?))).optional()?;
         match closed {
             Some((sync_id, ended)) => self.add_to_totals(sync_id, 1, &ended.counts),

@@ -3,6 +3,7 @@
 //! The hot path is [`PageWriter`]: it holds the prepared statements of one page. What is to be written is decided by
 //! `sync::plan`; nothing here decides.
 
+mod rejected;
 mod write;
 
 use jiff::Timestamp;

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Place, Reading, Walk, update};
+use super::rows::update;
+use super::{Place, Reading, Walk};
 use crate::model::Status;
 use crate::store::{AliasRule, PageWriter, ReadTxn, StoreError, WriteTxn};
 use crate::sync::plan::{self, Gone, Held};
