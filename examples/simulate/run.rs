@@ -243,7 +243,7 @@ impl Run {
     async fn wait_until(&mut self, at_ms: i64) -> Verdict {
         loop {
             let now_ms = self.now_ms();
-            self.weather.clear_up(&self.town, now_ms);
+            self.weather.clear_up(&mut self.town, now_ms);
             if self.up_at.is_some_and(|at| at <= now_ms) {
                 self.start().await?;
                 continue;
@@ -283,6 +283,7 @@ impl Run {
     }
 
     fn look(&mut self) -> Verdict {
+        self.weather.tell(&mut self.town);
         let book = Book::open(&self.host.path())?;
         self.oracle.look(&book, &self.town)
     }

@@ -244,17 +244,16 @@ impl Town {
     }
 
     /// Notes that the bank does not have a row under its id any more.
-    fn withdraw(&mut self, link: usize, id: TransactionId) {
-        self.lose(id);
+    fn withdraw(&mut self, link: usize, id: TransactionId, at_ms: i64) {
+        self.lose(id, at_ms);
         if self.links[link].serves == Served::Bridge && !self.tells_deletions {
             self.deep.insert(id.to_string());
         }
     }
 
     /// Notes that an id is no longer there.
-    fn lose(&mut self, id: TransactionId) {
-        let now_ms = self.now_ms();
-        self.gone.entry(id.to_string()).or_insert(now_ms);
+    fn lose(&mut self, id: TransactionId, at_ms: i64) {
+        self.gone.entry(id.to_string()).or_insert(at_ms);
     }
 
     /// A row has another id now. Where what came before may not have been read, nobody can know that it is the same; nor
@@ -266,7 +265,7 @@ impl Town {
         if old == id {
             return;
         }
-        self.withdraw(link, old);
+        self.withdraw(link, old, self.now_ms());
         self.links[link].rows[row].id = id;
         if is_certain {
             self.links[link].rows[row].is_renamed = true;

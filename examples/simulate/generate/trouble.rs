@@ -4,7 +4,7 @@ use super::Draw;
 use crate::plan::{DAY, HOUR, MINUTE, Verb};
 
 /// What a request can meet; twice what is worth twice as much.
-const FAULTS: [&str; 29] = [
+const FAULTS: [&str; 30] = [
     "throttle",
     "throttle-date",
     "throttle-detail",
@@ -25,6 +25,7 @@ const FAULTS: [&str; 29] = [
     "repeat-page",
     "invalid-page",
     "drift",
+    "shrink",
     "no-id",
     "bad-amount",
     "double-row",
@@ -42,8 +43,10 @@ impl Draw {
         for _ in 0..self.count(250) {
             let at = self.any_time();
             let lasts = self.one(&[2 * MINUTE, 10 * MINUTE, HOUR, 4 * HOUR]);
-            let mut verb = Verb::new("fault").with("what", self.one(&FAULTS)).with("lasts", lasts / MINUTE);
-            if self.once_in(2) {
+            let what = self.one(&FAULTS);
+            let mut verb = Verb::new("fault").with("what", what).with("lasts", lasts / MINUTE);
+            // A row goes with each page: not all of them.
+            if what == "shrink" || self.once_in(2) {
                 verb = verb.with("times", self.number(1, 12));
             }
             if self.once_in(3) {

@@ -19,7 +19,7 @@ impl Run {
     }
 
     async fn come_to_rest(&mut self) -> Verdict {
-        self.weather.calm(&self.town);
+        self.weather.calm(&mut self.town);
         self.host.gate.disarm();
         if !self.host.is_up() {
             self.up_at = Some(self.now_ms());

@@ -18,11 +18,17 @@ enum Ends {
 pub(super) struct Weather {
     latency: Duration,
     ends: Vec<(i64, Ends)>,
+    /// Since when rows may vanish unnoticed.
+    shrinks_since: Option<i64>,
 }
 
 impl Weather {
     pub(super) fn new(setup: &Verb) -> Self {
-        Self { latency: Duration::from_millis(setup.number("latency-ms").unsigned_abs()), ends: Vec::new() }
+        Self {
+            latency: Duration::from_millis(setup.number("latency-ms").unsigned_abs()),
+            ends: Vec::new(),
+            shrinks_since: None,
+        }
     }
 
     /// When the next thing is over.
@@ -30,11 +36,21 @@ impl Weather {
         self.ends.iter().map(|(at, _)| *at).min()
     }
 
+    /// Tells the town what vanished.
+    pub(super) fn tell(&self, town: &mut Town) {
+        if let Some(since) = self.shrinks_since {
+            town.notice_vanished(since);
+        }
+    }
+
     /// Ends what is over.
-    pub(super) fn clear_up(&mut self, town: &Town, now_ms: i64) {
+    pub(super) fn clear_up(&mut self, town: &mut Town, now_ms: i64) {
         let (over, goes_on) = std::mem::take(&mut self.ends).into_iter().partition(|(at, _)| *at <= now_ms);
         self.ends = goes_on;
         let over: Vec<(i64, Ends)> = over;
+        if !over.is_empty() {
+            self.tell(town);
+        }
         for (_, ends) in over {
             match ends {
                 Ends::Fault(fault) => town.bank.clear_fault(fault),
@@ -42,11 +58,16 @@ impl Weather {
                 Ends::PostOffice => deliver_well(town),
             }
         }
+        if self.ends.is_empty() {
+            self.shrinks_since = None;
+        }
     }
 
     /// Ends everything.
-    pub(super) fn calm(&mut self, town: &Town) {
+    pub(super) fn calm(&mut self, town: &mut Town) {
+        self.tell(town);
         self.ends.clear();
+        self.shrinks_since = None;
         town.bank.clear_faults();
         town.bank.settings(|s| s.latency = self.latency);
         deliver_well(town);
@@ -58,6 +79,9 @@ impl Weather {
         match verb.word.as_str() {
             "fault" => {
                 let Some(fault) = fault(verb.text("what")) else { return };
+                if fault == Fault::ShrinkWhilePaging {
+                    self.shrinks_since.get_or_insert(town.now_ms());
+                }
                 let id = town.bank.fault(fault, scope(verb, town));
                 self.ends.push((now_ms + verb.number("lasts") * MINUTE, Ends::Fault(id)));
             }
@@ -129,6 +153,7 @@ fn fault(word: &str) -> Option<Fault> {
         "repeat-page" => Fault::RepeatPage,
         "invalid-page" => Fault::InvalidPage404,
         "drift" => Fault::DriftWhilePaging,
+        "shrink" => Fault::ShrinkWhilePaging,
         "no-id" => Fault::RowWithoutId,
         "bad-amount" => Fault::BadAmount,
         "double-row" => Fault::DuplicateRow,

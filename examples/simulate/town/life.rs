@@ -113,15 +113,34 @@ impl Town {
 
     fn remove(&mut self, link: usize, verb: &Verb) {
         let Some(row) = self.choose(link, verb, self.within_reach(verb)) else { return };
+        self.bank.remove_transaction(self.links[link].rows[row].id);
+        self.take_out(link, row, self.now_ms());
+        self.links[link].rows[row].is_removed = true;
+    }
+
+    /// Notes that a row went.
+    fn take_out(&mut self, link: usize, row: usize, at_ms: i64) {
         self.touch(link, row);
         // It may go before anybody has seen its new id, and come back when what it was is long removed.
         if self.links[link].rows[row].is_renamed {
             self.estrange(link, row);
         }
-        let id = self.links[link].rows[row].id;
-        self.bank.remove_transaction(id);
-        self.links[link].rows[row].is_removed = true;
-        self.withdraw(link, id);
+        self.withdraw(link, self.links[link].rows[row].id, at_ms);
+    }
+
+    /// Notes which rows a fault took away, at any instant since `since`.
+    pub(crate) fn notice_vanished(&mut self, since: i64) {
+        for link in 0..self.links.len() {
+            for row in 0..self.links[link].rows.len() {
+                let Row { id, is_removed, .. } = self.links[link].rows[row];
+                if !is_removed
+                    && !self.gone.contains_key(&id.to_string())
+                    && !self.bank.change(|bank| bank.has_transaction(id))
+                {
+                    self.take_out(link, row, since);
+                }
+            }
+        }
     }
 
     fn restore(&mut self, link: usize, verb: &Verb) {
@@ -151,7 +170,7 @@ impl Town {
                 self.rename(link, row, new);
             } else {
                 // A row that a fault brought.
-                self.lose(old);
+                self.lose(old, self.now_ms());
             }
         }
     }
@@ -189,7 +208,7 @@ impl Town {
         self.links[link].calm_since = now_ms;
         let ids: Vec<_> = self.links[link].rows.iter().filter(|row| row.account == account).map(|row| row.id).collect();
         for id in ids {
-            self.lose(id);
+            self.lose(id, now_ms);
         }
     }
 
@@ -232,7 +251,7 @@ impl Town {
         self.links[link].is_deleted = true;
         let ids: Vec<_> = self.links[link].rows.iter().map(|row| row.id).collect();
         for id in ids {
-            self.lose(id);
+            self.lose(id, self.now_ms());
         }
     }
 
