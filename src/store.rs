@@ -109,8 +109,7 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     file: file::StoreFile,
-    /// Dropped without closing: a clean close would delete the WAL, and then a reader of another user, who may not create
-    /// files here, could not open the store.
+    /// There until the store is dropped.
     writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
     sealer: Sealer,
@@ -299,7 +298,7 @@ impl Drop for Inner {
         if let Some(connection) = lock(&self.writer).take() {
             // Best effort: what stays in the WAL is read from there.
             let _ = file::checkpoint(&connection);
-            std::mem::forget(connection);
+            file::close(connection);
         }
     }
 }

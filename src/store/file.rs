@@ -253,6 +253,14 @@ pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
     done
 }
 
+/// Closes a connection and leaves the write-ahead log beside the file: closing would take it away, and then a reader of another
+/// user, who may not create files here, could not open the store.
+pub(super) fn close(connection: Connection) {
+    // It cannot fail on an open connection.
+    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    drop(connection);
+}
+
 /// Where SQLite keeps the write-ahead log of the store at `path`.
 pub(super) fn wal_path(path: &Path) -> PathBuf {
     beside(path, "-wal")

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::StoreError;
 use super::convert::{ConvertError, Progress, replace, wipe_leftovers};
-use super::file::{StoreFile, as_open_error, checkpoint, wal_path};
+use super::file::{self, StoreFile, as_open_error, checkpoint, wal_path};
 use super::migrate::SCHEMA_VERSION;
 use super::open::{KEY_CHECK, KEY_CHECK_PLACE, OpenError, recognise_schema, rekeying};
 use super::sealed::{SEALED, SealedColumn};
@@ -123,9 +123,7 @@ pub fn rekey(options: &RekeyOptions<'_>, progress: Progress<'_>) -> Result<Rekey
         empty_log(&connection, path)?;
         progress("the file is written anew, because what the former key sealed was left in its free space");
     }
-    // Left open, as the daemon leaves it: a clean close would take the write-ahead log away, without which readers of another
-    // user cannot open the store.
-    std::mem::forget(connection);
+    file::close(connection);
     Ok(Rekeyed { values: left.old, file: is_old_file })
 }
 

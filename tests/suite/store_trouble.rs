@@ -99,6 +99,15 @@ async fn a_reader_reads_while_the_store_is_open_and_after_it_is_closed() {
         beside.push(suffix);
         assert!(Path::new(&beside).exists(), "{suffix} stays, or a reader of another user could not open the store");
     }
+    // Of those that were closed nothing is left open.
+    let open_files = || {
+        let open = fs::read_dir("/proc/self/fd").expect("a list").flatten();
+        open.filter(|entry| fs::read_link(entry.path()).is_ok_and(|file| file == path)).count()
+    };
+    let once = open_files();
+    bench.reopen();
+    bench.reopen();
+    assert_eq!(open_files(), once);
 }
 
 #[tokio::test(start_paused = true)]
