@@ -26,9 +26,12 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// The instant from which a new expression must fire at least once.
+/// The years in which the days of a new expression must come at least once.
 ///
-/// Any fixed instant serves, because the calendar repeats; a fixed one keeps loading a config independent of the clock.
+/// Any serve that have every weekday on every day of the year, 29 February too, which takes 28; fixed ones keep loading a
+/// config independent of the clock. A search to the end of the calendar can take longer than a minute.
+const PROBED_YEARS: &str = "2026-2055";
+/// Before them.
 const PROBE_FROM: &str = "2026-01-01T00:00:00Z";
 
 /// A cron expression in a time zone.
@@ -62,6 +65,12 @@ pub enum ScheduleError {
         /// How many fields there are.
         found: usize,
     },
+    /// A list lacks an item, which the parser takes for a list of the others, or of none.
+    #[error("the list {list} lacks a number beside a comma")]
+    ListWithGap {
+        /// The field.
+        list: String,
+    },
     /// A field is wrong: the source says which and why.
     #[error("not a cron expression: {source}")]
     Malformed {
@@ -71,6 +80,16 @@ pub enum ScheduleError {
     /// Every field is right and yet no day has them all, such as 31 February.
     #[error("no day in the calendar matches, so it would never run")]
     NeverFires,
+}
+
+/// Whether any day has what the last three fields of an expression ask for; every day has every time.
+fn has_days(text: &str) -> bool {
+    let days: Vec<&str> = text.split(' ').rev().take(3).collect();
+    let [weekday, month, day] = days[..] else { return false };
+    let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Required).build();
+    let days = parser.parse(&format!("0 0 0 {day} {month} {weekday} {PROBED_YEARS}"));
+    let from = Timestamp::from_str(PROBE_FROM).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC);
+    days.is_ok_and(|days| days.find_next_occurrence(&from, true).is_ok())
 }
 
 impl Schedule {
@@ -84,14 +103,15 @@ impl Schedule {
         if !nickname && !(5..=6).contains(&found) {
             return Err(ScheduleError::FieldCount { found });
         }
+        if let Some(list) = text.split(' ').find(|field| field.split(',').any(str::is_empty)).filter(|_| !nickname) {
+            return Err(ScheduleError::ListWithGap { list: list.to_owned() });
+        }
         let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
         let cron = parser.parse(&text).map_err(|source| ScheduleError::Malformed { source })?;
-        let schedule = Self { text, cron, zone: zone.clone() };
-        let probe = Timestamp::from_str(PROBE_FROM).unwrap_or(Timestamp::UNIX_EPOCH);
-        match schedule.next_after(probe) {
-            Some(_) => Ok(schedule),
-            None => Err(ScheduleError::NeverFires),
+        if !nickname && !has_days(&text) {
+            return Err(ScheduleError::NeverFires);
         }
+        Ok(Self { text, cron, zone: zone.clone() })
     }
 
     /// The expression, with single spaces between its fields.

@@ -95,11 +95,13 @@ pub(crate) struct Bank(Arc<Mutex<Desk>>);
 struct Desk {
     script: Script,
     asked: usize,
+    /// An answer named the secret, so where it sends us next may name it too.
+    told_secret: bool,
 }
 
 impl Bank {
     pub(crate) fn new(script: Script) -> Self {
-        Self(Arc::new(Mutex::new(Desk { script, asked: 0 })))
+        Self(Arc::new(Mutex::new(Desk { script, asked: 0, told_secret: false })))
     }
 
     /// How many requests came.
@@ -115,22 +117,26 @@ impl Bank {
     }
 
     fn answer(&self, request: &Request) -> Response {
-        assert_stays_home(request);
         let mut desk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        assert_stays_home(request, desk.told_secret);
         desk.asked += 1;
         // Whose question it is comes after the token.
         if request.uri().path() == TOKENS && desk.script.question != "token" {
             return respond(Reply { body: TOKEN.into(), ..Reply::default() });
         }
-        respond(desk.script.replies.pop_front().unwrap_or_else(|| Reply { body: END.into(), ..Reply::default() }))
+        let reply = desk.script.replies.pop_front().unwrap_or_else(|| Reply { body: END.into(), ..Reply::default() });
+        let names_secret = |bytes: &[u8]| bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
+        desk.told_secret |=
+            names_secret(&reply.body) || reply.headers.values().any(|value| names_secret(value.as_bytes()));
+        respond(reply)
     }
 }
 
 /// Whatever an answer says, the next request goes to the aggregator, under a plain path, and its address holds no secret.
-fn assert_stays_home(request: &Request) {
+fn assert_stays_home(request: &Request, told_secret: bool) {
     assert_eq!(request.headers()[HOST], HOST_NAME);
     let address = request.uri().to_string();
-    assert!(address.starts_with('/') && !address.contains(SECRET), "{address}");
+    assert!(address.starts_with('/') && (told_secret || !address.contains(SECRET)), "{address}");
     assert!(request.uri().path().split('/').all(|part| part != ".."), "{address}");
 }
 

@@ -106,6 +106,13 @@ fn wrong_expressions_are_refused_with_a_reason() {
     assert!(matches!(refuse("every day at four o'clock"), ScheduleError::Malformed { .. }));
     assert!(matches!(refuse("0 0 31 2 *"), ScheduleError::NeverFires));
     assert!(matches!(refuse("0 0 30 2 *"), ScheduleError::NeverFires));
+    // The last Friday of February is never its 19th.
+    assert!(matches!(refuse("0 0 19 2 +5L"), ScheduleError::NeverFires));
+    // No second at all: looked for one by one to the end of the calendar, it took a minute to find none.
+    assert!(matches!(refuse(", * * * * *"), ScheduleError::ListWithGap { list } if list == ","));
+    assert!(matches!(refuse("0 4,,5 * * *"), ScheduleError::ListWithGap { .. }));
+    // The rarest day there is.
+    assert!(Schedule::parse("0 0 29 2 +1", &TimeZone::UTC).is_ok());
 }
 
 #[test]
