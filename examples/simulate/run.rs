@@ -180,7 +180,7 @@ impl Run {
                     self.host.ask(vec![self.town.links[link].id.to_string()], verb.is("full")).await?;
                 }
             }
-            "rush" => self.ask_for_all(true).await?,
+            "rush" => self.ask_for_all(verb.is("full")).await?,
             "pause" | "resume" => self.rest(verb).await?,
             "heal" => {
                 if let Some(link) = self.town.some_link(verb) {

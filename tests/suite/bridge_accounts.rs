@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use passbook::model::Cause;
-use passbook::sandbox::{AccountId, LinkId, NewAccount, NewTransaction};
+use passbook::sandbox::{AccountId, Fault, LinkId, NewAccount, NewTransaction, Scope};
 
 use crate::bridge_states::{health, last_sync, quiet};
 use crate::harness::Bench;
@@ -207,6 +207,32 @@ async fn a_closed_account_keeps_its_history_and_returns_with_what_was_missed() {
     refresh_and_sync(&bench, link).await;
     assert_eq!(bench.value(&missing), "0");
     assert_eq!(live(&bench, savings), "7");
+    bench.assert_store_is_truth();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_was_malformed_when_its_account_returned_comes_once_it_is_right() {
+    let bench = quiet("");
+    let (link, [checking, _]) = two_accounts(&bench);
+    let savings = bench.bank.add_account(link, NewAccount::savings("PEL", 5_000).currency("EUR"));
+    bench.run_once().await;
+    bench.bank.close_account(savings);
+    past(&bench, savings, 1, -4_444, "PENDANT LA FERMETURE");
+    // The feed goes on, and never tells that row again.
+    for day in 0..10 {
+        bench.pass(24 * HOUR).await;
+        past(&bench, checking, 1, -100 - day, words(day));
+        refresh_and_sync(&bench, link).await;
+    }
+    bench.bank.reopen_account(savings);
+    let fault = bench.bank.fault(Fault::BadAmount, Scope::path("account_id"));
+    refresh_and_sync(&bench, link).await;
+    assert_eq!(live(&bench, savings), "0");
+    assert_eq!(last_sync(&bench, link).0, "partial");
+    bench.bank.clear_fault(fault);
+    refresh_and_sync(&bench, link).await;
+    assert_eq!(live(&bench, savings), "1");
+    assert_eq!(bench.value("SELECT count(*) FROM rejected_rows WHERE resolved_at IS NULL"), "0");
     bench.assert_store_is_truth();
 }
 

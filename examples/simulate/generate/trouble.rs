@@ -106,11 +106,12 @@ impl Draw {
                 self.put(then, verb.with("down-s", down));
             }
         }
-        // A first listing and the first pulls are where the most is new.
-        for _ in 0..self.number(0, 3) {
-            let at = self.number(0, 20 * MINUTE);
-            let point = self.one(&["commit", "after-request", "now"]);
-            let verb = Verb::new("crash").with("at", point).with("nth", self.number(1, 40)).with("down-s", 0);
+        // A first listing and the first pulls are where the most is new: what is lost there only a reconciliation brings.
+        let times = self.one(&[0, 1, 3, 10]);
+        for nth in 0..times {
+            let at = (nth * 20 + self.number(0, 20)) * 1000;
+            let point = self.one(&["commit", "commit", "after-request", "now"]);
+            let verb = Verb::new("crash").with("at", point).with("nth", self.number(1, 12)).with("down-s", 0);
             self.put(at, verb);
         }
         for _ in 0..self.count(25) {
@@ -125,10 +126,13 @@ impl Draw {
     }
 
     /// A person has everything read at once, so that limits are what holds it up; and at times the process dies over it.
+    ///
+    /// In half of the plans only what is new, because a read of everything makes good whatever was lost before it.
     pub(super) fn rushes(&mut self) {
+        let is_full = i64::from(self.once_in(2));
         for _ in 0..self.count(40) {
             let at = self.any_time();
-            self.put(at, Verb::new("rush"));
+            self.put(at, Verb::new("rush").with("full", is_full));
             for nth in 1..=self.one(&[0, 1, 4]) {
                 let then = at + (40 + nth * self.number(8, 20)) * 1000;
                 self.put(then, Verb::new("crash").with("at", "now").with("nth", 1).with("down-s", 0));

@@ -20,11 +20,13 @@ impl UserSync<'_> {
         let listed = self.read_accounts(feed).await?;
         let holdings = self.read_holdings(feed, listed.as_deref()).await?;
         let mut places = self.places().await?;
-        let mut hidden = HashSet::new();
+        let (mut hidden, mut rejected) = (HashSet::new(), 0);
         let is_full = self.is_full();
         if !is_full {
             for (upstream_id, place) in std::mem::take(&mut places.without_history) {
-                hidden.extend(self.read_history(feed, &upstream_id, place).await?);
+                let history = self.read_history(feed, &upstream_id, place).await?;
+                hidden.extend(history.is_hidden.then_some(place.account_id));
+                rejected += history.rejected;
             }
         }
         let began = Instant::now();
@@ -38,7 +40,7 @@ impl UserSync<'_> {
         let is_passed = is_full || walk.rejected_rows() == 0;
         let updated_to = if is_passed { seen_to } else { self.oldest_cursor() };
         let is_settling = is_passed && !self.has_gone_back();
-        self.complete(walk, Read { listed, holdings, places, hidden, updated_to, is_settling, is_full }).await
+        self.complete(walk, Read { listed, holdings, places, hidden, rejected, updated_to, is_settling, is_full }).await
     }
 
     /// Where the feed of changes goes on: at the oldest cursor of the links, and the overlap before what is not settled.
@@ -93,21 +95,23 @@ impl UserSync<'_> {
         }
     }
 
-    /// Reads one account's whole history; returns it if rows of it came hidden.
-    async fn read_history(&self, feed: &Changes<'_>, upstream_id: &str, place: Place) -> Result<Option<i64>, Stop> {
+    /// Reads one account's whole history; once more with the next sync where some of it could not be taken, because no feed
+    /// tells it again.
+    async fn read_history(&self, feed: &Changes<'_>, upstream_id: &str, place: Place) -> Result<History, Stop> {
         let by_upstream_id = HashMap::from([(upstream_id.to_owned(), Some(place))]);
         let places = Places { by_upstream_id, ..Places::default() };
         let mut walk = self.walk_until_whole(feed, Stretch::Account(upstream_id), &places).await?;
         let now = self.engine.clock.now();
         let is_hidden = walk.hidden_accounts().contains(&place.account_id);
+        let rejected = walk.rejected_rows();
         self.engine
             .store
             .write(move |txn| {
                 let undecided = walk.settle(txn, &HashSet::from([place.account_id]), now)?;
-                txn.set_needs_history(place.account_id, is_hidden || !undecided.is_empty())
+                txn.set_needs_history(place.account_id, is_hidden || rejected > 0 || !undecided.is_empty())
             })
             .await?;
-        Ok(is_hidden.then_some(place.account_id))
+        Ok(History { is_hidden, rejected })
     }
 
     /// Walks a stretch until it was seen as a whole.
@@ -222,7 +226,7 @@ impl UserSync<'_> {
                 let hidden: HashSet<i64> = walk.hidden_accounts().union(&read.hidden).copied().collect();
                 let reconcile = || link.trip.source.next_reconcile_at(link.trip.spread_key(), now);
                 let findings = Findings {
-                    rejected: if nth == 0 { walk.rejected_rows() } else { 0 },
+                    rejected: if nth == 0 { walk.rejected_rows() + read.rejected } else { 0 },
                     hidden_accounts: hidden.iter().filter(|id| of_link(id)).count(),
                     unreached_accounts: read.places.unreached.iter().filter(|id| **id == link_id).count(),
                     reconcile_due_at: (read.is_full || link.trip.link.reconcile_due_at.is_none()).then(reconcile),
@@ -231,6 +235,14 @@ impl UserSync<'_> {
             })
             .collect()
     }
+}
+
+/// What came of reading an account's whole history.
+struct History {
+    /// Rows of it came hidden.
+    is_hidden: bool,
+    /// Rows of it that were set aside.
+    rejected: usize,
 }
 
 /// What a pull read before its last walk.
@@ -242,6 +254,8 @@ struct Read {
     places: Places,
     /// Accounts whose history came with hidden rows.
     hidden: HashSet<i64>,
+    /// Rows of whole histories that were set aside.
+    rejected: usize,
     /// Where the feed of changes goes on next time.
     updated_to: Option<Timestamp>,
     /// Nothing speaks against believing that the feed before its former end is complete.
