@@ -119,8 +119,9 @@ fn differ<V: PartialEq + std::fmt::Debug>(
 /// Every removal in the history was one: the bank took the row away, and for long enough where nothing but an absence tells.
 pub(super) fn removals(book: &Book, town: &Town) -> Verdict {
     let sql = "SELECT t.transaction_id, t.upstream_id, s.aggregator,
-                      iif(EXISTS (SELECT 1 FROM transaction_changes p WHERE p.transaction_id = t.transaction_id
-                                  AND p.kind = 'posted' AND p.change_id > c.change_id), 'pending', t.status),
+                      coalesce((SELECT later.before ->> 'status' FROM transaction_changes later
+                                WHERE later.transaction_id = t.transaction_id AND later.change_id > c.change_id
+                                AND later.before ->> 'status' IS NOT NULL ORDER BY later.change_id LIMIT 1), t.status),
                       min(c.changed_at)
                FROM transaction_changes c JOIN transactions t USING (transaction_id) JOIN links l USING (link_id)
                JOIN sources s USING (source_id) WHERE c.kind = 'removed' GROUP BY t.transaction_id";
