@@ -52,6 +52,7 @@ pub(crate) fn plan(seed: u64, size: Size) -> Plan {
         draw.our_side(size.links);
         draw.rushes();
     }
+    draw.forgettings(size);
     // Among many one link or another is always in every stage of its life.
     let quiet_every = if size.has_many() { size.days } else { draw.one(&[4, 6, 9]) };
     for at in (1..).map(|n| n * quiet_every * DAY).take_while(|at| *at < size.days * DAY) {

@@ -263,6 +263,26 @@ impl Host {
         Ok(done.unwrap_or(false))
     }
 
+    /// Orders that a customer is forgotten, as `passbook users forget` does; the daemon carries it out.
+    ///
+    /// Shape: whether they are known; `None`: the process died over it, and nobody knows.
+    pub(crate) async fn forget(
+        &self,
+        source: &'static str,
+        user: String,
+        only_here: bool,
+    ) -> Result<Option<bool>, String> {
+        let Some(life) = &self.life else { return Ok(Some(false)) };
+        let now = self.clock.now();
+        self.unless_dead(life.engine.store().write(move |txn| {
+            let Some(source_id) = txn.source_id_named(source)? else { return Ok(false) };
+            let ordered = txn.order_erasure(source_id, &user, now)?;
+            ordered.iter().try_for_each(|erasure_id| txn.hasten_erasure(*erasure_id, only_here, now))?;
+            Ok(!ordered.is_empty())
+        }))
+        .await
+    }
+
     /// What `passbook verify` finds.
     pub(crate) async fn verify(&self) -> Result<Option<store::VerifyReport>, String> {
         let Some(life) = &self.life else { return Ok(None) };

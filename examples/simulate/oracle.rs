@@ -1,6 +1,7 @@
 //! What must be true, and how it is found out: the store read as an analyst reads it, the world as its bank knows it, the
 //! requests as the aggregators saw them.
 
+mod forgotten;
 mod history;
 mod ledger;
 mod limits;
@@ -91,7 +92,7 @@ impl Oracle {
     /// What must be true at any instant.
     pub(crate) fn look(&mut self, book: &Book, town: &Town) -> Verdict {
         self.limits.look(&town.bank)?;
-        self.history.look(book)?;
+        self.history.look(book, town)?;
         self.ledger.look(book)?;
         rows::none_twice(book, town)?;
         links::no_panic(book)?;
@@ -103,6 +104,7 @@ impl Oracle {
     pub(crate) fn look_at_rest(&mut self, book: &Book, town: &Town, depth: Depth, clock: (i64, i64)) -> Verdict {
         self.look(book, town)?;
         let world: World = town.bank.served();
+        forgotten::nothing_left(book, town, &world)?;
         let well = links::states(book, town, clock)?;
         rows::equal(book, town, &world, &well, depth)?;
         rows::removals(book, town)?;
@@ -111,7 +113,7 @@ impl Oracle {
         }
         limits::refreshes(book, town, &world)?;
         links::none_starved(book, town, &world, &well, clock)?;
-        self.checks += 6;
+        self.checks += 7;
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! One run: a plan carried out in virtual time, with a process that is started again whenever it died.
 
+mod forgetting;
 mod quiet;
 mod weather;
 
@@ -17,6 +18,7 @@ use crate::oracle::{Book, Oracle, Verdict};
 use crate::plan::{HOUR, Plan, Verb};
 use crate::post_office::{self, Tally};
 use crate::town::{Town, span};
+use forgetting::Order;
 use weather::Weather;
 
 /// How often it is looked at what must always be true.
@@ -81,6 +83,8 @@ struct Run {
     /// When it is started again.
     up_at: Option<i64>,
     paused: Vec<String>,
+    /// Orders to forget somebody that the process died over.
+    unsure: Vec<Order>,
     /// Hours between two slots of the schedule.
     hours: i64,
     /// The quiet is waited for as long as the schedule alone takes.
@@ -115,6 +119,7 @@ impl Run {
             down_ms: 0,
             up_at: Some(0),
             paused: Vec::new(),
+            unsure: Vec::new(),
             hours: setup.number("hours"),
             is_patient: setup.is("patient"),
             tally,
@@ -182,6 +187,7 @@ impl Run {
             }
             "rush" => self.ask_for_all(verb.is("full")).await?,
             "pause" | "resume" => self.rest(verb).await?,
+            "forget" => self.forget(verb).await?,
             "heal" => {
                 if let Some(link) = self.town.some_link(verb) {
                     self.heal(link).await?;
@@ -273,6 +279,7 @@ impl Run {
     async fn start(&mut self) -> Verdict {
         self.up_at = None;
         if self.host.start().await? {
+            self.order_again().await?;
             if self.town.links.len() <= 60 && self.stats.crashes > 0 {
                 self.look()?;
             }

@@ -1,5 +1,6 @@
 //! The world: customers, links, accounts and rows of both aggregators, and what the oracle must know of their past.
 
+mod forgetting;
 mod life;
 mod logins;
 
@@ -10,6 +11,8 @@ use passbook::clock::Clock;
 use passbook::sandbox::{
     AccountId, DeletedRows, LinkId, NewAccount, NewTransaction, Sandbox, Served, TransactionId, UserId,
 };
+
+pub(crate) use forgetting::Customer;
 
 use crate::plan::{DAY, HOUR, Verb};
 
@@ -74,6 +77,12 @@ pub(crate) struct Town {
     next_chain: u64,
     /// Bridge says which rows are gone; otherwise nothing but a whole list does.
     pub(crate) tells_deletions: bool,
+    /// Who each text of a row is about, the former ones too.
+    texts: HashMap<String, UserId>,
+    /// Customers who are being forgotten, or may be: the order was cut off.
+    forgetting: HashSet<UserId>,
+    /// Those of them who are for certain.
+    forgotten: HashSet<UserId>,
     /// Another credential of the same client, with which customers' own systems ask.
     others_secret: String,
 }
@@ -110,6 +119,9 @@ impl Town {
             next_word: 0,
             next_chain: 0,
             tells_deletions: setup.text("deleted") != "never",
+            texts: HashMap::new(),
+            forgetting: HashSet::new(),
+            forgotten: HashSet::new(),
             others_secret,
         };
         for (serves, count) in [(Served::Truv, setup.number("truv")), (Served::Bridge, setup.number("bridge"))] {
@@ -135,7 +147,8 @@ impl Town {
         let user = match known {
             Some((user, _)) if has_room(self, user) => user,
             _ => {
-                let user = self.bank.change(|bank| bank.add_user_at(serves, &format!("customer-{}", self.users.len())));
+                let user =
+                    self.bank.change(|bank| bank.add_user_at(serves, &forgetting::external_id(self.users.len())));
                 self.users.push((user, serves));
                 user
             }
@@ -176,7 +189,7 @@ impl Town {
 
     /// Adds a row; with `pending_until` one that waits to be booked.
     fn add_row(&mut self, link: usize, account: usize, amount: i64, at_ms: i64, pending_until: Option<i64>) {
-        let text = self.text();
+        let text = self.text(link);
         let serves = self.links[link].serves;
         let new = match (pending_until, serves) {
             (None, _) => NewTransaction::posted(amount, &text).at(instant(at_ms)),
@@ -202,7 +215,7 @@ impl Town {
     }
 
     /// Two words that no other row has, without digits: what tells rows apart must not be chance.
-    fn text(&mut self) -> String {
+    fn text(&mut self, link: usize) -> String {
         self.next_word += 1;
         let word = |first: char| {
             let mut word = String::from(first);
@@ -213,7 +226,9 @@ impl Town {
             }
             word
         };
-        format!("{} {}", word('K'), word('Q'))
+        let text = format!("{} {}", word('K'), word('Q'));
+        self.texts.insert(text.clone(), self.links[link].user);
+        text
     }
 
     /// The place of a link that is there, by number.

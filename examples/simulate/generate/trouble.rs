@@ -1,6 +1,6 @@
 //! What goes wrong: between us and the aggregators, with the process, and by whoever operates it.
 
-use super::Draw;
+use super::{Draw, Size};
 use crate::plan::{DAY, HOUR, MINUTE, Verb};
 
 /// What a request can meet; twice what is worth twice as much.
@@ -136,6 +136,22 @@ impl Draw {
             for nth in 1..=self.one(&[0, 1, 4]) {
                 let then = at + (40 + nth * self.number(8, 20)) * 1000;
                 self.put(then, Verb::new("crash").with("at", "now").with("nth", 1).with("down-s", 0));
+            }
+        }
+    }
+
+    /// Customers want to be forgotten, and at times the process dies over it.
+    pub(super) fn forgettings(&mut self, size: Size) {
+        for _ in 0..self.count(12) {
+            let (at, verb) = (self.any_time(), self.on("forget", size.links));
+            let only_here = i64::from(self.once_in(3));
+            self.put(at, verb.with("only-here", only_here));
+            let deaths = if size.has_trouble { self.one(&[0, 1, 4]) } else { 0 };
+            for nth in 0..deaths {
+                let point = self.one(&["commit", "before-commit", "after-request", "now"]);
+                let verb = Verb::new("crash").with("at", point).with("nth", self.number(1, 12)).with("down-s", 0);
+                let then = at - 1 + nth * self.number(1, 40_000);
+                self.put(then, verb);
             }
         }
     }

@@ -1,10 +1,11 @@
 //! The history explains every difference: what a row was, changed as its changes say, is what it is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use super::{Book, Verdict};
+use crate::town::Town;
 
 /// The columns that are followed.
 const COLUMNS: [&str; 8] =
@@ -13,7 +14,8 @@ const COLUMNS: [&str; 8] =
 /// Rows as they were at the last look.
 #[derive(Default)]
 pub(crate) struct History {
-    rows: HashMap<i64, Vec<String>>,
+    /// With the id of their link.
+    rows: HashMap<i64, (Vec<String>, String)>,
     last_change: i64,
 }
 
@@ -29,9 +31,12 @@ fn as_text(value: &Value) -> String {
 type Known = Vec<Option<String>>;
 
 impl History {
-    pub(super) fn look(&mut self, book: &Book) -> Verdict {
+    pub(super) fn look(&mut self, book: &Book, town: &Town) -> Verdict {
         let mut known: HashMap<i64, Known> =
-            self.rows.iter().map(|(id, row)| (*id, row.iter().cloned().map(Some).collect())).collect();
+            self.rows.iter().map(|(id, (row, _))| (*id, row.iter().cloned().map(Some).collect())).collect();
+        let forgotten = town.forgotten_links();
+        let is_forgotten = |id: &i64| self.rows.get(id).is_some_and(|(_, link)| forgotten.contains(link));
+        known.retain(|id, _| !is_forgotten(id));
         let sql = format!(
             "SELECT change_id, transaction_id, kind, before, after FROM transaction_changes WHERE change_id > {}
              ORDER BY change_id",
@@ -50,21 +55,32 @@ impl History {
                 }
                 continue;
             }
-            let row = known
-                .get_mut(&id)
-                .ok_or_else(|| format!("history: transaction {id} was {kind} before it was added"))?;
+            let Some(row) = known.get_mut(&id) else {
+                if is_forgotten(&id) {
+                    continue;
+                }
+                return Err(format!("history: transaction {id} was {kind} before it was added"));
+            };
             follow(row, &parse(before), &parse(after))
                 .map_err(|what| format!("history: change {change} of {id}: {what}"))?;
         }
-        self.compare(book, &known)
+        self.compare(book, &known, &forgotten)
     }
 
-    fn compare(&mut self, book: &Book, known: &HashMap<i64, Known>) -> Verdict {
-        let sql = format!("SELECT transaction_id, {} FROM transactions", COLUMNS.join(", "));
+    /// Compares all rows but those of customers who are forgotten, of which anything may be gone; their ids are given anew.
+    fn compare(&mut self, book: &Book, known: &HashMap<i64, Known>, forgotten: &HashSet<String>) -> Verdict {
+        let columns = COLUMNS.map(|column| format!("t.{column}")).join(", ");
+        let sql =
+            format!("SELECT transaction_id, l.upstream_id, {columns} FROM transactions t JOIN links l USING (link_id)");
         let stored = book.texts(&sql)?;
         self.rows.clear();
         for mut row in stored {
             let id: i64 = row.remove(0).parse().unwrap_or(0);
+            let link = row.remove(0);
+            if forgotten.contains(&link) {
+                self.rows.insert(id, (row, link));
+                continue;
+            }
             let Some(expected) = known.get(&id) else {
                 return Err(format!("history: transaction {id} came without a change"));
             };
@@ -75,9 +91,12 @@ impl History {
                     ));
                 }
             }
-            self.rows.insert(id, row);
+            self.rows.insert(id, (row, link));
         }
-        if self.rows.len() == known.len() { Ok(()) } else { Err("history: a transaction is gone".to_owned()) }
+        match known.keys().find(|id| !self.rows.contains_key(*id)) {
+            Some(id) => Err(format!("history: transaction {id} is gone")),
+            None => Ok(()),
+        }
     }
 }
 

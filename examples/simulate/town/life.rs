@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use passbook::sandbox::{PostStyle, Reissue, Served, TransactionId};
+use passbook::sandbox::{PostStyle, Reissue, Served, TransactionId, UserId};
 
 use super::{Row, Town, WINDOW, instant};
 use crate::plan::{DAY, HOUR, Verb};
@@ -107,7 +107,7 @@ impl Town {
         }
         let id = self.links[link].rows[row].id;
         let amount = (verb.number("what") & 1 != 0).then(|| verb.number("amount"));
-        let text = (verb.number("what") & 2 != 0).then(|| self.text());
+        let text = (verb.number("what") & 2 != 0).then(|| self.text(link));
         self.bank.edit_transaction(id, amount, text.as_deref());
     }
 
@@ -240,6 +240,11 @@ impl Town {
     fn delete_user(&mut self, link: usize) {
         let user = self.links[link].user;
         self.bank.delete_user(user);
+        self.bury_all(user);
+    }
+
+    /// Nothing of a customer is read from now on.
+    pub(super) fn bury_all(&mut self, user: UserId) {
         for link in 0..self.links.len() {
             if self.links[link].user == user && !self.links[link].is_deleted {
                 self.bury(link);

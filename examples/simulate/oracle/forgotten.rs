@@ -1,0 +1,55 @@
+//! Nothing of a forgotten customer is in the store: in no row, and in no byte of its files.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use passbook::sandbox::World;
+
+use super::{Book, Verdict};
+use crate::town::Town;
+
+/// A row's text: two words of six letters.
+const TEXT: usize = 13;
+/// Shorter ids, which are numbers, stand in other places too.
+const ID: usize = 16;
+
+/// Every order was carried out, and nobody can find who it was.
+pub(super) fn nothing_left(book: &Book, town: &Town, world: &World) -> Verdict {
+    let ended = book.number("SELECT count(*) FROM erasures WHERE finished_at IS NOT NULL")?;
+    if usize::try_from(ended) != Ok(town.forgotten()) {
+        let open = book.texts("SELECT tries, coalesce(last_error, '') FROM erasures WHERE finished_at IS NULL")?;
+        return Err(format!("forgotten: {ended} customers are, of {}; open: {open:?}", town.forgotten()));
+    }
+    if ended == 0 {
+        return Ok(());
+    }
+    let links = town.forgotten_links();
+    for row in book.texts("SELECT upstream_id FROM links")? {
+        if links.contains(&row[0]) {
+            return Err(format!("forgotten: link {} is in the store", row[0]));
+        }
+    }
+    let theirs = world.links.iter().filter(|link| links.contains(&link.upstream_id));
+    let ids: HashSet<&str> = theirs
+        .flat_map(|link| [link.upstream_id.as_str(), link.user_upstream_id.as_str()])
+        .filter(|id| id.len() >= ID)
+        .collect();
+    let directory = book.0.path().and_then(|path| Path::new(path).parent()).ok_or("the store has no directory")?;
+    for entry in std::fs::read_dir(directory).map_err(|error| error.to_string())?.flatten() {
+        let bytes = std::fs::read(entry.path()).map_err(|error| error.to_string())?;
+        let trace = trace(&bytes, town, &ids);
+        trace.map_or(Ok(()), |what| Err(format!("forgotten: {what} is in {}", entry.path().display())))?;
+    }
+    Ok(())
+}
+
+/// What tells of a forgotten customer.
+fn trace(bytes: &[u8], town: &Town, ids: &HashSet<&str>) -> Option<String> {
+    let texts = bytes.windows(TEXT).filter(|window| window.starts_with(b"K") && window[6..].starts_with(b" Q"));
+    let mut texts = texts.filter_map(|window| std::str::from_utf8(window).ok());
+    if let Some(text) = texts.find(|text| town.is_of_forgotten(text)) {
+        return Some(format!("the text {text}"));
+    }
+    let all = String::from_utf8_lossy(bytes);
+    ids.iter().find(|id| all.contains(**id)).map(|id| format!("the id {id}"))
+}
