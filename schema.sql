@@ -13,9 +13,11 @@ PRAGMA user_version = 1;
 CREATE TABLE store_meta (
     -- One row per fact about this file. Keys: created_at, key_id (id of the key that seals secrets here), key_check (a sealed
     -- constant, proves the key), rekeying_to (id of the key that secrets are being sealed with anew; gone when that is done),
-    -- next_change_id (the next transaction_changes.change_id; ids are never used twice), wal_held_at (since when a reader keeps the
-    -- large write-ahead log from being cut; not there: none does), wal_over_limit (there while nothing is synced for that reason),
-    -- probe (zeros, there for a moment while it is tried whether a disk that was full has room again).
+    -- next_change_id (the next transaction_changes.change_id; ids are never used twice), last_transaction_id, last_account_id,
+    -- last_link_id, last_user_id (at least the last id that was given when a customer was forgotten, so that theirs name nobody
+    -- else; not there: nobody was), wal_held_at (since when a reader keeps the large write-ahead log from being cut; not there: none
+    -- does), wal_over_limit (there while nothing is synced for that reason), probe (zeros, there for a moment while it is tried
+    -- whether a disk that was full has room again).
     name  TEXT PRIMARY KEY,                        -- which fact
     value ANY NOT NULL                             -- as the name says
 ) STRICT;

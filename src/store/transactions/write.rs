@@ -18,6 +18,8 @@ pub struct PageWriter<'t> {
     insert: CachedStatement<'t>,
     change: CachedStatement<'t>,
     next_change_id: i64,
+    /// `None`: nobody was ever forgotten, so SQLite's own choice was never given before.
+    next_transaction_id: Option<i64>,
     txn: &'t WriteTxn<'t>,
     currencies: HashSet<Currency>,
 }
@@ -30,6 +32,11 @@ impl<'c> WriteTxn<'c> {
     {
         let mut next = self.txn.prepare_cached("SELECT value FROM store_meta WHERE name = 'next_change_id'")?;
         let next_change_id = next.query_row([], |row| row.get(0))?;
+        let mut next = self.txn.prepare_cached(
+            "SELECT max(value, (SELECT coalesce(max(transaction_id), 0) FROM transactions)) + 1 FROM store_meta
+             WHERE name = 'last_transaction_id'",
+        )?;
+        let next_transaction_id = next.query_row([], |row| row.get(0)).optional()?;
         Ok(PageWriter {
             find: self.txn.prepare_cached(
                 "SELECT transaction_id, content_hash, removed_at IS NOT NULL FROM transactions
@@ -43,15 +50,16 @@ impl<'c> WriteTxn<'c> {
                      currency, transacted_at, transacted_on, posted_at, posted_on, description, merchant, category,
                      merchant_code, check_number, memo, latitude, longitude, operation_type, upstream_status,
                      posted_seen_at, first_seen_at, changed_at, content_hash, raw, clean_description,
-                     upstream_category_id, upstream_updated_at)
+                     upstream_category_id, upstream_updated_at, transaction_id)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-                     ?22, ?23, ?24, ?24, ?25, jsonb(?26), ?27, ?28, ?29)",
+                     ?22, ?23, ?24, ?24, ?25, jsonb(?26), ?27, ?28, ?29, ?30)",
             )?,
             change: self.txn.prepare_cached(
                 "INSERT INTO transaction_changes (change_id, transaction_id, sync_id, kind, changed_at, before, after)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?,
             next_change_id,
+            next_transaction_id,
             txn: self,
             currencies: HashSet::new(),
         })
@@ -109,7 +117,9 @@ impl PageWriter<'_> {
             record.clean_description,
             record.upstream_category_id,
             record.upstream_updated_at.map(ms),
+            self.next_transaction_id,
         ])?;
+        self.next_transaction_id = self.next_transaction_id.map(|id| id + 1);
         self.change(at, transaction_id, "added", None)?;
         Ok(transaction_id)
     }

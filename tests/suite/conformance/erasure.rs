@@ -22,6 +22,7 @@ at_every_aggregator!(
     rows_here_go_and_the_aggregator_is_left_alone_where_that_is_asked,
     a_sync_under_way_ends_before_the_rows_go,
     everybody_who_had_the_id_is_forgotten,
+    what_comes_after_the_forgotten_has_ids_of_its_own,
     whoever_comes_back_with_an_older_copy_is_forgotten_by_the_certificate,
 );
 
@@ -409,4 +410,29 @@ async fn everybody_who_had_the_id_is_forgotten(serves: Served) {
     assert!(erasures.len() == 2 && erasures.iter().all(|erasure| erasure.finished_at.is_some()), "{erasures:?}");
     assert_eq!(bench.value("SELECT count(*) FROM users WHERE external_id = 'canary-customer'"), "0");
     assert_no_trace(&bench, &texts, "both");
+}
+
+async fn what_comes_after_the_forgotten_has_ids_of_its_own(serves: Served) {
+    let bench = town(serves).await;
+    let last = |table: &str, id: &str| bench.value(&format!("SELECT max({id}) FROM {table}"));
+    let ids =
+        [("users", "user_id"), ("links", "link_id"), ("accounts", "account_id"), ("transactions", "transaction_id")];
+    let before = ids.map(|(table, id)| last(table, id).parse::<i64>().expect("a number"));
+    forget(&bench).await;
+    let user = bench.bank.add_user_at(serves, "somebody-else");
+    let link = bench.bank.add_link(user, "574");
+    let account = bench.bank.add_account(link, passbook::sandbox::NewAccount::checking("Everyday", 90_000));
+    for n in 0..3 {
+        bench
+            .bank
+            .add_transaction(account, NewTransaction::posted(-100 - n, &format!("SHOP {n}")).at(bench.bank.now()));
+    }
+    bench.bank.publish(link);
+    bench.pass(Duration::from_hours(9)).await;
+    bench.run_once().await;
+    bench.assert_store_is_truth();
+    for ((table, id), before) in ids.into_iter().zip(before) {
+        assert_eq!(bench.value(&format!("SELECT count(*) FROM {table} WHERE {id} = {before}")), "0", "{table}");
+        assert!(last(table, id).parse::<i64>().expect("a number") > before, "{table}");
+    }
 }
