@@ -53,7 +53,7 @@ fn a_bank_that_is_not_reached_is_failing_and_nobody_is_asked_to_act() {
     assert_eq!(status["failing"][0]["condition"], "passing", "{status}");
     let id = status["failing"][0]["link_id"].to_string();
     let why = reasons(&desk, &id);
-    assert!(why.contains("does not reach the bank for") && why.contains("goes on trying"), "{why}");
+    assert!(why.contains("does not reach the bank for") && why.contains("is tried again by itself"), "{why}");
     assert!(why.contains("it says 1003"), "{why}");
     desk.bank.refresh_item(link);
     desk.ends_with(0, &["sync"]);

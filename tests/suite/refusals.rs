@@ -64,6 +64,26 @@ async fn a_bank_that_is_down_costs_one_refresh_a_schedule_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bank_that_is_down_shows_as_failing_also_where_only_what_is_there_was_read() {
+    let bench = three_links("sync_schedule = \"0 */6 * * *\"").await;
+    let victim = bench.bank.truth().links[1].id;
+    bench.bank.break_login(victim, "unavailable");
+    bench.run_for(hours(13)).await;
+    let state = || bench.rows("SELECT state, condition FROM v_link_health ORDER BY link_id")[1].clone();
+    for hour in 0..72 {
+        bench.run_for(hours(1)).await;
+        assert_eq!(state(), ["failing", "passing"], "after {hour} hours");
+    }
+    let without =
+        "SELECT count(*) > 3 FROM syncs WHERE link_id = 2 AND outcome = 'ok' AND refreshed LIKE '%refresh_reserve%'";
+    assert_eq!(bench.value(without), "1", "what is there is read when no refresh is left");
+    bench.bank.heal_login(victim);
+    bench.run_for(hours(25)).await;
+    assert_eq!(state(), ["active", "well"]);
+    bench.assert_store_is_truth();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refresh_that_never_ends_is_given_up_and_what_is_there_is_pulled() {
     let home = Home::with("");
     home.bench.run_once().await;

@@ -280,7 +280,8 @@ pub(super) fn token_suffix(raw: &RawValue) -> Option<String> {
 
 /// What a task's or link's status means. An unknown word is taken as running, like an unknown task.
 ///
-/// Source: section 8.1. `error`, `unavailable` and `no_data` pass by themselves, so they are not a person's.
+/// Source: section 8.1. `error`, `unavailable` and `no_data` pass by themselves, so they are not a person's; while the first two
+/// last, what can be read is not fresh.
 pub(super) fn health(status: Option<String>) -> LinkHealth {
     let condition = match status.as_deref() {
         Some("login_error" | "unable_to_reset") => Condition::NeedsPerson(Attention::Login),
@@ -288,6 +289,7 @@ pub(super) fn health(status: Option<String>) -> LinkHealth {
         Some("account_locked") => Condition::NeedsPerson(Attention::AccountLocked),
         Some("config_error") => Condition::NeedsPerson(Attention::Configuration),
         Some("not_supported") => Condition::NeedsPerson(Attention::Unsupported),
+        Some("unavailable" | "error") => Condition::Passing { patience: None },
         Some(word) if !is_terminal(word) => Condition::Connecting,
         _ => Condition::Well,
     };

@@ -126,7 +126,7 @@ impl Known {
         let remedy = match self.health.condition.as_str() {
             "connecting" => "nothing: it is read as soon as that is done",
             "incomplete" => "nothing: what the aggregator has is stored, and the rest follows by itself",
-            _ => "nothing: the aggregator goes on trying, and it is read as soon as that works",
+            _ => "nothing: it is tried again by itself, and read as soon as that works",
         };
         Some(Reason::new(format!("{what}{since}{told}"), None, remedy))
     }
