@@ -243,19 +243,26 @@ impl Town {
         let calm_since = self.links[link].calm_since;
         // Nothing is read while the login needs its customer.
         let read_until = self.links[link].trouble.as_ref().map_or(now_ms, |(_, since)| now_ms.min(*since));
+        let published_ms = self.published_ms(link);
         let is_windowed = self.links[link].serves == Served::Truv;
         let of = &mut self.links[link].rows[row];
         // What only a reconciliation shows is not read for as long as there was none.
         // A day at least: some slots are refreshed only.
         let settled = SETTLED + 2 * self.slot_ms.max(12 * HOUR);
-        let was_settled =
-            read_until - of.touched_ms.max(calm_since) > settled && !self.deep.contains(&of.id.to_string());
+        let was_settled = read_until - of.touched_ms.max(calm_since) > settled
+            && published_ms > of.touched_ms
+            && !self.deep.contains(&of.id.to_string());
         of.touched_ms = now_ms;
         of.is_renamed &= !was_settled;
         if is_windowed && of.transacted_ms < now_ms - WINDOW {
             self.deep.insert(of.id.to_string());
         }
         was_settled
+    }
+
+    /// When the aggregator read the bank last: readers see nothing of what happened since.
+    fn published_ms(&self, link: usize) -> i64 {
+        self.bank.true_link(self.links[link].id).published_at.map_or(0, Timestamp::as_millisecond)
     }
 
     /// Notes that the bank does not have a row under its id any more.

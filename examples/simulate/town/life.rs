@@ -87,8 +87,13 @@ impl Town {
             "new" => PostStyle::NewIdOnly,
             _ => PostStyle::SameId,
         };
-        let id = self.bank.post_pending(self.links[link].rows[row].id, style);
-        self.rename(link, row, id);
+        let old = self.links[link].rows[row].id;
+        let id = self.bank.post_pending(old, style);
+        if id == old {
+            self.change(link, row);
+        } else {
+            self.rename(link, row, id);
+        }
         self.links[link].rows[row].is_pending = false;
     }
 
@@ -98,13 +103,17 @@ impl Town {
         move |row| is_deep || row.transacted_ms >= oldest
     }
 
-    fn edit(&mut self, link: usize, verb: &Verb) {
-        let Some(row) = self.choose(link, verb, self.within_reach(verb)) else { return };
+    /// Notes that a row has other values; its new id, if it has one, may come together with them.
+    fn change(&mut self, link: usize, row: usize) {
         self.touch(link, row);
-        // Its new id may come together with its new values.
         if self.links[link].rows[row].is_renamed {
             self.estrange(link, row);
         }
+    }
+
+    fn edit(&mut self, link: usize, verb: &Verb) {
+        let Some(row) = self.choose(link, verb, self.within_reach(verb)) else { return };
+        self.change(link, row);
         let id = self.links[link].rows[row].id;
         let amount = (verb.number("what") & 1 != 0).then(|| verb.number("amount"));
         let text = (verb.number("what") & 2 != 0).then(|| self.text(link));
