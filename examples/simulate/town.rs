@@ -260,6 +260,11 @@ impl Town {
         was_settled
     }
 
+    /// Whether the last that the aggregator said of a link is that its bank is not reached.
+    pub(crate) fn says_unavailable(&self, link: &Link) -> bool {
+        self.bank.true_link(link.id).status == "unavailable"
+    }
+
     /// When the aggregator read the bank last: readers see nothing of what happened since.
     fn published_ms(&self, link: usize) -> i64 {
         self.bank.true_link(self.links[link].id).published_at.map_or(0, Timestamp::as_millisecond)

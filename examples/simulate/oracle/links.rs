@@ -29,8 +29,11 @@ pub(super) fn states(book: &Book, town: &Town, (now_ms, skew_ms): (i64, i64)) ->
             return Err(format!("links: {id} is not in the store"));
         };
         let is_known_to_be_broken = link.trouble.as_ref().is_some_and(|(_, since)| now_ms - since > 40 * HOUR);
+        // Its login works again, and the aggregator has not tried since.
+        let is_outdated = link.trouble.is_none() && !link.is_deleted && town.says_unavailable(link);
         let expected: &[&str] = match &link.trouble {
             _ if link.is_deleted => &["removed"],
+            None if is_outdated => &["failing"],
             None => &["active"],
             _ if !is_known_to_be_broken => continue,
             Some((word, _)) if matches!(word.as_str(), "unavailable" | "1003") => &["failing", "attention"],
@@ -42,7 +45,7 @@ pub(super) fn states(book: &Book, town: &Town, (now_ms, skew_ms): (i64, i64)) ->
                 "links: {id} is {state} ({condition}; {error}) instead of {expected:?}; trouble {trouble:?} hours, skew {skew_ms} ms"
             ));
         }
-        if state == "active" {
+        if state == "active" || (is_outdated && state == "failing") {
             well.insert(id);
         }
     }
