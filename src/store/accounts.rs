@@ -66,7 +66,8 @@ impl WriteTxn<'_> {
             "INSERT INTO accounts (account_id, link_id, upstream_id, kind, subtype, name, mask, currency, is_open, is_shared,
                  is_business, needs_history, first_seen_at, changed_at, raw)
              VALUES ((SELECT max(value, (SELECT coalesce(max(account_id), 0) FROM accounts)) + 1
-                      FROM store_meta WHERE name = 'last_account_id'), :link_id, :upstream_id, :kind, :subtype, :name, :mask, :currency, :is_open, :is_shared, :is_business,
+                      FROM store_meta WHERE name = 'last_account_id'),
+                 :link_id, :upstream_id, :kind, :subtype, :name, :mask, :currency, :is_open, :is_shared, :is_business,
                  :wants_history, :now, :now, jsonb(:raw))
              ON CONFLICT (link_id, upstream_id) DO UPDATE SET
                  kind = coalesce(excluded.kind, kind), subtype = coalesce(excluded.subtype, subtype),

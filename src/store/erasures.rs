@@ -6,6 +6,7 @@
 
 mod begin;
 mod file;
+mod ids;
 mod keys;
 mod progress;
 mod rows;

@@ -281,7 +281,8 @@ impl WriteTxn<'_> {
             "INSERT INTO accounts (account_id, link_id, upstream_id, kind, subtype, name, mask, currency, is_open, is_shared,
                  is_business, needs_history, first_seen_at, changed_at)
              SELECT (SELECT max(value, (SELECT coalesce(max(account_id), 0) FROM accounts)) + 1
-                     FROM store_meta WHERE name = 'last_account_id'), :link_id, :upstream_id, kind, subtype, name, mask, currency, is_open, is_shared, is_business, 1, :now, :now
+                     FROM store_meta WHERE name = 'last_account_id'),
+                 :link_id, :upstream_id, kind, subtype, name, mask, currency, is_open, is_shared, is_business, 1, :now, :now
              FROM accounts WHERE account_id = :account_id",
             named_params! {
                 ":link_id": link_id, ":upstream_id": upstream_id, ":now": ms(now), ":account_id": account_id,

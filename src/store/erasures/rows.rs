@@ -168,15 +168,6 @@ const STEPS: &[Step] = &[
     ),
 ];
 
-/// The last of our ids that are given to customers and what is theirs, by what `store_meta` calls it. A former row's id must not
-/// name somebody else's.
-const LAST_IDS: &[(&str, &str)] = &[
-    ("last_transaction_id", "SELECT max(transaction_id) FROM transactions"),
-    ("last_account_id", "SELECT max(account_id) FROM accounts"),
-    ("last_link_id", "SELECT max(link_id) FROM links"),
-    ("last_user_id", "SELECT max(user_id) FROM users"),
-];
-
 impl ReadTxn<'_> {
     /// The upstream ids by which events name a customer.
     pub fn upstream_ids_of(&self, user_id: i64) -> Result<UpstreamIds, StoreError> {
@@ -310,21 +301,6 @@ impl WriteTxn<'_> {
             named_params! { ":now": ms(now), ":erasure_id": erasure_id },
         )?;
         Ok(Erased::All)
-    }
-
-    /// Notes the ids that were given, because SQLite gives the last one again when its row is gone.
-    fn keep_last_ids(&self) -> Result<(), StoreError> {
-        let mut keep = self.txn.prepare_cached(
-            "INSERT INTO store_meta (name, value) VALUES (:name, :id)
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value > value",
-        )?;
-        for (name, last) in LAST_IDS {
-            let last: Option<i64> = self.txn.prepare_cached(last)?.query_row([], |row| row.get(0))?;
-            if let Some(id) = last {
-                keep.execute(named_params! { ":name": name, ":id": id })?;
-            }
-        }
-        Ok(())
     }
 
     fn count_erased(&self, erasure_id: i64, table: &str, count: usize) -> Result<(), StoreError> {

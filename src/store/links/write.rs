@@ -19,7 +19,8 @@ impl WriteTxn<'_> {
         let mut upsert = self.txn.prepare_cached(
             "INSERT INTO users (user_id, source_id, upstream_id, external_id, first_seen_at)
              VALUES ((SELECT max(value, (SELECT coalesce(max(user_id), 0) FROM users)) + 1
-                      FROM store_meta WHERE name = 'last_user_id'), :source_id, :upstream_id, :external_id, :now)
+                      FROM store_meta WHERE name = 'last_user_id'),
+                 :source_id, :upstream_id, :external_id, :now)
              ON CONFLICT (source_id, upstream_id) DO UPDATE SET external_id = excluded.external_id
                  WHERE excluded.external_id IS NOT NULL AND external_id IS NOT excluded.external_id",
         )?;
@@ -63,7 +64,8 @@ impl WriteTxn<'_> {
         let mut insert = self.txn.prepare_cached(
             "INSERT INTO links (link_id, source_id, user_id, institution_id, upstream_id, due_at, due_cause, first_seen_at)
              VALUES ((SELECT max(value, (SELECT coalesce(max(link_id), 0) FROM links)) + 1
-                      FROM store_meta WHERE name = 'last_link_id'), :source_id, :user_id, :institution_id, :upstream_id, :now, 'backfill', :now)
+                      FROM store_meta WHERE name = 'last_link_id'),
+                 :source_id, :user_id, :institution_id, :upstream_id, :now, 'backfill', :now)
              ON CONFLICT (source_id, upstream_id) DO NOTHING",
         )?;
         let is_new = insert.execute(named_params! {
