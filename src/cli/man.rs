@@ -16,16 +16,16 @@ const MORE: &str = r#".SH "EXIT STATUS"
 Done.
 .TP
 1
-Failed; for \fBverify\fR: something is wrong, for \fBrun \-\-once\fR and \fBsync\fR: a sync failed.
+Failed; for \fBverify\fR: something is wrong, for \fBrun \-\-once\fR and \fBsync\fR: a sync failed, or a link could not be synced.
 .TP
 2
-Wrong usage or configuration; nothing was done.
+Wrong arguments, or the configuration file is refused; nothing was done.
 .TP
 3
 The store was refused: missing, damaged, newer, of another key, or another passbook works on it. It is left untouched.
 .TP
 4
-Done, and a link needs a person.
+Done, and a link needs a person (\fBstatus\fR, \fBsync\fR, \fBrun \-\-once\fR), or the daemon cannot work with the store (\fBstatus\fR).
 .SH FILES
 .TP
 \fI/etc/passbook/passbook.toml\fR

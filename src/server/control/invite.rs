@@ -42,7 +42,9 @@ impl fmt::Debug for Private {
 #[derive(Debug, thiserror::Error)]
 pub enum InviteError {
     /// Nothing answers an invite's address.
-    #[error("nothing would answer the address: set public_listen and public_url in [server], and restart the daemon")]
+    #[error(
+        "nothing would answer the address: set public_listen and public_url in [server], and run `passbook reload`"
+    )]
     NoPublicSide,
     /// No customer is named, or by what can be no id.
     #[error("name the customer with --user, by your own id: 1 to 128 characters")]
