@@ -249,9 +249,11 @@ impl Host {
         Ok(())
     }
 
-    /// Lets a link rest, or no longer; whether it is known.
-    pub(crate) async fn pause(&self, link: String, paused: bool) -> Result<bool, String> {
-        let Some(life) = &self.life else { return Ok(false) };
+    /// Lets a link rest, or no longer.
+    ///
+    /// Shape: whether that is new; `None`: the process died over it, and nobody knows.
+    pub(crate) async fn pause(&self, link: String, paused: bool) -> Result<Option<bool>, String> {
+        let Some(life) = &self.life else { return Ok(Some(false)) };
         let now = self.clock.now();
         let done = self
             .unless_dead(life.engine.store().write(move |txn| match txn.link_by_upstream_id(&link)? {
@@ -260,7 +262,7 @@ impl Host {
             }))
             .await?;
         life.waker.wake();
-        Ok(done.unwrap_or(false))
+        Ok(done)
     }
 
     /// Orders that a customer is forgotten, as `passbook users forget` does; the daemon carries it out.

@@ -78,7 +78,7 @@ fn one(options: &Options, name: &str, plan: &Plan, total: &Mutex<(u64, Stats)>, 
     if options.twice && outcome.failure.is_none() {
         let again = run_safely(plan, options.keep.as_deref());
         if again.stats.fingerprint != outcome.stats.fingerprint {
-            outcome.failure = Some((0, "replay: the same plan went another way".to_owned()));
+            outcome.failure = Some((None, "replay: the same plan went another way".to_owned()));
         }
     }
     let took = began.elapsed();
@@ -89,7 +89,8 @@ fn one(options: &Options, name: &str, plan: &Plan, total: &Mutex<(u64, Stats)>, 
     }
     let Some((at_ms, reason)) = &outcome.failure else { return };
     has_failed.store(true, Ordering::Relaxed);
-    eprintln!("{name} FAILED on day {} of its plan: {reason}\n  {}", at_ms / plan::DAY, plan.setup);
+    let day = at_ms.map_or_else(String::new, |at_ms| format!(" on day {} of its plan", at_ms / plan::DAY));
+    eprintln!("{name} FAILED{day}: {reason}\n  {}", plan.setup);
     let patience = Duration::from_secs(options.shrink_for);
     if options.replay.is_some() || patience.is_zero() {
         return;
@@ -110,25 +111,26 @@ fn one(options: &Options, name: &str, plan: &Plan, total: &Mutex<(u64, Stats)>, 
     }
 }
 
-/// A panic of the run is a failure like another.
+/// Runs a plan; a panic of the run is a failure like another, of which nobody knows when it was.
 fn run_safely(plan: &Plan, keep: Option<&Path>) -> Outcome {
     let said = panic::catch_unwind(AssertUnwindSafe(|| run::simulate(plan, keep)));
     said.unwrap_or_else(|panicked| {
         let text = panicked.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panicked.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Outcome { stats: Stats::default(), failure: Some((i64::MAX, format!("panic: {}", text.unwrap_or_default()))) }
+        Outcome { stats: Stats::default(), failure: Some((None, format!("panic: {}", text.unwrap_or_default()))) }
     })
 }
 
 fn line(stats: &Stats) -> String {
     format!(
-        "{} days, {} syncs, {} requests, {} faults, {} crashes, {} starts, {} webhooks, {} events, {} checks, fullest window {} %",
+        "{} days, {} syncs, {} requests, {} faults, {} crashes, {} starts, {}/{} webhooks, {} events, {} checks, fullest window {} %",
         stats.virtual_ms / plan::DAY,
         stats.syncs,
         stats.requests,
         stats.faults,
         stats.crashes,
         stats.starts,
+        stats.acknowledged,
         stats.webhooks,
         stats.events,
         stats.checks,
@@ -144,6 +146,7 @@ fn add(sum: &mut Stats, one: &Stats) {
     sum.crashes += one.crashes;
     sum.starts += one.starts;
     sum.webhooks += one.webhooks;
+    sum.acknowledged += one.acknowledged;
     sum.checks += one.checks;
     sum.events += one.events;
     sum.fullest = sum.fullest.max(one.fullest);

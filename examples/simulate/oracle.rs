@@ -8,6 +8,8 @@ mod limits;
 mod links;
 mod rows;
 
+use std::collections::HashSet;
+
 use passbook::sandbox::World;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
@@ -16,7 +18,11 @@ pub(crate) use history::History;
 use ledger::Ledger;
 pub(crate) use limits::Limits;
 
+use crate::plan::MINUTE;
 use crate::town::Town;
+
+/// One step of a sync takes this long at most: `sync_deadline`, which no plan changes.
+const STEP_WITHIN: i64 = 15 * MINUTE;
 
 /// What was found wrong.
 pub(crate) type Verdict = Result<(), String>;
@@ -72,6 +78,20 @@ impl Book {
         self.0.query_row(sql, [], |row| row.get(0)).map_err(|error| format!("{sql}: {error}"))
     }
 
+    /// The latest sync.
+    pub(crate) fn last_sync(&self) -> Result<i64, String> {
+        self.number("SELECT coalesce(max(sync_id), 0) FROM syncs")
+    }
+
+    /// Links, by upstream id, that a sync after `sync_id` brought up to date.
+    pub(crate) fn read_since(&self, sync_id: i64) -> Result<HashSet<String>, String> {
+        let sql = format!(
+            "SELECT DISTINCT l.upstream_id FROM syncs s JOIN links l USING (link_id)
+             WHERE s.sync_id > {sync_id} AND s.outcome = 'ok'"
+        );
+        Ok(self.rows(&sql, |row| row.get(0))?.into_iter().collect())
+    }
+
     /// What stands still while nothing is written about data.
     pub(crate) fn pulse(&self) -> Result<Vec<i64>, String> {
         [
@@ -100,8 +120,14 @@ impl Oracle {
         Ok(())
     }
 
-    /// What must be true once nothing has happened for a while.
-    pub(crate) fn look_at_rest(&mut self, book: &Book, town: &Town, depth: Depth, clock: (i64, i64)) -> Verdict {
+    /// What must be true once nothing has happened for a while; returns the links in order, by upstream id.
+    pub(crate) fn look_at_rest(
+        &mut self,
+        book: &Book,
+        town: &Town,
+        depth: Depth,
+        clock: (i64, i64),
+    ) -> Result<HashSet<String>, String> {
         self.look(book, town)?;
         let world: World = town.bank.served();
         forgotten::nothing_left(book, town, &world)?;
@@ -111,10 +137,10 @@ impl Oracle {
         if depth == Depth::Reconciled {
             rows::continuity(book, town)?;
         }
-        limits::refreshes(book, town, &world)?;
+        limits::refreshes(book, town, &world, &self.limits)?;
         links::none_starved(book, town, &world, &well, clock)?;
         self.checks += 7;
-        Ok(())
+        Ok(well)
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Tally {
     pub(crate) tried: u64,
     /// Deliveries that were acknowledged.
     pub(crate) acknowledged: u64,
+    /// The first that was refused, which none ever must be: its sender and its signature are good.
+    pub(crate) refused: Option<String>,
 }
 
 /// Delivers for ever.
@@ -30,7 +32,7 @@ pub(crate) async fn deliver(bank: Sandbox, entrance: Arc<Mutex<Option<Router>>>,
         tokio::time::sleep(LOOK_EVERY).await;
         for webhook in bank.take_webhooks() {
             let router = entrance.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let id = webhook.id;
+            let (id, url) = (webhook.id, webhook.url.clone());
             let status = match router {
                 Some(router) => hand_over(router, webhook).await,
                 None => None,
@@ -38,6 +40,9 @@ pub(crate) async fn deliver(bank: Sandbox, entrance: Arc<Mutex<Option<Router>>>,
             let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
             tally.tried += 1;
             tally.acknowledged += u64::from(status == Some(200));
+            if let Some(status) = status.filter(|status| (400..500).contains(status)) {
+                tally.refused.get_or_insert_with(|| format!("{status} at {url}"));
+            }
             // Now and then the answer is lost on its way: the event comes again.
             let heard = status.filter(|_| !tally.tried.is_multiple_of(13));
             bank.webhook_answered(id, heard);

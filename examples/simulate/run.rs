@@ -33,7 +33,9 @@ pub(crate) struct Stats {
     pub(crate) faults: u64,
     pub(crate) crashes: u64,
     pub(crate) starts: u64,
+    /// Deliveries that were tried, and those of them that were acknowledged.
     pub(crate) webhooks: u64,
+    pub(crate) acknowledged: u64,
     pub(crate) checks: u64,
     pub(crate) events: u64,
     /// The fullest window of any limit, in percent.
@@ -46,8 +48,8 @@ pub(crate) struct Stats {
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) stats: Stats,
-    /// What was wrong, and how far the plan had come; `None`: nothing.
-    pub(crate) failure: Option<(i64, String)>,
+    /// What was wrong, and how far the plan had come, if that is known; `None`: nothing.
+    pub(crate) failure: Option<(Option<i64>, String)>,
 }
 
 /// Carries out a plan; a store that went wrong is left at `keep`.
@@ -57,7 +59,7 @@ pub(crate) fn simulate(plan: &Plan, keep: Option<&Path>) -> Outcome {
     runtime.block_on(async {
         let mut run = Run::new(plan);
         let verdict = run.carry_out(plan).await;
-        let failure = verdict.err().map(|reason| (run.plan_ms(), reason));
+        let failure = verdict.err().map(|reason| (Some(run.plan_ms()), reason));
         let stats = run.stats();
         run.host.kill().await;
         if let (Some(keep), Some(_)) = (keep, &failure) {
@@ -82,6 +84,7 @@ struct Run {
     down_ms: i64,
     /// When it is started again.
     up_at: Option<i64>,
+    /// Links that rest, or may: the process died over it.
     paused: Vec<String>,
     /// Orders to forget somebody that the process died over.
     unsure: Vec<Order>,
@@ -106,7 +109,7 @@ impl Run {
         office.spawn(post_office::deliver(town.bank.clone(), Arc::clone(&host.entrance), Arc::clone(&tally)));
         let mut oracle = Oracle::default();
         oracle.limits.allowed = (setup.number("limit"), setup.number("application-limit"));
-        town.others_secret().clone_into(&mut oracle.limits.others);
+        oracle.limits.others.push(town.others_secret().to_owned());
         Self {
             town,
             host,
@@ -139,14 +142,15 @@ impl Run {
 
     fn stats(&mut self) -> Stats {
         let deeds = self.host.deeds.lock().unwrap_or_else(PoisonError::into_inner);
-        let webhooks = self.tally.lock().unwrap_or_else(PoisonError::into_inner).tried;
+        let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         let syncs = Book::open(&self.host.path()).and_then(|book| book.number("SELECT count(*) FROM syncs"));
         Stats {
             virtual_ms: self.now_ms(),
             syncs: syncs.unwrap_or(0),
             requests: deeds.requests,
             starts: self.host.starts,
-            webhooks,
+            webhooks: tally.tried,
+            acknowledged: tally.acknowledged,
             checks: self.oracle.checks,
             fullest: self.oracle.limits.fullest,
             fingerprint: deeds.fingerprint(),
@@ -172,10 +176,13 @@ impl Run {
                 self.stats.faults += 1;
                 self.weather.begin(verb, &self.town, self.began.elapsed());
             }
-            "shift" => self.host.clock.shift(span(verb.number("ms"))),
+            "shift" => {
+                self.oracle.limits.shifts.push((self.town.now_ms(), verb.number("ms")));
+                self.host.clock.shift(span(verb.number("ms")));
+            }
             "reload" => self.host.reload(verb).await?,
             "rotate" => {
-                self.host.rotate(verb).await?;
+                self.rotate(verb).await?;
                 if !self.host.is_up() && self.up_at.is_none() {
                     self.up_at = Some(self.now_ms());
                 }
@@ -198,17 +205,28 @@ impl Run {
         Ok(())
     }
 
+    async fn rotate(&mut self, verb: &Verb) -> Verdict {
+        if verb.text("which") != "truv-secret" {
+            return self.host.rotate(verb).await;
+        }
+        self.town.withdraw_others_secret();
+        self.host.rotate(verb).await?;
+        self.town.renew_others_secret();
+        self.oracle.limits.others.push(self.town.others_secret().to_owned());
+        Ok(())
+    }
+
     async fn rest(&mut self, verb: &Verb) -> Verdict {
         if verb.word == "pause" {
             let Some(link) = self.town.some_link(verb) else { return Ok(()) };
             let id = self.town.links[link].id.to_string();
-            if self.host.pause(id.clone(), true).await? {
+            if self.host.pause(id.clone(), true).await? != Some(false) {
                 self.town.unsettle(link);
                 self.paused.push(id);
             }
         } else if !self.paused.is_empty() {
             let id = self.paused.remove(0);
-            if !self.host.pause(id.clone(), false).await? {
+            if self.host.pause(id.clone(), false).await? != Some(true) {
                 self.paused.push(id);
             }
         }
@@ -272,6 +290,9 @@ impl Run {
             }
             if let Some(fate) = self.host.fate() {
                 return Err(format!("process: {fate}"));
+            }
+            if let Some(refused) = &self.tally.lock().unwrap_or_else(PoisonError::into_inner).refused {
+                return Err(format!("webhooks: {refused}"));
             }
         }
     }

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::plan::{Event, Plan};
-use crate::run::{Outcome, simulate};
+use crate::run::Outcome;
+use crate::run_safely;
 
 /// What a failure is: its reason up to the first colon.
 pub(crate) fn kind(reason: &str) -> &str {
@@ -60,7 +61,7 @@ impl Shrinking<'_> {
             return false;
         }
         self.tries += 1;
-        let outcome = simulate(&plan, None);
+        let outcome = run_safely(&plan, None);
         let fails = outcome.failure.as_ref().is_some_and(|(_, reason)| kind(reason) == self.kind);
         if fails {
             (self.plan, self.outcome) = (plan, outcome);
@@ -68,9 +69,9 @@ impl Shrinking<'_> {
         fails
     }
 
-    /// Ends the plan where it failed.
+    /// Ends the plan where it failed, if that is known.
     fn cut(&mut self) {
-        let Some((failed_at, _)) = self.outcome.failure.clone() else { return };
+        let Some((Some(failed_at), _)) = self.outcome.failure else { return };
         let events: Vec<Event> = self.plan.events.iter().filter(|event| event.at_ms < failed_at).cloned().collect();
         let mut plan = self.plan.of(events);
         plan.setup.replace("lasts-ms", &failed_at.to_string());

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 use passbook::clock::Clock;
 use passbook::sandbox::{
-    AccountId, DeletedRows, LinkId, NewAccount, NewTransaction, Sandbox, Served, TransactionId, UserId,
+    AccountId, DeletedRows, Environment, LinkId, NewAccount, NewTransaction, Sandbox, Served, TransactionId, UserId,
 };
 
 pub(crate) use forgetting::Customer;
@@ -43,6 +43,14 @@ pub(crate) struct Account {
     is_shared: bool,
 }
 
+/// A while in which the bank did not have an id.
+#[derive(Debug)]
+pub(crate) struct Absence {
+    pub(crate) gone_at: i64,
+    /// When readers had it again, at the latest; `None`: they have not.
+    pub(crate) back_at: Option<i64>,
+}
+
 /// A link as the bank has it.
 pub(crate) struct Link {
     pub(crate) id: LinkId,
@@ -69,8 +77,10 @@ pub(crate) struct Town {
     pub(crate) slot_ms: i64,
     /// The row behind each upstream id, as far as nobody could doubt it.
     pub(crate) chains: HashMap<String, u64>,
-    /// Ids that the bank took away, with when it first did.
-    pub(crate) gone: HashMap<String, i64>,
+    /// Ids that the bank took away, with every while in which it did not have them, the earliest first.
+    pub(crate) gone: HashMap<String, Vec<Absence>>,
+    /// Ids that the bank has again and readers may not yet: the place of their link, and since when.
+    returning: Vec<(usize, String, i64)>,
     /// Ids to which something happened that only a reconciliation shows.
     pub(crate) deep: HashSet<String>,
     next_word: u64,
@@ -94,6 +104,8 @@ impl Town {
         bank.settings(|s| {
             s.request_limit = Some(usize::try_from(setup.number("limit")).unwrap_or(300));
             s.bridge.application_limit = Some(usize::try_from(setup.number("application-limit")).unwrap_or(2000));
+            // An aggregator that refuses a fourth refresh hides that one was asked for.
+            s.refresh_limit = None;
             s.latency = std::time::Duration::from_millis(setup.number("latency-ms").unsigned_abs());
             s.oddities = setup.is("oddities");
             s.shuffled = setup.is("shuffled");
@@ -104,7 +116,7 @@ impl Town {
                 _ => DeletedRows::Full,
             };
         });
-        let others_secret = bank.add_secret(passbook::sandbox::Environment::Sandbox);
+        let others_secret = bank.add_secret(Environment::Sandbox);
         let links_per_user = usize::try_from(setup.number("links-per-user").max(1)).unwrap_or(1);
         let mut town = Self {
             bank,
@@ -115,6 +127,7 @@ impl Town {
             slot_ms: setup.number("hours") * HOUR,
             chains: HashMap::new(),
             gone: HashMap::new(),
+            returning: Vec::new(),
             deep: HashSet::new(),
             next_word: 0,
             next_chain: 0,
@@ -280,7 +293,41 @@ impl Town {
 
     /// Notes that an id is no longer there.
     fn lose(&mut self, id: TransactionId, at_ms: i64) {
-        self.gone.entry(id.to_string()).or_insert(at_ms);
+        self.notice_returns();
+        let id = id.to_string();
+        // It goes again before anybody read that it was back.
+        self.returning.retain(|(_, returning, _)| *returning != id);
+        let absences = self.gone.entry(id).or_default();
+        if absences.last().is_none_or(|last| last.back_at.is_some()) {
+            absences.push(Absence { gone_at: at_ms, back_at: None });
+        }
+    }
+
+    /// Notes that the bank has an id again.
+    fn give_back(&mut self, link: usize, id: TransactionId) {
+        let (id, now_ms) = (id.to_string(), self.now_ms());
+        if self.is_gone(&id) {
+            self.returning.push((link, id, now_ms));
+        }
+    }
+
+    /// Whether the bank does not have an id that it had.
+    fn is_gone(&self, id: &str) -> bool {
+        let last = self.gone.get(id).and_then(|absences| absences.last());
+        last.is_some_and(|last| last.back_at.is_none())
+            && self.returning.iter().all(|(_, returning, _)| returning != id)
+    }
+
+    /// Notes which ids readers have again: the aggregator has read the bank since it has them.
+    pub(crate) fn notice_returns(&mut self) {
+        for (link, id, since) in std::mem::take(&mut self.returning) {
+            let published_ms = self.published_ms(link);
+            if published_ms <= since {
+                self.returning.push((link, id, since));
+            } else if let Some(last) = self.gone.get_mut(&id).and_then(|absences| absences.last_mut()) {
+                last.back_at = Some(published_ms);
+            }
+        }
     }
 
     /// A row has another id now. Where what came before may not have been read, nobody can know that it is the same; nor
@@ -322,6 +369,16 @@ impl Town {
     /// The credential of the customers' own systems.
     pub(crate) fn others_secret(&self) -> &str {
         &self.others_secret
+    }
+
+    /// Has that credential withdrawn: a client has two at most, and while ours is replaced both are.
+    pub(crate) fn withdraw_others_secret(&self) {
+        self.bank.revoke_secret(&self.others_secret);
+    }
+
+    /// Gives the customers' own systems a credential again.
+    pub(crate) fn renew_others_secret(&mut self) {
+        self.others_secret = self.bank.add_secret(Environment::Sandbox);
     }
 
     /// Everything that was to be shown by a reconciliation was.

@@ -18,8 +18,8 @@ pub(super) struct Knobs {
     workers: i64,
     share: i64,
     truv_secret: String,
-    /// Secrets that are in use no longer once the new one is.
-    retiring: Option<String>,
+    /// The one before, which is in use no longer once the new one is. Webhooks on their way were signed with it.
+    former_truv_secret: Option<String>,
     /// Newest first.
     bridge_webhooks: Vec<String>,
     bridge_secret: String,
@@ -38,6 +38,7 @@ impl SecretStore for Secrets<'_> {
         let value = match name {
             "store-key" => self.key.clone(),
             "truv" => self.knobs.truv_secret.clone(),
+            "truv-former" => self.knobs.former_truv_secret.clone().unwrap_or_default(),
             "bridge" => self.knobs.bridge_secret.clone(),
             "webhook-0" => self.knobs.bridge_webhooks.first().cloned().unwrap_or_default(),
             "webhook-1" => self.knobs.bridge_webhooks.get(1).cloned().unwrap_or_default(),
@@ -66,7 +67,7 @@ impl Knobs {
             workers: setup.number("workers").max(1),
             share: 50,
             truv_secret: bank.truv_secret(),
-            retiring: None,
+            former_truv_secret: None,
             bridge_webhooks,
             bridge_secret: bank.bridge_client_secret(),
             truv_client: bank.truv_client_id(),
@@ -89,7 +90,7 @@ impl Knobs {
     pub(super) fn rotate(&mut self, which: &str, bank: &Sandbox) {
         if which == "truv-secret" {
             let new = bank.add_secret(Environment::Sandbox);
-            self.retiring = Some(std::mem::replace(&mut self.truv_secret, new));
+            self.former_truv_secret = Some(std::mem::replace(&mut self.truv_secret, new));
         } else if !self.bridge_webhooks.is_empty() {
             let new = bank.rotate_bridge_webhook(&format!("{PUBLIC}/webhooks/bridge"));
             self.bridge_webhooks.insert(0, new);
@@ -98,9 +99,9 @@ impl Knobs {
     }
 
     /// Has the former secret withdrawn.
-    pub(super) fn retire(&mut self, bank: &Sandbox) {
-        if let Some(old) = self.retiring.take() {
-            bank.revoke_secret(&old);
+    pub(super) fn retire(&self, bank: &Sandbox) {
+        if let Some(former) = &self.former_truv_secret {
+            bank.revoke_secret(former);
         }
     }
 
@@ -116,6 +117,7 @@ impl Knobs {
         let reconcile = if setup.text("reconcile") == "weekly" { "0 4 * * 0" } else { "0 4 1 * *" };
         let names: Vec<String> =
             (0..self.bridge_webhooks.len()).map(|nth| format!("{{ credential = \"webhook-{nth}\" }}")).collect();
+        let former = if self.former_truv_secret.is_some() { "{ credential = \"truv-former\" }" } else { "" };
         let status = if setup.number("truv") > 50 { "30 5 * * *" } else { "0 * * * *" };
         let hours = if hours < 24 { format!("*/{hours}") } else { "0".to_owned() };
         format!(
@@ -123,7 +125,8 @@ impl Knobs {
              [server]\npublic_listen = \"127.0.0.1:8780\"\npublic_url = \"{PUBLIC}\"\n\
              [schedule]\ntimezone = \"{zone}\"\nspread = \"{spread}\"\nworkers = {workers}\n\
              [[source]]\nname = \"truv\"\naggregator = \"truv\"\nbase_url = \"http://127.0.0.1:1\"\n\
-             client_id = \"{truv}\"\naccess_secret = {{ credential = \"truv\" }}\nrequests_per_minute = {limit}\n\
+             client_id = \"{truv}\"\naccess_secret = {{ credential = \"truv\" }}\nwebhook_secrets = [{former}]\n\
+             requests_per_minute = {limit}\n\
              sync_schedule = \"0 {hours} * * *\"\nreconcile_schedule = \"{reconcile}\"\npage_size = {page}\n\
              backfill_share = {share}\n\
              [[source]]\nname = \"bridge\"\naggregator = \"bridge\"\nbase_url = \"http://127.0.0.1:1\"\n\

@@ -4,9 +4,12 @@ use std::collections::{HashMap, VecDeque};
 
 use passbook::sandbox::{Sandbox, World};
 
-use super::{Book, Verdict};
-use crate::plan::MINUTE;
+use super::{Book, STEP_WITHIN, Verdict};
+use crate::plan::{DAY, MINUTE};
 use crate::town::Town;
+
+/// Refreshes of one link in a day.
+const REFRESHES: usize = 3;
 
 /// Requests of the longest window, by who is limited.
 #[derive(Default)]
@@ -18,8 +21,10 @@ pub(crate) struct Limits {
     pub(crate) fullest: i64,
     /// Limits: requests a minute of a secret at the first, requests in five minutes of the application at the second.
     pub(crate) allowed: (i64, i64),
-    /// The credential that is not ours.
-    pub(crate) others: String,
+    /// Credentials that are not ours.
+    pub(crate) others: Vec<String>,
+    /// When our clock was set forward or back, and by how much.
+    pub(crate) shifts: Vec<(i64, i64)>,
 }
 
 impl Limits {
@@ -29,7 +34,7 @@ impl Limits {
         let mut instants: Vec<_> = log.iter().collect();
         instants.sort_by_key(|logged| logged.at);
         for logged in instants {
-            if *logged.secret == *self.others || logged.path.starts_with("/sandbox/") {
+            if self.others.iter().any(|other| **other == *logged.secret) || logged.path.starts_with("/sandbox/") {
                 continue;
             }
             self.requests += 1;
@@ -64,10 +69,20 @@ impl Limits {
         }
         Ok(())
     }
+
+    /// How long at least lies between a refresh and the third one after it.
+    ///
+    /// The ledger counts a day by our clock. Where that was set forward since the first was booked, in the step that also
+    /// sent it, the day is over that much too early. A clock that is off by the same all the time, or is set back, makes
+    /// nothing shorter; nor do slow and lost answers, because a refresh counts from the latest instant it may have been made.
+    fn refreshes_apart(&self, first_at: i64, last_at: i64) -> i64 {
+        let since = self.shifts.iter().filter(|(at, _)| (first_at - STEP_WITHIN..=last_at).contains(at));
+        DAY - since.map(|(_, by)| by.max(&0)).sum::<i64>()
+    }
 }
 
 /// No refresh is doubled, over budget or unrecorded.
-pub(super) fn refreshes(book: &Book, town: &Town, world: &World) -> Verdict {
+pub(super) fn refreshes(book: &Book, town: &Town, world: &World, limits: &Limits) -> Verdict {
     let sql = "SELECT l.upstream_id, count(*) FILTER (WHERE r.outcome NOT IN ('refused', 'throttled', 'not_sent')),
                       -- Nobody could be asked what became of these: they count as used, whatever did.
                       count(*) FILTER (WHERE r.outcome IN ('unknown', 'sending')
@@ -85,8 +100,16 @@ pub(super) fn refreshes(book: &Book, town: &Town, world: &World) -> Verdict {
     let forgotten = town.forgotten_links();
     for accepted in town.bank.refreshes() {
         let link = &accepted.link_upstream_id;
-        if accepted.worst_day > 3 {
-            return Err(format!("refreshes: {} of link {link} within a day, 3 are allowed", accepted.worst_day));
+        let instants: Vec<i64> = accepted.at.iter().map(|at| at.as_millisecond()).collect();
+        for four in instants.windows(REFRESHES + 1) {
+            let (first, last) = (four[0], four[REFRESHES]);
+            if last - first < limits.refreshes_apart(first, last) {
+                return Err(format!(
+                    "refreshes: {} of link {link} within {} s, {REFRESHES} a day are allowed",
+                    REFRESHES + 1,
+                    (last - first) / 1000
+                ));
+            }
         }
         if forgotten.contains(link) {
             // Booked without saying whose they were.

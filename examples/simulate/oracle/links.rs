@@ -10,7 +10,7 @@ use crate::town::Town;
 
 /// A link in order was read within a slot of the schedule and this long: a slot may take as long with its spread. The shortest
 /// that are waited for are of 12 hours.
-const READ_LATE: i64 = 2 * HOUR;
+pub(super) const READ_LATE: i64 = 2 * HOUR;
 /// The aggregator was asked to read the bank within this long: two of a day's three refreshes are the schedule's.
 const REFRESHED_WITHIN: i64 = 34 * HOUR;
 
@@ -39,7 +39,7 @@ pub(super) fn states(book: &Book, town: &Town, (now_ms, skew_ms): (i64, i64)) ->
             Some((word, _)) if matches!(word.as_str(), "unavailable" | "1003") => &["failing", "attention"],
             Some(_) => &["attention"],
         };
-        if !expected.contains(&state.as_str()) && state != "paused" {
+        if !expected.contains(&state.as_str()) {
             let trouble = link.trouble.as_ref().map(|(word, since)| (word, (now_ms - since) / HOUR));
             return Err(format!(
                 "links: {id} is {state} ({condition}; {error}) instead of {expected:?}; trouble {trouble:?} hours, skew {skew_ms} ms"

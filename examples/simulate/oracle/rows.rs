@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 use passbook::sandbox::{Served, Status, TrueTransaction, World};
 
-use super::{Book, Depth, Verdict};
+use super::links::READ_LATE;
+use super::{Book, Depth, STEP_WITHIN, Verdict};
 use crate::plan::{HOUR, MINUTE};
-use crate::town::Town;
+use crate::town::{Absence, Town};
 
-/// A posted row is removed when a second complete read, an hour later, does not show it either; clocks may be off by minutes.
-const REMOVED_AFTER: i64 = HOUR - 20 * MINUTE;
+/// By how much clocks may be off, theirs and ours.
+const CLOCKS: i64 = 20 * MINUTE;
+/// A posted row is removed when a second complete read, an hour later, does not show it either.
+const REMOVED_AFTER: i64 = HOUR - CLOCKS;
 
 /// Where a row's account, and the day on which it happened, stand among the values that are compared.
 const ACCOUNT: usize = 1;
@@ -116,33 +119,38 @@ fn differ<V: PartialEq + std::fmt::Debug>(
     ))
 }
 
-/// Every removal in the history was one: the bank took the row away, and for long enough where nothing but an absence tells.
+/// Every removal in the history was one: the bank did not have the row while it was read, and for long enough where nothing but
+/// an absence tells.
 pub(super) fn removals(book: &Book, town: &Town) -> Verdict {
-    let sql = "SELECT t.transaction_id, t.upstream_id, s.aggregator,
-                      coalesce((SELECT later.before ->> 'status' FROM transaction_changes later
-                                WHERE later.transaction_id = t.transaction_id AND later.change_id > c.change_id
-                                AND later.before ->> 'status' IS NOT NULL ORDER BY later.change_id LIMIT 1), t.status),
-                      min(c.changed_at)
-               FROM transaction_changes c JOIN transactions t USING (transaction_id) JOIN links l USING (link_id)
-               JOIN sources s USING (source_id) WHERE c.kind = 'removed' GROUP BY t.transaction_id";
-    let removed = book.rows(sql, |row| {
+    // What the row was then, the first later change of that value says.
+    let then = |column: &str| {
+        format!(
+            "coalesce((SELECT later.before ->> '{column}' FROM transaction_changes later
+                       WHERE later.transaction_id = t.transaction_id AND later.kind <> 'added'
+                       AND later.change_id > c.change_id AND later.before ->> '{column}' IS NOT NULL
+                       ORDER BY later.change_id LIMIT 1), t.{column})"
+        )
+    };
+    let sql = format!(
+        "SELECT t.transaction_id, {}, s.aggregator, {}, c.changed_at
+         FROM transaction_changes c JOIN transactions t USING (transaction_id) JOIN links l USING (link_id)
+         JOIN sources s USING (source_id) WHERE c.kind = 'removed' ORDER BY c.change_id",
+        then("upstream_id"),
+        then("status")
+    );
+    let removed = book.rows(&sql, |row| {
         let text = |at: usize| row.get::<_, String>(at);
         Ok((row.get::<_, i64>(0)?, text(1)?, text(2)?, text(3)?, row.get::<_, i64>(4)?))
     })?;
-    let sql = "SELECT transaction_id, upstream_id FROM transaction_aliases";
-    let mut former: HashMap<i64, Vec<String>> = HashMap::new();
-    for (id, upstream_id) in book.rows(sql, |row| Ok((row.get(0)?, row.get(1)?)))? {
-        former.entry(id).or_default().push(upstream_id);
-    }
     for (id, upstream_id, aggregator, status, at) in removed {
-        let ids = former.get(&id).into_iter().flatten().chain([&upstream_id]);
         // Rows that faults brought are nobody's.
         if !town.chains.contains_key(&upstream_id) {
             continue;
         }
-        let Some(gone_at) = ids.filter_map(|id| town.gone.get(id)).min() else {
+        let absences = town.gone.get(&upstream_id).map_or(&[][..], Vec::as_slice);
+        let Some(gone_at) = away_since(absences, at, town.slot_ms + READ_LATE) else {
             return Err(format!(
-                "removals: transaction {id} (upstream {upstream_id}) was removed, the bank has it all the time"
+                "removals: transaction {id} (upstream {upstream_id}) was removed while the bank had it; away {absences:?}, read {at}"
             ));
         };
         let is_told = (aggregator != "truv" && town.tells_deletions) || status != "posted";
@@ -154,6 +162,22 @@ pub(super) fn removals(book: &Book, town: &Town) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// Since when an id was away that was not there in the step of a sync that began at `at`; `None`: readers had it all that time.
+///
+/// Where it was back for less than `unread`, nobody may have looked meanwhile: to readers that is one absence.
+fn away_since(absences: &[Absence], at: i64, unread: i64) -> Option<i64> {
+    let mut earliest: Option<i64> = None;
+    let (mut since, mut was_back_at) = (0, i64::MIN);
+    for Absence { gone_at, back_at } in absences {
+        since = if gone_at.saturating_sub(was_back_at) < unread { since.min(*gone_at) } else { *gone_at };
+        was_back_at = back_at.unwrap_or(i64::MAX);
+        if gone_at - CLOCKS <= at + STEP_WITHIN && at - CLOCKS <= was_back_at {
+            earliest = Some(earliest.map_or(since, |earliest| earliest.min(since)));
+        }
+    }
+    earliest
 }
 
 /// A row that the bank gave another id stayed one row.

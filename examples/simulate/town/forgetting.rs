@@ -51,13 +51,19 @@ impl Town {
         theirs.map(|link| link.id.to_string()).collect()
     }
 
+    /// What the organisation calls customers who are forgotten, or may be.
+    pub(crate) fn forgotten_names(&self) -> Vec<String> {
+        let theirs = self.users.iter().enumerate().filter(|(_, (user, _))| self.forgetting.contains(user));
+        theirs.map(|(nth, _)| external_id(nth)).collect()
+    }
+
     /// Whether a text is, or was, that of a row of a forgotten customer.
     pub(crate) fn is_of_forgotten(&self, text: &str) -> bool {
         self.texts.get(text).is_some_and(|user| self.forgotten.contains(user))
     }
 }
 
-/// What the organisation calls its `nth` customer.
+/// What the organisation calls its `nth` customer: no such name is part of another one, or of anything else.
 pub(super) fn external_id(nth: usize) -> String {
-    format!("customer-{nth}")
+    format!("customer-{nth:06}-x")
 }

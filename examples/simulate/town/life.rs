@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use passbook::sandbox::{PostStyle, Reissue, Served, TransactionId, UserId};
 
-use super::{Row, Town, WINDOW, instant};
+use super::{Account, Row, Town, WINDOW, instant};
 use crate::plan::{DAY, HOUR, Verb};
 
 impl Town {
     /// Lets something happen; `false` where nothing fits it, or it is not the world's affair.
     pub(crate) fn happen(&mut self, verb: &Verb) -> bool {
+        self.notice_returns();
         let Some(link) = self.some_link(verb) else { return false };
         match verb.word.as_str() {
             "row" => self.row(link, verb),
@@ -142,10 +143,7 @@ impl Town {
         for link in 0..self.links.len() {
             for row in 0..self.links[link].rows.len() {
                 let Row { id, is_removed, .. } = self.links[link].rows[row];
-                if !is_removed
-                    && !self.gone.contains_key(&id.to_string())
-                    && !self.bank.change(|bank| bank.has_transaction(id))
-                {
+                if !is_removed && !self.is_gone(&id.to_string()) && !self.bank.change(|bank| bank.has_transaction(id)) {
                     self.take_out(link, row, since);
                 }
             }
@@ -163,6 +161,19 @@ impl Town {
         self.bank.restore_transaction(self.links[link].rows[row].id);
         self.links[link].rows[row].is_removed = false;
         self.touch(link, row);
+        self.come_or_go(link, row);
+    }
+
+    /// Notes whether the bank shows a row, whose account or which itself came or went.
+    fn come_or_go(&mut self, link: usize, row: usize) {
+        let Row { id, account, .. } = self.links[link].rows[row];
+        let Account { is_closed, is_shared, .. } = self.links[link].accounts[account];
+        if !is_closed && is_shared && !self.links[link].is_deleted && self.bank.change(|bank| bank.has_transaction(id))
+        {
+            self.give_back(link, id);
+        } else {
+            self.lose(id, self.now_ms());
+        }
     }
 
     fn reissue(&mut self, link: usize, verb: &Verb) {
@@ -215,9 +226,10 @@ impl Town {
     /// An account came or went, and its rows with it.
     fn turn(&mut self, link: usize, account: usize, now_ms: i64) {
         self.links[link].calm_since = now_ms;
-        let ids: Vec<_> = self.links[link].rows.iter().filter(|row| row.account == account).map(|row| row.id).collect();
-        for id in ids {
-            self.lose(id, now_ms);
+        for row in 0..self.links[link].rows.len() {
+            if self.links[link].rows[row].account == account {
+                self.come_or_go(link, row);
+            }
         }
     }
 
