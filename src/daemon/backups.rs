@@ -26,7 +26,7 @@ struct Tried {
 
 /// Makes backups and publishes copies until `stop` is cancelled. One under way then is not waited for: it is swept up by the next.
 pub async fn keep_copies(assigned: watch::Receiver<Assignment>, stop: CancellationToken) {
-    let mut snapshot_failed_at = None;
+    let (mut unnoted_at, mut snapshot_failed_at) = (None, None);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -34,10 +34,10 @@ pub async fn keep_copies(assigned: watch::Receiver<Assignment>, stop: Cancellati
         }
         let engine = Arc::clone(&assigned.borrow().engine);
         let work = async {
-            if let Err(error) = back_up_if_due(&engine, &stop).await
+            if let Err(error) = back_up_if_due(&engine, &stop, &mut unnoted_at).await
                 && !error.is_told()
             {
-                tracing::error!(%error, "a backup was due, and how it went could not be read or noted");
+                tracing::error!(%error, "it cannot be read whether a backup is due");
             }
             publish_if_due(&engine, &mut snapshot_failed_at).await;
         };
@@ -48,16 +48,32 @@ pub async fn keep_copies(assigned: watch::Receiver<Assignment>, stop: Cancellati
     }
 }
 
-async fn back_up_if_due(engine: &Engine, stop: &CancellationToken) -> Result<(), StoreError> {
+/// Makes a backup if its time has come. One of which the store cannot be told counts in `unnoted_at`: it may be there, whole,
+/// and would be made again with every look.
+async fn back_up_if_due(
+    engine: &Engine,
+    stop: &CancellationToken,
+    unnoted_at: &mut Option<Timestamp>,
+) -> Result<(), StoreError> {
     let Some(config) = engine.backup() else { return Ok(()) };
     #[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general over the lifetime")]
     let last = engine.store().read(|txn| txn.backup_glance()).await?.last;
-    let tried = last.map(|last| Tried { at: last.made_at, is_done: last.error.is_none() });
-    if !is_due(&config.schedule, tried, engine.clock().now()) {
+    let noted = last.map(|last| Tried { at: last.made_at, is_done: last.error.is_none() });
+    let now = engine.clock().now();
+    if !is_due(&config.schedule, last_try(*unnoted_at, noted), now) {
         return Ok(());
     }
-    let backup = engine.store().back_up(config, engine.clock().clone(), stop.clone()).await?;
-    tell(&backup);
+    let made = engine.store().back_up(config, engine.clock().clone(), stop.clone()).await;
+    *unnoted_at = made.is_err().then_some(now);
+    match made {
+        Ok(backup) => tell(&backup),
+        // Said even where the store's trouble is known: nothing else tells of the file.
+        Err(error) => tracing::error!(
+            %error,
+            "how a backup went could not be noted, and a whole one that no list shows may be in its directory; tried again \
+             within an hour"
+        ),
+    }
     Ok(())
 }
 
@@ -79,9 +95,8 @@ async fn publish_if_due(engine: &Engine, failed_at: &mut Option<Timestamp>) {
     let (readers, now) = (engine.readers(), engine.clock().now());
     let Some(schedule) = readers.snapshot_schedule else { return };
     let made = crate::store::snapshot_made_at(&readers.snapshot_path);
-    let failed = failed_at.map(|at| Tried { at, is_done: false });
-    let tried = failed.or(made.map(|at| Tried { at, is_done: true }));
-    if !is_due(&schedule, tried, now) {
+    let made = made.map(|at| Tried { at, is_done: true });
+    if !is_due(&schedule, last_try(*failed_at, made), now) {
         return;
     }
     let published = engine.store().publish_snapshot(readers.snapshot_path, now).await;
@@ -90,6 +105,11 @@ async fn publish_if_due(engine: &Engine, failed_at: &mut Option<Timestamp>) {
         Ok(bytes) => tracing::info!(bytes, "a copy of the store was published"),
         Err(error) => tracing::error!(%error, "no copy of the store was published; tried again within an hour"),
     }
+}
+
+/// The last try: one that failed and is remembered here alone, or the one that left something behind.
+fn last_try(failed_at: Option<Timestamp>, known: Option<Tried>) -> Option<Tried> {
+    failed_at.map(|at| Tried { at, is_done: false }).or(known)
 }
 
 /// Whether a slot of the schedule has come since the last try, or a failure has rested long enough.
@@ -129,5 +149,24 @@ mod tests {
             assert_eq!(is_due(&schedule, Some(Tried { at: at(last), is_done }), now), expected, "{last} {is_done}");
         }
         assert!(is_due(&schedule, None, now), "what was never done");
+    }
+
+    #[test]
+    fn a_try_that_could_not_be_noted_rests_like_any_that_failed() {
+        let schedule = Schedule::parse("15 3 * * *", &TimeZone::UTC).expect("a schedule");
+        let at = |text: &str| -> Timestamp { text.parse().expect("an instant") };
+        let noted = Some(Tried { at: at("2026-03-01T03:15:04Z"), is_done: true });
+        let unnoted_at = Some(at("2026-03-02T03:15:04Z"));
+        for (now, expected) in [
+            ("2026-03-02T03:15:19Z", false),
+            ("2026-03-02T04:15:03Z", false),
+            ("2026-03-02T04:15:04Z", true),
+            ("2026-03-03T03:15:04Z", true),
+        ] {
+            for noted in [noted, None] {
+                assert_eq!(is_due(&schedule, last_try(unnoted_at, noted), at(now)), expected, "{now} {noted:?}");
+            }
+            assert!(is_due(&schedule, last_try(None, noted), at(now)), "{now}: it would be made with every look");
+        }
     }
 }

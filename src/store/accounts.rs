@@ -1,6 +1,7 @@
 //! Accounts, their numbers and their balances.
 
 mod continued;
+mod split;
 
 use std::collections::HashMap;
 

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use rusqlite::{OptionalExtension as _, named_params};
+use rusqlite::named_params;
 
 use crate::model::{AccountNumber, AccountRecord};
 use crate::store::{ReadTxn, StoreError, WriteTxn, ms};
@@ -231,7 +231,13 @@ impl WriteTxn<'_> {
     }
 
     /// Gives an account and its rows another link, and has its history read there.
-    fn move_account(&self, account_id: i64, link_id: i64, upstream_id: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn move_account(
+        &self,
+        account_id: i64,
+        link_id: i64,
+        upstream_id: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.execute(
             "UPDATE accounts SET link_id = :link_id, upstream_id = :upstream_id, missing_at = NULL, needs_history = 1,
                  changed_at = :now
@@ -248,69 +254,6 @@ impl WriteTxn<'_> {
             self.execute(sql, named_params! { ":link_id": link_id, ":account_id": account_id })?;
         }
         Ok(())
-    }
-
-    /// Undoes that an account goes on under another id: the former one gets its link and its rows back, the new one becomes an
-    /// account of its own, whose history is read anew.
-    ///
-    /// Shape: our id of the new account; `None`: nothing was joined.
-    pub fn split_account(&self, account_id: i64, now: Timestamp) -> Result<Option<i64>, StoreError> {
-        let joined = self
-            .txn
-            .query_row(
-                "SELECT x.account_alias_id, x.link_id, x.upstream_id, x.matched_at, a.link_id, a.upstream_id
-                 FROM account_aliases x JOIN accounts a ON a.account_id = x.account_id AND a.upstream_id = x.new_upstream_id
-                 WHERE x.account_id = :account_id AND x.split_at IS NULL ORDER BY x.matched_at DESC LIMIT 1",
-                named_params! { ":account_id": account_id },
-                |row| {
-                    let former: (i64, String, i64) = (row.get(1)?, row.get(2)?, row.get(3)?);
-                    let new: (i64, String) = (row.get(4)?, row.get(5)?);
-                    Ok((row.get::<_, i64>(0)?, former, new))
-                },
-            )
-            .optional()?;
-        let Some((alias_id, (former_link_id, former_upstream_id, matched_at), (link_id, upstream_id))) = joined else {
-            return Ok(None);
-        };
-        self.execute(
-            "UPDATE account_aliases SET split_at = :now WHERE account_alias_id = :alias_id",
-            named_params! { ":now": ms(now), ":alias_id": alias_id },
-        )?;
-        self.move_account(account_id, former_link_id, &former_upstream_id, now)?;
-        self.execute(
-            "INSERT INTO accounts (account_id, link_id, upstream_id, kind, subtype, name, mask, currency, is_open, is_shared,
-                 is_business, needs_history, first_seen_at, changed_at)
-             SELECT (SELECT max(value, (SELECT coalesce(max(account_id), 0) FROM accounts)) + 1
-                     FROM store_meta WHERE name = 'last_account_id'),
-                 :link_id, :upstream_id, kind, subtype, name, mask, currency, is_open, is_shared, is_business, 1, :now, :now
-             FROM accounts WHERE account_id = :account_id",
-            named_params! {
-                ":link_id": link_id, ":upstream_id": upstream_id, ":now": ms(now), ":account_id": account_id,
-            },
-        )?;
-        let new_id = self.txn.last_insert_rowid();
-        // Rows that had an id before the two were joined get it back; those that came since belong to the new account.
-        self.execute(
-            "UPDATE transactions SET upstream_id = x.upstream_id, content_hash = 0
-             FROM (SELECT transaction_id, upstream_id, min(matched_at) FROM transaction_aliases
-                   WHERE matched_at >= :matched_at GROUP BY transaction_id) x
-             WHERE transactions.transaction_id = x.transaction_id AND transactions.account_id = :account_id",
-            named_params! { ":matched_at": matched_at, ":account_id": account_id },
-        )?;
-        self.execute(
-            "UPDATE transactions SET account_id = :new_id, link_id = :link_id
-             WHERE account_id = :account_id AND first_seen_at >= :matched_at
-               AND transaction_id NOT IN (SELECT transaction_id FROM transaction_aliases WHERE matched_at >= :matched_at)",
-            named_params! {
-                ":new_id": new_id, ":link_id": link_id, ":account_id": account_id, ":matched_at": matched_at,
-            },
-        )?;
-        self.execute(
-            "DELETE FROM transaction_aliases WHERE matched_at >= :matched_at
-               AND transaction_id IN (SELECT transaction_id FROM transactions WHERE account_id = :account_id)",
-            named_params! { ":matched_at": matched_at, ":account_id": account_id },
-        )?;
-        Ok(Some(new_id))
     }
 }
 
