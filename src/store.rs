@@ -71,13 +71,15 @@ pub use changes::{ChangedTransaction, FeedChange, FeedPage};
 pub use config_loads::{ConfigLoad, LoadOutcome};
 pub use convert::{ConvertError, ConvertOptions, Converted, Progress, convert};
 pub use days::SourceDay;
-pub use erasures::{ERASED_TABLES, Erased, Erasure, IdKind, PastEvent, UpstreamIds, UpstreamOutcome};
+pub use erasures::{Certificate, ERASED_TABLES, Erased, Erasure, IdKind, PastEvent, UpstreamIds, UpstreamOutcome};
 pub use error::{StoreError, is_sqlite_code};
 pub use figures::{Figures, OVERDUE, RequestTotals, SourceFigures, StoreSize, SyncTotals};
 pub use file::cipher_settings;
 pub use fingerprint::Fingerprint;
 pub use invites::{Invite, InviteRow, InviteState, MAX_BEGINNINGS, NewInvite, TokenHash};
-pub use links::{Agenda, Due, DueLink, KnownLink, LinkDetail, LinkState, NewLink, Phase, RemovedBy, Upserted};
+pub use links::{
+    Agenda, Due, DueLink, KnownLink, LinkDetail, LinkOutline, LinkState, NewLink, Phase, RemovedBy, Upserted,
+};
 pub use lock::{LockError, StoreLock};
 pub use news::{NewsLink, NewsRefresh, NewsUser, SETTLE};
 pub use open::{Access, OpenError, OpenOptions};

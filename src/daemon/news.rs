@@ -81,10 +81,12 @@ pub(super) async fn forget(engine: &Engine, kept: Option<Duration>) {
 async fn forget_some(engine: &Engine, kept: Duration) -> Result<(), StoreError> {
     let now = engine.clock().now();
     let before = now.saturating_sub(kept).unwrap_or(now);
-    let ids: Vec<i64> = engine.sources().map(|source| source.source_id).collect();
     let store = engine.store();
-    let has_old =
-        store.read(move |txn| ids.into_iter().map(|id| Ok((id, txn.has_events_before(id, before)?))).collect());
+    // Also those of sources that are not configured any more.
+    let has_old = store.read(move |txn| {
+        let ids = txn.all_sources()?.into_iter().map(|(source_id, _)| source_id);
+        ids.map(|source_id| Ok((source_id, txn.has_events_before(source_id, before)?))).collect()
+    });
     let has_old: Vec<(i64, bool)> = has_old.await?;
     for (source_id, _) in has_old.into_iter().filter(|(_, has_old)| *has_old) {
         store.write(move |txn| txn.forget_events(source_id, before, FORGOTTEN_AT_ONCE)).await?;

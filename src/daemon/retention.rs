@@ -34,8 +34,15 @@ pub(super) async fn keep(engine: &Engine, retention: &RetentionConfig, done: Can
     }
 }
 
-/// Drops everything that is too old now, and says how much that was.
+/// Drops everything that is too old now, and says how much that was. What was sealed in invites goes when their time is over, however
+/// long the invites themselves are kept.
 pub async fn drop_old(engine: &Engine, retention: &RetentionConfig) {
+    let now = engine.clock().now();
+    if let Err(error) = engine.store().write(move |txn| txn.tidy_invites(now)).await
+        && !error.is_told()
+    {
+        tracing::warn!(%error, "what invites hold that are over could not be wiped yet");
+    }
     for kept in Kept::ALL {
         let Some(age) = age_of(kept, retention) else { continue };
         let now = engine.clock().now();

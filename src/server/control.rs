@@ -25,6 +25,7 @@ use crate::sync::{Engine, Source};
 
 pub(crate) use invite::TOKEN_CHARS;
 pub use invite::{InviteError, Private};
+pub use links::Unsyncable;
 pub use reload::{Reloaded, Reloader};
 pub(super) use socket::attend;
 pub use socket::{send, serve, socket_path};
@@ -105,8 +106,10 @@ pub enum Order {
     },
     /// Forget everybody again of whom these certificates are, because an older backup was restored.
     ForgetAgain {
-        /// (The source's name, `upstream_id_hmac`) of each.
-        certificates: Vec<(String, String)>,
+        /// As `users erasures --json` wrote them.
+        certificates: Vec<ErasureJson>,
+        /// Nobody of them is deleted at the aggregator; otherwise only whoever was left there then is not.
+        only_here: bool,
     },
     /// Make a backup now, and prove it.
     Backup {},
@@ -163,6 +166,14 @@ pub enum OrderError {
     /// No such link.
     #[error("no link {0:?} in the store; `passbook links list` shows them")]
     NoSuchLink(String),
+    /// A link was named to be synced that no sync would come to.
+    #[error("link {link_id} cannot be synced: {why}")]
+    NotSyncable {
+        /// The link.
+        link_id: i64,
+        /// What keeps it.
+        why: Unsyncable,
+    },
     /// The account never had another id, or what joined the two was undone before.
     #[error("account {0} does not go on from another link; `passbook links show LINK` lists the accounts that do")]
     NotJoined(i64),
@@ -237,7 +248,7 @@ pub async fn carry_out(engine: &Engine, order: Order) -> Result<Done, OrderError
         }
         Order::Revoke { address } => invite::revoke(engine, &address).await,
         Order::Reload {} => Err(OrderError::NoDaemon),
-        Order::ForgetAgain { certificates } => forget::forget_again(engine, certificates).await,
+        Order::ForgetAgain { certificates, only_here } => forget::forget_again(engine, certificates, only_here).await,
         Order::Forget { source, user, only_here } => forget::forget(engine, source, &user.0, only_here).await,
         Order::Backup {} => back_up(engine).await,
     }

@@ -5,6 +5,7 @@
 //! them; no row here says who it was, ids are kept as keyed hashes only; and no other customer's rows are touched.
 
 mod begin;
+mod certificates;
 mod file;
 mod ids;
 mod keys;
@@ -18,6 +19,7 @@ use rusqlite::{OptionalExtension as _, Row, named_params};
 
 use super::{ReadTxn, StoreError, instant};
 
+pub use certificates::Certificate;
 pub use keys::IdKind;
 pub(super) use keys::{KeyNotMade, put_key};
 pub use rows::{ERASED_TABLES, Erased, PastEvent, UpstreamIds};
@@ -43,7 +45,8 @@ impl UpstreamOutcome {
         }
     }
 
-    fn from_word(word: &str) -> Result<Self, StoreError> {
+    /// What a word of the store or of a certificate means.
+    pub fn from_word(word: &str) -> Result<Self, StoreError> {
         [Self::Deleted, Self::UnknownThere, Self::Left]
             .into_iter()
             .find(|outcome| outcome.as_str() == word)

@@ -85,12 +85,12 @@ impl ReadTxn<'_> {
         Ok(self.txn.prepare_cached("SELECT 1 FROM webhook_events WHERE handled_at IS NULL LIMIT 1")?.exists([])?)
     }
 
-    /// A source's events at a glance.
+    /// A source's events at a glance. Those that wait are few and have an index; by the source's, all that are kept would be read.
     pub fn event_summary(&self, source_id: i64) -> Result<EventSummary, StoreError> {
         let mut select = self.txn.prepare_cached(
             "SELECT (SELECT max(received_at) FROM webhook_events WHERE source_id = :source_id) AS last_received_at,
                     count(*) AS waiting, min(received_at) AS waiting_since
-             FROM webhook_events WHERE handled_at IS NULL AND source_id = :source_id",
+             FROM webhook_events WHERE handled_at IS NULL AND +source_id = :source_id",
         )?;
         Ok(select.query_row(named_params! { ":source_id": source_id }, |row| {
             Ok(EventSummary {

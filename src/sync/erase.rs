@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{Engine, Source};
+use super::{Engine, Source, reason_of};
 use crate::aggregator::{CallContext, CallError, Deleted, News};
 use crate::limits::requests::Lane;
 use crate::store::{Erased, Erasure, IdKind, PastEvent, StoreError, UpstreamIds, UpstreamOutcome};
@@ -42,7 +42,7 @@ impl Engine {
         }
         let _turn = self.erasing.lock().await;
         for erasure_id in due {
-            self.bring_on(erasure_id, Lane::Scheduled).await?;
+            self.bring_on_or_note(erasure_id, Lane::Scheduled).await?;
         }
         self.overwrite_traces().await
     }
@@ -65,11 +65,32 @@ impl Engine {
             let _turn = self.erasing.lock().await;
             for erasure_id in &ordered {
                 tracing::info!(erasure.id = erasure_id, "a customer is being forgotten");
-                self.bring_on(*erasure_id, Lane::Person).await?;
+                self.bring_on_or_note(*erasure_id, Lane::Person).await?;
             }
             self.overwrite_traces().await?;
         }
         self.store.read(move |txn| ordered.into_iter().map(|erasure_id| txn.erasure(erasure_id)).collect()).await
+    }
+
+    /// Does what can be done now of one erasure. What the store refuses of it alone is noted with it and tried again later, so that no
+    /// other waits for it.
+    ///
+    /// Errors: those about the whole store.
+    async fn bring_on_or_note(&self, erasure_id: i64, lane: Lane) -> Result<(), StoreError> {
+        match self.bring_on(erasure_id, lane).await {
+            Err(error) if error.trouble().is_none() => self.refused(erasure_id, &error).await,
+            brought_on => brought_on,
+        }
+    }
+
+    /// Notes that the store refused a part of an erasure, and when that is tried again: later each time.
+    async fn refused(&self, erasure_id: i64, error: &StoreError) -> Result<(), StoreError> {
+        let reason = reason_of(error);
+        tracing::error!(erasure.id = erasure_id, error = %reason, "an erasure could not go on; it is tried again");
+        // The rest of its row may be what cannot be read.
+        let tries = self.store.read(move |txn| txn.erasure_tries(erasure_id)).await?;
+        let next = after(self.clock.now(), self.retry_after(tries));
+        self.store.write(move |txn| txn.erasure_held_up(erasure_id, &reason, true, next)).await
     }
 
     /// Does what can be done now of one erasure, but for the traces in the file.
@@ -82,8 +103,14 @@ impl Engine {
             Some(user_id) => Some(self.presences.alone_with(user_id).await),
             None => None,
         };
-        if erasure.upstream_outcome.is_none() {
-            self.delete_upstream(&erasure, lane).await?;
+        if erasure.upstream_outcome.is_none()
+            && let Err(error) = self.delete_upstream(&erasure, lane).await
+        {
+            if error.trouble().is_some() {
+                return Err(error);
+            }
+            // The rows here do not wait for the aggregator.
+            self.refused(erasure_id, &error).await?;
         }
         if let Some(user_id) = erasure.user_id {
             self.erase_events(&erasure, user_id).await?;

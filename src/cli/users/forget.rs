@@ -25,8 +25,8 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     only_here: bool,
     /// After an older backup was restored: forget everybody whose certificate is in this file, which `users erasures --json`
-    /// wrote, and who is here again.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "source", "only_here"])]
+    /// wrote, and who is here again. Who was left at the aggregator then is left there again; with --only-here everybody.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "source"])]
     again: Option<PathBuf>,
     /// Print the certificate as JSON; a list of them with --again, and where several customers had the id.
     #[arg(long)]
@@ -38,8 +38,10 @@ pub(super) async fn forget(context: &Context, arguments: Arguments) -> anyhow::R
     let (order, what) = match (again, user) {
         (Some(file), _) => {
             let certificates = read_certificates(&file)?;
-            let what = format!("every customer who is here again of {} that were forgotten", certificates.len());
-            (Order::ForgetAgain { certificates }, what)
+            let number = certificates.len();
+            let there = if only_here { "here" } else { "here, and at the aggregator unless it was to keep them" };
+            let what = format!("every customer who is here again of {number} that were forgotten, {there}");
+            (Order::ForgetAgain { certificates, only_here }, what)
         }
         (None, user) => {
             let user = user.unwrap_or_default();
@@ -72,12 +74,19 @@ pub(super) async fn forget(context: &Context, arguments: Arguments) -> anyhow::R
     Ok(if is_finished { Exit::Done } else { Exit::Failed })
 }
 
-/// The source and the hash of each certificate in a file.
-fn read_certificates(file: &Path) -> anyhow::Result<Vec<(String, String)>> {
+/// The certificates in a file.
+fn read_certificates(file: &Path) -> anyhow::Result<Vec<ErasureJson>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let certificates: Vec<ErasureJson> = serde_json::from_str(&text)
         .with_context(|| format!("{} is not what `passbook users erasures --json` writes", file.display()))?;
-    Ok(certificates.into_iter().filter_map(|c| Some((c.source, c.upstream_id_hmac?))).collect())
+    for certificate in &certificates {
+        let hashes = [&certificate.upstream_id_hmac, &certificate.external_id_hmac];
+        let is_hash = |hash: &String| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !hashes.into_iter().flatten().all(is_hash) {
+            anyhow::bail!("{}: erasure {}: a hash that is none", file.display(), certificate.erasure_id);
+        }
+    }
+    Ok(certificates)
 }
 
 /// Has a person confirm it.

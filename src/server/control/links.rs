@@ -45,11 +45,34 @@ fn done(link_id: i64, word: &str) -> Done {
     Done { links: vec![link_id], message: format!("link {link_id} {word}"), ..Done::default() }
 }
 
+/// Why a link is not synced, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unsyncable {
+    /// An operator paused it.
+    #[error("it is paused; `passbook links resume {0}` lets it go on")]
+    Paused(i64),
+    /// It was taken out, here or at the aggregator.
+    #[error("it was removed; if an operator removed it here, `passbook links resume {0}` takes it back")]
+    Removed(i64),
+    /// Nobody has its source's credentials.
+    #[error("its source is not in the configuration; add the [[source]] again")]
+    NotConfigured,
+}
+
 /// Makes links due; none named means all that may be synced.
+///
+/// Shape: each link once, however often and by whichever of its ids it was named.
+/// Errors: a named one that would not be synced is refused, and nothing is asked for: whoever waits for it would wait for ever.
 pub(super) async fn ask_for_syncs(engine: &Engine, links: Vec<String>, full: bool) -> Result<Done, OrderError> {
     let mut ids = Vec::with_capacity(links.len());
     for link in &links {
-        ids.push(find(engine, link).await?);
+        let id = find(engine, link).await?;
+        if let Some(why) = unsyncable(engine, id).await? {
+            return Err(OrderError::NotSyncable { link_id: id, why });
+        }
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
     }
     if links.is_empty() {
         #[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general over the lifetime")]
@@ -63,6 +86,17 @@ pub(super) async fn ask_for_syncs(engine: &Engine, links: Vec<String>, full: boo
         .await?;
     let message = format!("{} links are due now", ids.len());
     Ok(Done { links: ids, message, ..Done::default() })
+}
+
+/// What keeps a link from being synced; `None`: nothing.
+async fn unsyncable(engine: &Engine, link_id: i64) -> Result<Option<Unsyncable>, OrderError> {
+    let link = engine.store().read(move |txn| txn.link_state(link_id)).await?;
+    Ok(match () {
+        () if link.removed_at.is_some() => Some(Unsyncable::Removed(link_id)),
+        () if link.paused_at.is_some() => Some(Unsyncable::Paused(link_id)),
+        () if engine.source(link.source_id).is_none() => Some(Unsyncable::NotConfigured),
+        () => None,
+    })
 }
 
 /// Gives an account that goes on under another id its former link back, and has both links read.

@@ -1,6 +1,5 @@
 //! The ids of forgotten customers, which can be recognised and not read.
 
-use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use rusqlite::{Connection, OptionalExtension as _, named_params, params};
@@ -63,24 +62,6 @@ impl ReadTxn<'_> {
         PseudonymKey::from_bytes(&opened).ok_or(damaged(SealError::Damaged))
     }
 
-    /// The upstream ids of a source's customers whose hashes, lower-case hexadecimal, are among `hashes`.
-    pub fn users_hashed_as(&self, source_id: i64, hashes: &HashSet<String>) -> Result<Vec<String>, StoreError> {
-        if hashes.is_empty() {
-            return Ok(Vec::new());
-        }
-        let key = self.pseudonym_key()?;
-        let mut select = self.txn.prepare_cached("SELECT upstream_id FROM users WHERE source_id = :source_id")?;
-        let mut found = Vec::new();
-        for id in select.query_map(named_params! { ":source_id": source_id }, |row| row.get::<_, String>(0))? {
-            let id = id?;
-            let hash = hexadecimal(&key.of(IdKind::User.as_str(), &id));
-            if hashes.contains(&hash) {
-                found.push(id);
-            }
-        }
-        Ok(found)
-    }
-
     /// Whether nothing that bears this id is to be stored: it is that of a forgotten customer, or of a link of theirs.
     ///
     /// Shape: one look into a small index at a source of which nobody was ever forgotten.
@@ -97,7 +78,7 @@ impl ReadTxn<'_> {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a text cannot fail.
         let _ = write!(text, "{byte:02x}");

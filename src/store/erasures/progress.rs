@@ -27,6 +27,13 @@ impl ReadTxn<'_> {
         Ok(Some(Secret::new(String::from_utf8_lossy(&opened).into_owned())))
     }
 
+    /// How many attempts did not bring an erasure on, one after another.
+    pub fn erasure_tries(&self, erasure_id: i64) -> Result<u32, StoreError> {
+        let mut select = self.txn.prepare_cached("SELECT tries FROM erasures WHERE erasure_id = :erasure_id")?;
+        let tries = select.query_row(named_params! { ":erasure_id": erasure_id }, |row| row.get("tries"));
+        Ok(tries.optional()?.unwrap_or_default())
+    }
+
     /// Whether rows were deleted whose traces the file may still hold, and whether only its write-ahead log may.
     ///
     /// Shape: (the file must be rewritten, the log must be emptied).

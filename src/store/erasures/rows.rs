@@ -153,9 +153,12 @@ const STEPS: &[Step] = &[
          WHERE refresh_id IN (
              SELECT refresh_id FROM refreshes WHERE link_id IN (SELECT link_id FROM links WHERE user_id = :user_id) LIMIT :limit)",
     ),
+    // Also those that another customer was sent for a link that is this one's now: they would hold the link.
     Step(
         "invites",
-        "DELETE FROM invites WHERE invite_id IN (SELECT invite_id FROM invites WHERE user_id = :user_id LIMIT :limit)",
+        "DELETE FROM invites WHERE invite_id IN (
+             SELECT invite_id FROM invites
+             WHERE user_id = :user_id OR link_id IN (SELECT link_id FROM links WHERE user_id = :user_id) LIMIT :limit)",
     ),
     Step(
         "alerts",
@@ -186,7 +189,8 @@ impl ReadTxn<'_> {
         })
     }
 
-    /// A source's events after `after`, in the order of our ids; at most `limit`.
+    /// A source's events after `after`, in the order of our ids; at most `limit`. Walked in that order: by the source's index each
+    /// page would have all events of the source sorted.
     pub fn past_events(
         &self,
         source_id: i64,
@@ -197,7 +201,7 @@ impl ReadTxn<'_> {
         let mut select = self.txn.prepare_cached(
             "SELECT webhook_event_id, json(body) AS body,
                     link_id IN (SELECT link_id FROM links WHERE user_id = :user_id) IS 1 AS is_theirs
-             FROM webhook_events WHERE webhook_event_id > :after AND source_id = :source_id
+             FROM webhook_events NOT INDEXED WHERE webhook_event_id > :after AND source_id = :source_id
              ORDER BY webhook_event_id LIMIT :limit",
         )?;
         let params = named_params! { ":user_id": user_id, ":after": after, ":source_id": source_id, ":limit": limit };

@@ -49,7 +49,8 @@ impl WriteTxn<'_> {
         Ok(changed == 1)
     }
 
-    /// Uses an invite up; called in the transaction that stores the link it led to.
+    /// Uses an invite up; called in the transaction that stores the link it led to. What the way back must carry stays until the
+    /// invite's time is over: a look may be quicker than the customer, who then comes back to an invite that is used.
     ///
     /// Shape: whether it was still there to be used; not if another connection used it up, or an operator took it back.
     pub fn use_invite(&self, invite_id: i64, now: Timestamp) -> Result<bool, StoreError> {
@@ -135,12 +136,13 @@ impl WriteTxn<'_> {
     }
 
     /// Wipes what was sealed in invites whose time is over.
-    fn tidy_invites(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.execute(
+    ///
+    /// Shape: how many had something.
+    pub fn tidy_invites(&self, now: Timestamp) -> Result<usize, StoreError> {
+        Ok(self.execute(
             "UPDATE invites SET email_sealed = NULL, context_hash = NULL
              WHERE expires_at <= :now AND (email_sealed IS NOT NULL OR context_hash IS NOT NULL)",
             named_params! { ":now": ms(now) },
-        )?;
-        Ok(())
+        )?)
     }
 }

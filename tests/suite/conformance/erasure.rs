@@ -6,6 +6,7 @@ use std::time::Duration;
 use passbook::model::Cause;
 use passbook::sandbox::{Fault, NewTransaction, Pace, Plan, Scope, Served};
 use passbook::server::control::{Order, carry_out};
+use passbook::server::erasure::ErasureJson;
 use passbook::store::{Erasure, UpstreamOutcome};
 
 use crate::harness::{Bench, assert_same};
@@ -24,6 +25,7 @@ at_every_aggregator!(
     everybody_who_had_the_id_is_forgotten,
     what_comes_after_the_forgotten_has_ids_of_its_own,
     whoever_comes_back_with_an_older_copy_is_forgotten_by_the_certificate,
+    whoever_the_aggregator_keeps_is_left_there_and_not_stored_whatever_the_copy_knows,
 );
 
 const CANARY: &str = "CANARYSHOP";
@@ -379,18 +381,58 @@ async fn whoever_comes_back_with_an_older_copy_is_forgotten_by_the_certificate(s
     bench.store = bench.open_at(&restored).expect("it opens");
     let known = bench.store.read(|txn| txn.erasures(false)).await.expect("the store works");
     assert_eq!(known, [], "an older copy knows nothing of it");
-    let order = Order::ForgetAgain {
-        certificates: vec![
-            (certificate.source.clone(), certificate.upstream_id_hmac.clone().expect("a hash")),
-            (certificate.source, "0".repeat(64)),
-        ],
+    let other = Erasure { upstream_id_hmac: Some("0".repeat(64)), ..certificate.clone() };
+    let order = || Order::ForgetAgain {
+        certificates: [&certificate, &other].map(|erasure| ErasureJson::from(erasure.clone())).into(),
+        only_here: false,
     };
-    let done = carry_out(bench.engine().await.as_ref(), order).await.expect("the store works");
+    let done = carry_out(bench.engine().await.as_ref(), order()).await.expect("the store works");
     assert_eq!(done.erasures.len(), 1, "{}", done.message);
+    assert!(done.message.ends_with("1 who are not here will not be stored again"), "{}", done.message);
+    let again = carry_out(bench.engine().await.as_ref(), order()).await.expect("the store works");
+    assert!(again.message.starts_with("0 of 2") && !again.message.contains("stored again"), "{}", again.message);
     assert!(done.erasures[0].finished_at.is_some(), "{}", done.message);
     assert_no_trace_in(&restored, &texts, "forgotten again");
     let left = bench.store.read(|txn| txn.users_listed(None)).await.expect("the store works");
     assert_eq!(left.len(), 2);
+}
+
+async fn whoever_the_aggregator_keeps_is_left_there_and_not_stored_whatever_the_copy_knows(serves: Served) {
+    let mut bench = town_of(serves, 8).await;
+    assert!(bench.store.empty_log().await.expect("a checkpoint"));
+    let copy = std::fs::read(bench.path()).expect("the store's file");
+    let source: i64 = bench.value("SELECT source_id FROM sources").parse().expect("a number");
+    let engine = bench.engine().await;
+    let left = engine.forget(source, WHO.to_owned(), true).await.expect("the store works").pop().expect("known");
+    drop(engine);
+    for knows_them in [true, false] {
+        let restored = bench.path().with_file_name(format!("restored-{knows_them}.db"));
+        std::fs::write(&restored, &copy).expect("restored");
+        bench.store = bench.open_at(&restored).expect("it opens");
+        if !knows_them {
+            // A copy from before they came: nothing of them is in it, not even that they were forgotten.
+            let engine = bench.engine().await;
+            engine.forget(source, WHO.to_owned(), true).await.expect("the store works");
+            drop(engine);
+            lose_certificates(&restored);
+        }
+        let order = Order::ForgetAgain { certificates: vec![ErasureJson::from(left.clone())], only_here: false };
+        let done = carry_out(bench.engine().await.as_ref(), order).await.expect("the store works");
+        assert_eq!(done.erasures.len(), usize::from(knows_them), "{}", done.message);
+        bench.pass(Duration::from_hours(2)).await;
+        bench.run_once().await;
+        assert_eq!(deletions(&bench, "/"), 0, "nobody is deleted there");
+        assert_eq!(bench.value("SELECT count(*) FROM users"), "2", "listed there, and not stored again");
+        let certificates = bench.store.read(|txn| txn.erasures(false)).await.expect("the store works");
+        let [kept] = &certificates[..] else { panic!("{certificates:?}") };
+        assert_eq!((kept.upstream_outcome, &kept.upstream_id_hmac), (left.upstream_outcome, &left.upstream_id_hmac));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a copy that knows nothing of them is made of one that does")]
+fn lose_certificates(store: &Path) {
+    let file = rusqlite::Connection::open(store).expect("it opens");
+    file.execute_batch("DELETE FROM forgotten_ids; DELETE FROM erased_accounts; DELETE FROM erasures").expect("SQL");
 }
 
 async fn everybody_who_had_the_id_is_forgotten(serves: Served) {
