@@ -244,7 +244,8 @@ impl Refreshes<'_> {
 
     /// Looks for a refresh of `link` that was sent at `sent_at` or later but never answered.
     ///
-    /// Shape: the tasks it may be, newest first; other refreshes and connections of the link may be among them.
+    /// Shape: the tasks it may be, newest first, those that do not say when they were made or for which link last; other
+    /// refreshes and connections may be among them.
     pub async fn find(
         &self,
         context: &CallContext,

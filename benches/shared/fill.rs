@@ -51,7 +51,7 @@ impl Filled {
             .store
             .write(move |txn| {
                 let link_id = txn.put_link(1, &new, now)?.link_id;
-                Ok((link_id, txn.begin_sync(link_id, Cause::Backfill, true, now)?))
+                Ok((link_id, txn.begin_sync(link_id, (Cause::Backfill, Cause::Backfill), true, now)?))
             })
             .await
             .expect("a link");

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::call::CallError;
 use crate::model::{AccountRecord, LinkHealth, LinkRecord, RejectedRow, TransactionRecord, UserRecord};
 
 /// What a refresh is and costs at an aggregator.
@@ -40,12 +41,24 @@ pub struct Deleted {
 }
 
 /// One page of users.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct UserPage {
     /// The users.
     pub users: Vec<ListedUser>,
+    /// What is wrong with entries that cannot be read: somebody is there, and nobody knows who.
+    pub unreadable: Vec<CallError>,
     /// The next page; `None`: this was the last.
     pub next: Option<PageToken>,
+}
+
+impl UserPage {
+    /// Takes an entry as far as it can be read.
+    pub(super) fn push(&mut self, entry: Result<ListedUser, CallError>) {
+        match entry {
+            Ok(user) => self.users.push(user),
+            Err(error) => self.unreadable.push(error),
+        }
+    }
 }
 
 /// One user as a list shows it.
@@ -59,7 +72,33 @@ pub struct ListedUser {
 
 /// Where a list continues. Opaque.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageToken(pub(super) String);
+pub struct PageToken {
+    /// The page, as the aggregator names it.
+    pub(super) page: String,
+    /// Fingerprints of the pages that were asked for on the way to it.
+    passed: Vec<u64>,
+}
+
+impl PageToken {
+    /// A page, wherever the walk came from.
+    pub(super) fn new(page: String) -> Self {
+        Self { page, passed: Vec::new() }
+    }
+
+    /// The page that the answer to `asked` names as the next one; `None`: the walk was there before.
+    pub(super) fn after(asked: Option<&Self>, page: String) -> Option<Self> {
+        let mut passed = Vec::new();
+        if let Some(asked) = asked {
+            passed.extend_from_slice(&asked.passed);
+            passed.push(fingerprint(&asked.page));
+        }
+        (!passed.contains(&fingerprint(&page))).then_some(Self { page, passed })
+    }
+}
+
+fn fingerprint(page: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(page.as_bytes())
+}
 
 /// The stretch of time that a walk over a link's transactions asks for; no start means the whole history.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

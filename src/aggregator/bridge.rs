@@ -107,8 +107,9 @@ impl Bridge {
     pub(super) async fn users(&self, context: &CallContext, page: Option<&PageToken>) -> Result<UserPage, CallError> {
         let answer = self.page(context, None, page, USERS, &[("limit", LIST_PAGE_SIZE)]).await?;
         let list: wire::List<'_> = parse(THE_USERS, &answer)?;
-        let users = list.resources.iter().map(|raw| listed_user(raw)).collect::<Result<_, _>>()?;
-        Ok(UserPage { users, next: next_page(THE_USERS, &list, page)? })
+        let mut users = UserPage { next: next_page(THE_USERS, &list, page)?, ..UserPage::default() };
+        list.resources.iter().for_each(|raw| users.push(listed_user(raw)));
+        Ok(users)
     }
 
     pub(super) async fn user_links(&self, context: &CallContext, user: &str) -> Result<Vec<LinkRecord>, CallError> {
@@ -223,7 +224,7 @@ impl Bridge {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Answer, CallError> {
-        let ask = page.map_or(Ask::List(path, query), |page| Ask::Next(&page.0));
+        let ask = page.map_or(Ask::List(path, query), |page| Ask::Next(&page.page));
         self.ask(context, user, ask).await
     }
 }

@@ -104,12 +104,17 @@ impl Truv {
     }
 
     pub(super) async fn users(&self, context: &CallContext, page: Option<&PageToken>) -> Result<UserPage, CallError> {
-        let page = page.map_or("1", |p| p.0.as_str());
+        let page = page.map_or("1", |p| p.page.as_str());
         let query = [("page", page), ("page_size", LIST_PAGE_SIZE), ("list_links", "true")];
-        let answer = self.get(context, "/v1/users/", &query).await?;
+        let answer = match self.get(context, "/v1/users/", &query).await {
+            // The list shrank below the page asked for. Source: section 20 (14).
+            Err(HttpError::Refused { status: 404, .. }) if page != "1" => return Ok(UserPage::default()),
+            answer => answer?,
+        };
         let list: wire::List<'_> = parse("the list of users", &answer)?;
-        let users = list.results.iter().map(|raw| listed_user(raw)).collect::<Result<_, _>>()?;
-        Ok(UserPage { users, next: next_page(&list.next, page) })
+        let mut users = UserPage { next: next_page(&list.next, page), ..UserPage::default() };
+        list.results.iter().for_each(|raw| users.push(listed_user(raw)));
+        Ok(users)
     }
 
     pub(super) async fn user_links(&self, context: &CallContext, user: &str) -> Result<Vec<LinkRecord>, CallError> {
@@ -142,7 +147,7 @@ impl Truv {
             let list: wire::List<'_> = parse(what, &answer)?;
             list.results.iter().for_each(|raw| each(raw));
             match next_page(&list.next, &page) {
-                Some(next) => page = next.0,
+                Some(next) => page = next.page,
                 None => return Ok(()),
             }
         }
@@ -193,9 +198,10 @@ impl Truv {
         let body = json!({ "access_token": token.expose(), "product_type": PRODUCT });
         let answer = context.counted(self.0.door.post("/v1/refresh/tasks/", &body, context.lane).await);
         let answer = answer.map_err(|error| {
-            // A 403 here may be the cap of a development key: whether the link may be read, the pull will tell.
+            // Nothing was started. A 403 may be the cap of a development key, and a 400 or 404 a link of another product or a
+            // stale token: whether the link may be read, the pull will tell.
             if let HttpError::Refused { status, document, .. } = &error
-                && (is_quota(*status, document) || (*status == 403 && document.is_structured))
+                && (is_quota(*status, document) || (*status != 401 && document.is_structured))
             {
                 return CallError::RefreshRefused(document.clone());
             }
@@ -229,19 +235,23 @@ impl Truv {
         sent_at: Timestamp,
     ) -> Result<Vec<String>, CallError> {
         let earliest = sent_at.saturating_sub(CLOCK_SKEW).unwrap_or(sent_at);
-        let mut found: Vec<(Timestamp, String)> = Vec::new();
+        let mut found: Vec<(bool, Option<Timestamp>, String)> = Vec::new();
         self.list(context, "/v1/tasks/", &[("user_id", user)], "the list of tasks", |raw| {
             let Ok(task) = serde_json::from_str::<wire::Task<'_>>(raw.get()) else {
                 return;
             };
-            let created_at = task.created_at.text().and_then(|t| t.parse::<Timestamp>().ok());
-            if let Some(at) = created_at.filter(|at| *at >= earliest && task.link_id.text().as_deref() == Some(link)) {
-                found.push((at, task.id));
+            // What does not say when it was made, or for which link, may be the one: a refresh that was made and taken for
+            // never made would be asked for again.
+            let created_at = task.created_at.text().and_then(|text| normalize::instant(&text));
+            let of_link = task.link_id.text();
+            if created_at.is_none_or(|at| at >= earliest) && of_link.as_deref().is_none_or(|of| of == link) {
+                found.push((of_link.is_some(), created_at, task.id));
             }
         })
         .await?;
-        found.sort_by_key(|(at, _)| Reverse(*at));
-        Ok(found.into_iter().map(|(_, id)| id).collect())
+        // Those that say so go first; an instant sorts above none.
+        found.sort_by_key(|(is_of_link, at, _)| Reverse((*is_of_link && at.is_some(), *at)));
+        Ok(found.into_iter().map(|(.., id)| id).collect())
     }
 
     /// Source: section 9: `auth` shows the accounts of `balances` with their numbers, so one request does for both.
@@ -272,7 +282,7 @@ impl Truv {
         window: Window,
         page: Option<&PageToken>,
     ) -> Result<TransactionPage, CallError> {
-        let number = page.map_or("1", |p| p.0.as_str());
+        let number = page.map_or("1", |p| p.page.as_str());
         // Whole seconds, rounded down: the form that official code sends. Source: section 10.
         let from = window.from.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
         let mut query = vec![("page", number), ("page_size", self.0.page_size.as_str())];
@@ -326,5 +336,5 @@ fn listed_user(raw: &RawValue) -> Result<ListedUser, CallError> {
 fn next_page(next: &Loose<'_>, page: &str) -> Option<PageToken> {
     next.text()?;
     let number: u32 = page.parse().ok()?;
-    Some(PageToken((number + 1).to_string()))
+    Some(PageToken::new((number + 1).to_string()))
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use jobs::look;
+use jobs::{discover, look};
 pub use jobs::{flush_usage, step};
 use queue::{Unit, Work};
 use rest::Rest;
@@ -182,7 +182,7 @@ impl Lane {
         self.is_discovering = true;
         self.busy.fetch_add(1, Ordering::Relaxed);
         let (engine, source) = (Arc::clone(&self.engine), Arc::clone(&self.source));
-        self.jobs.spawn(async move { Done::Discovery(engine.discover(&source, false).await) });
+        self.jobs.spawn(async move { Done::Discovery(discover(&engine, &source).await) });
     }
 
     /// With `once`: whether nothing is left to do.
@@ -223,7 +223,7 @@ impl Lane {
         }
     }
 
-    /// Files a job that ended, and passes on the store's failure if that ended it.
+    /// Files a job that ended, and passes on the store's failure if that ended it. What failed by itself has come to its own end.
     fn take(&mut self, joined: Result<Done, tokio::task::JoinError>) -> Result<(), StoreError> {
         self.busy.fetch_sub(1, Ordering::Relaxed);
         match joined {

@@ -16,6 +16,8 @@ pub(super) struct Lanes<'a> {
     daemon: &'a Daemon,
     stop: CancellationToken,
     running: BTreeMap<i64, Running>,
+    /// What tells that the lane of a source that is gone has ended: the source may be back before.
+    leaving: BTreeMap<i64, CancellationToken>,
     tasks: JoinSet<Result<(), StoreError>>,
 }
 
@@ -31,13 +33,14 @@ struct Running {
 impl<'a> Lanes<'a> {
     /// None yet; all of them end with `stop`.
     pub(super) fn new(daemon: &'a Daemon, stop: CancellationToken) -> Self {
-        Self { daemon, stop, running: BTreeMap::new(), tasks: JoinSet::new() }
+        Self { daemon, stop, running: BTreeMap::new(), leaving: BTreeMap::new(), tasks: JoinSet::new() }
     }
 
     /// Has exactly the sources of `assignment` worked on.
     ///
     /// A source that is the same as before is not disturbed. One that changed comes to the end of its steps first, and one that
-    /// is gone to the end of its steps for good: no sync is dropped, and no link is worked on twice.
+    /// is gone to the end of its steps for good, before it is worked on again if it comes back: no sync is dropped, and no link is
+    /// worked on twice.
     pub(super) fn assign(&mut self, assignment: &Assignment) {
         let Assignment { engine, options, .. } = assignment;
         let mut former = std::mem::take(&mut self.running);
@@ -49,8 +52,10 @@ impl<'a> Lanes<'a> {
             };
             self.running.insert(source.source_id, running);
         }
-        for gone in former.into_values() {
+        self.leaving.retain(|_, ended| !ended.is_cancelled());
+        for (source_id, gone) in former {
             gone.retire.cancel();
+            self.leaving.insert(source_id, gone.ended);
         }
     }
 
@@ -61,10 +66,13 @@ impl<'a> Lanes<'a> {
             retire: self.stop.child_token(),
             ended: CancellationToken::new(),
         };
-        let after = previous.map(|previous| {
-            previous.retire.cancel();
-            previous.ended.clone()
-        });
+        let after = match previous {
+            Some(previous) => {
+                previous.retire.cancel();
+                Some(previous.ended.clone())
+            }
+            None => self.leaving.remove(&source.source_id),
+        };
         let daemon = self.daemon;
         let lane = Lane::new(
             Arc::clone(&assignment.engine),

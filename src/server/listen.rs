@@ -30,7 +30,7 @@ const MAX_CONNECTIONS: usize = 1024;
 /// How long the head of a request may take to arrive, an idle connection's next one included.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a request may take as a whole, its body's arrival included.
-const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 /// Bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_HEADERS: usize = 64;
@@ -57,7 +57,10 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Answers requests until `stop` is cancelled and open requests are done, each with what `routers` holds when it comes.
-pub async fn serve(listener: TcpListener, routers: watch::Receiver<Router>, stop: CancellationToken) {
+///
+/// A socket that others hold stays open afterwards: whoever connects meanwhile is answered by the next who serves it.
+pub async fn serve(listener: impl Into<Arc<TcpListener>>, routers: watch::Receiver<Router>, stop: CancellationToken) {
+    let listener = listener.into();
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -66,6 +69,8 @@ pub async fn serve(listener: TcpListener, routers: watch::Receiver<Router>, stop
             slot = Arc::clone(&slots).acquire_owned() => slot,
         };
         let accepted = tokio::select! {
+            // Once told to stop it leaves new connections to whoever has the socket then.
+            biased;
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };

@@ -158,7 +158,7 @@ impl<'a> Work<'a> {
     /// Makes the backup. `go_on` is asked after each stage; where it says no, everything is left as a kill would leave it.
     fn make(&self, config: &BackupConfig, go_on: &mut dyn FnMut(Stage) -> bool) -> Result<Backup, BackupError> {
         let mut reached = |stage| if go_on(stage) { Ok(()) } else { Err(BackupError::Stopped) };
-        make_directory(self.directory).map_err(at(self.directory))?;
+        make_directory(self.directory, self.store.path()).map_err(at(self.directory))?;
         self.sweep();
         self.look_for_room()?;
         reached(Stage::Begun)?;
@@ -199,6 +199,7 @@ impl<'a> Work<'a> {
     /// Shape: the draft's bytes.
     fn pack(&self, config: &BackupConfig, note: &Note, proof: &Identity) -> Result<u64, BackupError> {
         file::create_private(&self.draft, 0o640).map_err(at(&self.draft))?;
+        give_to_owner(&self.draft, self.store.path()).map_err(at(&self.draft))?;
         let file = File::options().write(true).open(&self.draft).map_err(at(&self.draft))?;
         let copy = File::open(&self.copy).map_err(at(&self.copy))?;
         let recipients: Vec<_> = config.recipients.iter().cloned().chain([proof.to_public()]).collect();
@@ -258,11 +259,29 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
     |source| BackupError::Io { path, source }
 }
 
-/// Makes the directory where it is missing, for the owner and the group.
-fn make_directory(directory: &Path) -> io::Result<()> {
+/// Makes the directory where it is missing, for the owner of the store and the group.
+fn make_directory(directory: &Path, store: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     match fs::DirBuilder::new().mode(0o750).create(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
+        Ok(()) => give_to_owner(directory, store),
+        other => other,
+    }
+}
+
+/// Root makes a backup, and the daemon is another user: it could neither write to a directory of root's nor read the file.
+///
+/// A group that the directory around gives is kept.
+fn give_to_owner(made: &Path, store: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let (held, owner) = (fs::metadata(made)?, fs::metadata(store)?);
+    if held.uid() != 0 || owner.uid() == 0 {
+        return Ok(());
+    }
+    let group = (held.gid() == 0).then_some(owner.gid());
+    match chown(made, Some(owner.uid()), group) {
+        // A file system without owners refuses, and there nobody needs it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         other => other,
     }
 }

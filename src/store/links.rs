@@ -2,6 +2,7 @@
 
 mod detail;
 mod due;
+mod outline;
 mod write;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use crate::secret::{Place, Secret};
 
 pub use detail::LinkDetail;
 pub use due::{Agenda, Due, DueLink};
+pub use outline::LinkOutline;
 
 /// What comes next for a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,7 +245,16 @@ impl ReadTxn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The link with this upstream id at any source; `None` if there is none. Ids of two sources never meet in practice.
+    /// A source's link with this upstream id; `None` if there is none. Two sources may name their links alike.
+    pub fn link_of_source(&self, source_id: i64, upstream_id: &str) -> Result<Option<i64>, StoreError> {
+        let mut select = self
+            .txn
+            .prepare_cached("SELECT link_id FROM links WHERE source_id = :source_id AND upstream_id = :upstream_id")?;
+        let parameters = named_params! { ":source_id": source_id, ":upstream_id": upstream_id };
+        Ok(select.query_row(parameters, |row| row.get(0)).optional()?)
+    }
+
+    /// A link with this upstream id at any source; `None` if there is none.
     pub fn link_by_upstream_id(&self, upstream_id: &str) -> Result<Option<i64>, StoreError> {
         let mut select = self.txn.prepare_cached("SELECT link_id FROM links WHERE upstream_id = :id LIMIT 1")?;
         Ok(select.query_row(named_params! { ":id": upstream_id }, |row| row.get(0)).optional()?)
@@ -263,15 +274,16 @@ impl ReadTxn<'_> {
         while let Some(row) = rows.next()? {
             let link_id: i64 = row.get("link_id")?;
             let sealed: Option<Vec<u8>> = row.get("access_token_sealed")?;
-            let suffix = sealed
-                .map(|s| self.unseal("links", "access_token_sealed", link_id, &s))
-                .transpose()?
-                .flatten()
-                .map(|token| token_suffix(token.expose()).to_owned());
+            let token = match sealed.map(|s| self.unseal("links", "access_token_sealed", link_id, &s)).transpose() {
+                Ok(token) => token.flatten(),
+                // One that does not open is none: the listing asks for it anew, and no other link waits for it.
+                Err(StoreError::Sealed { .. }) => None,
+                Err(error) => return Err(error),
+            };
             known.push(KnownLink {
                 upstream_id: row.get("upstream_id")?,
                 user: row.get("user")?,
-                token_suffix: suffix,
+                token_suffix: token.map(|token| token_suffix(token.expose()).to_owned()),
                 is_removed: row.get("is_removed")?,
             });
         }

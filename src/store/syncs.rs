@@ -109,7 +109,16 @@ pub struct EndedSync {
 
 impl WriteTxn<'_> {
     /// Opens a sync of a link and returns its id. A sync that a crash left open is closed as failed.
-    pub fn begin_sync(&self, link_id: i64, cause: Cause, is_full: bool, now: Timestamp) -> Result<i64, StoreError> {
+    ///
+    /// `due_cause`: the cause that the link was due for when it was read. What a person or an announcement asked for since
+    /// may not be in what this sync reads, so another sync follows.
+    pub fn begin_sync(
+        &self,
+        link_id: i64,
+        (cause, due_cause): (Cause, Cause),
+        is_full: bool,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
         self.close_open_sync(link_id, Outcome::Failed, "the process ended during this sync", now)?;
         self.execute(
             "INSERT INTO syncs (link_id, cause, is_full, started_at) VALUES (:link_id, :cause, :is_full, :now)",
@@ -117,9 +126,12 @@ impl WriteTxn<'_> {
         )?;
         let sync_id = self.txn.last_insert_rowid();
         self.execute(
-            "UPDATE links SET sync_id = :sync_id, last_attempt_at = :now, hold_until = NULL, hold_reason = NULL
+            "UPDATE links SET sync_id = :sync_id, last_attempt_at = :now, hold_until = NULL, hold_reason = NULL,
+                    asked_cause = iif(due_cause <> :due_cause AND due_cause IN ('person', 'webhook'), due_cause, asked_cause)
              WHERE link_id = :link_id",
-            named_params! { ":sync_id": sync_id, ":now": ms(now), ":link_id": link_id },
+            named_params! {
+                ":sync_id": sync_id, ":now": ms(now), ":due_cause": due_cause.as_str(), ":link_id": link_id,
+            },
         )?;
         Ok(sync_id)
     }

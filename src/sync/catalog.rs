@@ -2,8 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::discover::Setbacks;
+use super::news::DISCOVERY_REST;
 use super::{Engine, Source, Stop};
 use crate::aggregator::{CallContext, CallError};
+use crate::model::InstitutionRecord;
 use crate::store::StoreError;
 
 /// How long what a list of banks says is believed: names hardly ever change, and whether a bank can be reached is also told
@@ -14,32 +17,50 @@ const NEVER_READ: Timestamp = Timestamp::UNIX_EPOCH;
 
 impl Engine {
     /// Reads the aggregator's categories, and the banks behind links that were not asked about for long.
-    pub(super) async fn read_catalog(&self, source: &Source, context: &CallContext) -> Result<(), Stop> {
+    ///
+    /// Shape: whether all of that could be read.
+    pub(super) async fn read_catalog(&self, source: &Source, context: &CallContext) -> Result<bool, Stop> {
         let Some(catalog) = source.aggregator.catalog() else {
-            return Ok(());
+            return Ok(true);
         };
-        let categories = catalog.categories(context).await?;
+        let mut setbacks = Setbacks::default();
         let (now, source_id) = (self.clock.now(), source.source_id);
-        self.store.write(move |txn| txn.put_categories(source_id, &categories)).await?;
-        self.read_banks(source, context, now.saturating_sub(INSTITUTION_LASTS).unwrap_or(now)).await
+        match catalog.categories(context).await {
+            Ok(categories) => self.store.write(move |txn| txn.put_categories(source_id, &categories)).await?,
+            Err(error) => setbacks.pass_over(source, ("the list of", "categories"), error)?,
+        }
+        let since = now.saturating_sub(INSTITUTION_LASTS).unwrap_or(now);
+        self.read_banks(source, context, since, &mut setbacks).await?;
+        Ok(setbacks.count() == 0)
     }
 
-    /// Reads the banks behind links that only have a number so far. What cannot be read now is left to discovery.
+    /// Reads the banks behind links that only have a number so far. What cannot be read now is left to discovery, which
+    /// comes soon.
     ///
     /// Errors: the store's.
     pub(super) async fn name_new_banks(&self, source: &Source, context: &CallContext) -> Result<(), StoreError> {
-        match self.read_banks(source, context, NEVER_READ).await {
-            Err(Stop::Store(error)) => Err(error),
-            Err(error) => {
-                tracing::debug!(source = %source.name, %error, "a new bank has no name yet");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
+        let mut setbacks = Setbacks::default();
+        match self.read_banks(source, context, NEVER_READ, &mut setbacks).await {
+            Err(Stop::Store(error)) => return Err(error),
+            Err(error) => tracing::debug!(source = %source.name, %error, "a new bank has no name yet"),
+            Ok(()) => {}
         }
+        if setbacks.count() == 0 {
+            return Ok(());
+        }
+        let (now, source_id) = (self.clock.now(), source.source_id);
+        let soon = now.saturating_add(DISCOVERY_REST).unwrap_or(now);
+        self.store.write(move |txn| txn.bring_discovery_forward(source_id, soon)).await
     }
 
-    /// Reads the banks that were not asked about since `since`.
-    async fn read_banks(&self, source: &Source, context: &CallContext, since: Timestamp) -> Result<(), Stop> {
+    /// Reads the banks that were not asked about since `since`; one that cannot be read delays no other.
+    async fn read_banks(
+        &self,
+        source: &Source,
+        context: &CallContext,
+        since: Timestamp,
+        setbacks: &mut Setbacks,
+    ) -> Result<(), Stop> {
         let Some(catalog) = source.aggregator.catalog() else {
             return Ok(());
         };
@@ -49,11 +70,26 @@ impl Engine {
             let institution = match catalog.institution(context, &upstream_id).await {
                 Ok(institution) => institution,
                 // A bank that is gone keeps the name it had.
-                Err(CallError::Gone(_)) => crate::model::InstitutionRecord { upstream_id, ..Default::default() },
-                Err(error) => return Err(error.into()),
+                Err(CallError::Gone(_)) => nameless(upstream_id),
+                Err(error) => {
+                    setbacks.pass_over(source, ("bank", &upstream_id), error)?;
+                    if since == NEVER_READ {
+                        // Asked about so long ago that every discovery asks again, and no sync in between.
+                        self.store
+                            .write(move |txn| txn.name_institution(source_id, &nameless(upstream_id), NEVER_READ))
+                            .await?;
+                    }
+                    continue;
+                }
             };
+            setbacks.answered();
             self.store.write(move |txn| txn.name_institution(source_id, &institution, now)).await?;
         }
         Ok(())
     }
+}
+
+/// A bank of which nothing is known but its number.
+fn nameless(upstream_id: String) -> InstitutionRecord {
+    InstitutionRecord { upstream_id, ..InstitutionRecord::default() }
 }

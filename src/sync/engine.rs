@@ -156,37 +156,12 @@ impl Engine {
         }
     }
 
-    /// Closes the sync of a link whose step ran into its deadline or panicked, and those of the links that were read with it:
-    /// left open they would be due at once, and take this one along again.
-    pub async fn abandon(&self, link_id: i64, error: &str) -> Result<Step, StoreError> {
-        let Some(_presence) = self.enter(link_id).await? else {
-            return Ok(Step::Nothing);
-        };
-        let Some(mut trip) = self.trip(link_id).await? else {
-            return Ok(Step::Nothing);
-        };
-        trip.open_sync().await?;
-        let mut reports = trip.fail(error.to_owned()).await?.into_reports();
-        if trip.source.reads_by_user() {
-            let user_id = trip.link.user_id;
-            for other in self.store.read(move |txn| txn.syncable_links_of(user_id)).await? {
-                if let Some(mut trip) = self.trip(other).await?.filter(|trip| trip.link.sync_id.is_some()) {
-                    reports.extend(trip.fail(error.to_owned()).await?.into_reports());
-                }
-            }
-        }
-        self.align(&reports).await?;
-        Ok(Step::Ended(reports))
-    }
-
     /// Works on the customer of a link; `None`: they are being forgotten, or were.
-    async fn enter(&self, link_id: i64) -> Result<Option<Presence>, StoreError> {
-        let user_id = match self.store.read(move |txn| txn.link_state(link_id)).await {
-            Ok(link) => link.user_id,
-            Err(StoreError::Missing { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        self.enter_user(user_id).await
+    pub(super) async fn enter(&self, link_id: i64) -> Result<Option<Presence>, StoreError> {
+        match self.store.read(move |txn| txn.link_outline(link_id)).await? {
+            Some(link) => self.enter_user(link.user_id).await,
+            None => Ok(None),
+        }
     }
 
     /// Works on a customer; `None`: they are being forgotten, or were.

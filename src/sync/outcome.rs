@@ -102,7 +102,9 @@ impl Trip<'_> {
                 let condition = Condition::NeedsPerson(reason);
                 let health = LinkHealth { upstream_status: Some(status), detail: None, condition };
                 self.store().write(move |txn| txn.set_link_health(link_id, &health, now)).await?;
-                self.attention(reason).await
+                // A refresh that could not be looked at is still to be settled: it is looked at again, not asked for anew.
+                let is_refreshing = self.link.phase == Phase::Refreshing;
+                self.attention(reason, if is_refreshing { Phase::Refreshing } else { Phase::Idle }).await
             }
             Verdict::Gone => self.gone(message).await,
             Verdict::Unauthorized => self.unauthorized(message).await,
@@ -134,10 +136,10 @@ impl Trip<'_> {
 
     /// The link needs a person. It is looked at again on schedule, cheaply: its state is read, nothing is refreshed.
     pub(super) async fn needs_attention(&mut self, reason: Attention) -> Result<Step, Stop> {
-        Ok(self.attention(reason).await?)
+        Ok(self.attention(reason, Phase::Idle).await?)
     }
 
-    async fn attention(&mut self, reason: Attention) -> Result<Step, StoreError> {
+    async fn attention(&mut self, reason: Attention, next_phase: Phase) -> Result<Step, StoreError> {
         let now = self.now();
         let end = SyncEnd {
             outcome: Outcome::Attention,
@@ -146,7 +148,7 @@ impl Trip<'_> {
             hold: None,
             next_due_at: self.source.next_due_at(self.spread_key(), now),
             next_cause: Cause::Schedule,
-            next_phase: Phase::Idle,
+            next_phase,
             reconcile_due_at: None,
         };
         self.end(end).await

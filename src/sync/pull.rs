@@ -32,11 +32,11 @@ impl Trip<'_> {
             Feed::Changes(_) => return Ok(Step::Nothing),
         };
         self.begin_pull().await?;
-        let listed = self.read_accounts(&feed).await?;
+        let mut listed = self.read_accounts(&feed).await?;
         let window = self.window().await?;
         let mut earlier: Option<Walk> = None;
         for _ in 0..MAX_WALKS {
-            let walk = self.walk(&feed, window, &listed).await?;
+            let walk = self.walk(&feed, window, &mut listed).await?;
             if walk.is_complete() {
                 return self.completed(walk, window, listed).await;
             }
@@ -50,15 +50,15 @@ impl Trip<'_> {
 
     /// Says in the store that the refresh is over and the pull is what comes next, in one commit.
     async fn begin_pull(&mut self) -> Result<(), Stop> {
-        let (link_id, cause, is_full, began, now) =
-            (self.link.link_id, self.cause, self.is_full, self.began, self.now());
+        let (link_id, causes, is_full, began, now) =
+            (self.link.link_id, self.causes(), self.is_full, self.began, self.now());
         let (open, refreshed) = (self.link.sync_id, self.refreshed.take());
         let sync_id = self
             .store()
             .write(move |txn| {
                 let sync_id = match open {
                     Some(sync_id) => sync_id,
-                    None => txn.begin_sync(link_id, cause, is_full, began)?,
+                    None => txn.begin_sync(link_id, causes, is_full, began)?,
                 };
                 if let Some(word) = refreshed {
                     txn.note_refreshed(sync_id, &word)?;
@@ -73,7 +73,7 @@ impl Trip<'_> {
         Ok(())
     }
 
-    /// Accounts with balances; once a day their numbers come with them in the same request.
+    /// Accounts with balances; once a day their numbers come with them, in the same request unless it leaves accounts out.
     async fn read_accounts(&mut self, feed: &Windows<'_>) -> Result<Vec<AccountRecord>, Stop> {
         let now = self.now();
         let is_due = self.link.numbers_checked_at.is_none_or(|at| now.duration_since(at) >= NUMBERS_EVERY);
@@ -81,8 +81,14 @@ impl Trip<'_> {
         if is_due {
             let answer = feed.accounts(&self.context, &upstream_id, true).await;
             match answer {
-                Ok(accounts) => {
+                Ok(mut accounts) => {
                     self.numbers_checked = true;
+                    if self.leaves_out_known(&accounts).await? {
+                        // An account may have no numbers: that it is gone, only the list of accounts says.
+                        let mut all = feed.accounts(&self.context, &upstream_id, false).await?;
+                        all.retain(|account| !shows(&accounts, &account.upstream_id));
+                        accounts.append(&mut all);
+                    }
                     return Ok(accounts);
                 }
                 // What stops every request stops this sync.
@@ -92,6 +98,19 @@ impl Trip<'_> {
             }
         }
         Ok(feed.accounts(&self.context, &upstream_id, false).await?)
+    }
+
+    /// Whether an account that was there last time is not among these.
+    async fn leaves_out_known(&self, accounts: &[AccountRecord]) -> Result<bool, Stop> {
+        let link_id = self.link.link_id;
+        let mut left_out = self.store().read(move |txn| txn.account_ids(link_id)).await?;
+        left_out.retain(|upstream_id, _| !shows(accounts, upstream_id));
+        if left_out.is_empty() {
+            return Ok(false);
+        }
+        let known = self.store().read(move |txn| txn.account_summaries(link_id)).await?;
+        let mut present = known.iter().filter(|account| account.missing_at.is_none());
+        Ok(present.any(|account| left_out.values().any(|id| *id == account.account_id)))
     }
 
     /// From the oldest of: cursor minus overlap, and what is not settled yet. The whole history where that is due.
@@ -110,8 +129,14 @@ impl Trip<'_> {
         Ok(Window { from: Timestamp::from_second(from.as_second()).ok() })
     }
 
-    /// Reads the list from its first page to its last, storing each page as it comes.
-    async fn walk(&mut self, feed: &Windows<'_>, window: Window, listed: &[AccountRecord]) -> Result<Walk, Stop> {
+    /// Reads the list from its first page to its last, storing each page as it comes. Accounts that its first page shows
+    /// are listed from then on.
+    async fn walk(
+        &mut self,
+        feed: &Windows<'_>,
+        window: Window,
+        listed: &mut Vec<AccountRecord>,
+    ) -> Result<Walk, Stop> {
         let has_history = self.cursor.is_some();
         let mut walk = Walk::over_link(self.link.link_id, self.sync_id, self.began, window, has_history);
         let mut token: Option<PageToken> = None;
@@ -119,12 +144,10 @@ impl Trip<'_> {
             let mut page = feed.transactions(&self.context, &self.link.upstream_id, window, token.as_ref()).await?;
             token = page.next.take();
             if number == 0 {
-                // The dedicated list is complete and fresher; what only this answer shows is kept too.
-                let mut accounts = listed.to_vec();
-                accounts.extend(
-                    page.accounts.into_iter().filter(|a| listed.iter().all(|l| l.upstream_id != a.upstream_id)),
-                );
-                page.accounts = accounts;
+                // The dedicated list is fresher; what only this answer shows is there too.
+                page.accounts.retain(|account| !shows(listed, &account.upstream_id));
+                listed.append(&mut page.accounts);
+                page.accounts.clone_from(listed);
             }
             let (sync_id, requests) = (self.sync_id, self.requests());
             walk = self
@@ -177,4 +200,8 @@ impl Trip<'_> {
             .await?;
         Ok(self.report(&end, ended))
     }
+}
+
+fn shows(accounts: &[AccountRecord], upstream_id: &str) -> bool {
+    accounts.iter().any(|account| account.upstream_id == upstream_id)
 }

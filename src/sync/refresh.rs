@@ -96,7 +96,7 @@ impl Trip<'_> {
         let policy = self.source.refresh_policy;
         let (source_id, link_id, cause) = (self.link.source_id, self.link.link_id, self.cause);
         let (refused_until, has_token) = (self.link.refresh_hold_until, self.link.access_token.is_some());
-        let (is_full, began, open_sync) = (self.is_full, self.began, self.link.sync_id);
+        let (is_full, began, open_sync, causes) = (self.is_full, self.began, self.link.sync_id, self.causes());
         let counts_from_at = self.after(self.source.step_deadline);
         let booked = self
             .store()
@@ -118,7 +118,7 @@ impl Trip<'_> {
                 }
                 let sync_id = match open_sync {
                     Some(sync_id) => sync_id,
-                    None => txn.begin_sync(link_id, cause, is_full, began)?,
+                    None => txn.begin_sync(link_id, causes, is_full, began)?,
                 };
                 let booked = match decision {
                     Err(held) => Booked::Held(held),

@@ -182,17 +182,17 @@ impl<'a> UserSync<'a> {
         let opening: Vec<_> = self
             .links
             .iter()
-            .map(|link| (link.trip.link.link_id, link.trip.link.sync_id, link.trip.cause, link.trip.began))
+            .map(|link| (link.trip.link.link_id, link.trip.link.sync_id, link.trip.causes(), link.trip.began))
             .collect();
         let opened = self
             .engine
             .store
             .write(move |txn| {
                 let mut opened = Vec::with_capacity(opening.len());
-                for (link_id, open, cause, began) in opening {
+                for (link_id, open, causes, began) in opening {
                     let sync_id = match open {
                         Some(sync_id) => sync_id,
-                        None => txn.begin_sync(link_id, cause, is_full, began)?,
+                        None => txn.begin_sync(link_id, causes, is_full, began)?,
                     };
                     txn.set_next(link_id, Phase::Pulling, now)?;
                     opened.push(sync_id);

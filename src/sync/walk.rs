@@ -59,6 +59,8 @@ pub struct Walk {
     seen_upstream_ids: HashSet<String>,
     seen_transactions: HashSet<i64>,
     rejected: HashSet<u64>,
+    /// Those of the present page.
+    rejected_on_page: HashSet<u64>,
     /// A malformed row had no id: any stored row that was not seen may be that one.
     has_nameless: bool,
     held: Vec<Held>,
@@ -96,6 +98,7 @@ impl Walk {
             seen_upstream_ids: HashSet::new(),
             seen_transactions: HashSet::new(),
             rejected: HashSet::new(),
+            rejected_on_page: HashSet::new(),
             has_nameless: false,
             held: Vec::new(),
             taken_back: HashMap::new(),
@@ -190,6 +193,7 @@ impl Walk {
         self.counts(lead).pages += 1;
         self.totals.insert(page.total);
         self.latest_update = self.latest_update.max(page.latest_update);
+        self.rejected_on_page.clear();
         let mut writer = txn.page_writer()?;
         for row in &page.rejected {
             self.counts(lead).rows_seen += 1;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use passbook::sandbox::{DeletedRows, Fault, NewTransaction, Scope, Served};
+use passbook::sandbox::{DeletedRows, Fault, NewAccount, NewTransaction, Scope, Served};
 use passbook::store::Outcome;
 
 use crate::harness::{Bench, assert_same};
@@ -390,4 +390,28 @@ async fn where_nothing_tells_of_deleted_rows_the_reconciliation_finds_them() {
     assert!(!home.only("BOOK FAIR").is_live);
     home.bench.assert_store_is_truth();
     home.bench.assert_verifies().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_customer_whose_tokens_are_refused_holds_up_nobody_else() {
+    let home = home();
+    let other = home.bench.bank.add_user("customer-2");
+    let link = home.bench.bank.add_link(other, "574");
+    let account = home.bench.bank.add_account(link, NewAccount::checking("Everyday", 90_000));
+    home.bench.run_once().await;
+    // New tokens are granted, and refused as well.
+    home.bench.bank.fault(Fault::Status(401), Scope::user(other).with_path("/items"));
+    for hour in 0..26 {
+        home.add(0, NewTransaction::posted(-100 - hour, "TEA"));
+        home.bench.run_for(Duration::from_hours(1)).await;
+        assert_eq!(home.bench.value("SELECT hold_reason FROM sources"), "NULL", "after {hour} hours");
+    }
+    assert_eq!(home.bench.states(&[home.link, link]), ["active", "failing"]);
+    let failures: i64 = home.bench.value("SELECT max(links_failures) FROM users").parse().expect("a number");
+    assert!((1..40).contains(&failures), "later each time: {failures}");
+    home.bench.bank.add_transaction(account, NewTransaction::posted(-5, "CAKE").at(home.bench.bank.now()));
+    home.bench.bank.clear_faults();
+    home.bench.run_for(Duration::from_hours(14)).await;
+    assert_eq!(home.bench.states(&[home.link, link]), ["active", "active"]);
+    home.bench.assert_store_is_truth();
 }

@@ -70,7 +70,7 @@ async fn a_customers_new_login_is_not_taken_for_the_refresh_that_a_killed_proces
     home.hours(9).await;
     let (now, link_id) = (bench.clock.now(), bench.link_id(home.link));
     let booking = bench.store.write(move |txn| {
-        let sync_id = txn.begin_sync(link_id, Cause::Schedule, false, now)?;
+        let sync_id = txn.begin_sync(link_id, (Cause::Schedule, Cause::Schedule), false, now)?;
         txn.set_next(link_id, Phase::Refreshing, now)?;
         let source_id = txn.link_state(link_id)?.source_id;
         let new =

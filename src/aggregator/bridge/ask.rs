@@ -55,7 +55,8 @@ impl Bridge {
         answer.map_err(|error| call_error(error, tells_gone))
     }
 
-    /// Asks with the user's token. A refused one, with which nothing was done, is renewed once; what refuses the new one too does not mean the token.
+    /// Asks with the user's token. A refused one, with which nothing was done, is renewed once. What refuses the new one too
+    /// does not mean the credentials, with which that was just granted: it is about this user, and no other waits for it.
     async fn ask_as(
         &self,
         context: &CallContext,
@@ -69,7 +70,14 @@ impl Bridge {
         }
         self.0.tokens.forget(user, &token).await;
         let token = self.token(context, user).await?;
-        Ok(send(&self.user_door(user, &token)?, context, ask).await)
+        match send(&self.user_door(user, &token)?, context, ask).await {
+            Err(HttpError::Refused { status, document, .. })
+                if status == 401 && document.code.as_deref() != Some(BAD_CLIENT) =>
+            {
+                Err(CallError::Rejected { status, document })
+            }
+            answer => Ok(answer),
+        }
     }
 
     async fn token(&self, context: &CallContext, user: &str) -> Result<Arc<UserToken>, CallError> {

@@ -44,11 +44,8 @@ pub(super) fn next_page(
     list: &wire::List<'_>,
     asked: Option<&PageToken>,
 ) -> Result<Option<PageToken>, CallError> {
-    let next = next_uri(what, list)?.map(PageToken);
-    if next.is_some() && next.as_ref() == asked {
-        return Err(points_back(what));
-    }
-    Ok(next)
+    let next = next_uri(what, list)?;
+    next.map(|next| PageToken::after(asked, next).ok_or_else(|| points_back(what))).transpose()
 }
 
 /// The address of the next page as it came: absent, null, empty and the text "null" all mean the end.

@@ -253,12 +253,16 @@ async fn calls_whose_token_is_refused_at_once_renew_it_once() {
 
 /// Section 3.2: both shapes of an error.
 #[tokio::test(start_paused = true)]
-async fn a_new_token_refused_too_means_the_credential() {
+async fn a_new_token_refused_too_is_about_this_user() {
     for body in [errors("invalid_token"), json!({"code": "invalid_token", "message": "no"})] {
         let stand = Stand::default();
         stand.on(ITEMS_PAGE, [(401, body)]);
         let error = links(&stand.bridge().0).await.expect_err("refused");
-        assert!(matches!(&error, CallError::Unauthorized(d) if d.code.as_deref() == Some("invalid_token")), "{error}");
+        let code = |document: &ErrorDocument| document.code.clone();
+        assert!(
+            matches!(&error, CallError::Rejected { status: 401, document } if code(document).as_deref() == Some("invalid_token")),
+            "{error}"
+        );
         assert_eq!((stand.count(TOKEN), stand.count(ITEMS_PAGE)), (2, 2));
     }
 }
@@ -414,7 +418,7 @@ async fn nothing_is_sent_to_another_origin() {
         let error = links(&bridge).await.expect_err("foreign");
         assert!(matches!(error, CallError::ForeignOrigin), "{foreign}: {error}");
         assert_eq!(stand.targets(), [TOKEN, ITEMS_PAGE], "{foreign}");
-        let page = PageToken(foreign.to_owned());
+        let page = PageToken::new(foreign.to_owned());
         let error = bridge.transactions(&context(), "u-1", Stretch::Whole, Some(&page)).await.expect_err("foreign");
         assert!(matches!(error, CallError::ForeignOrigin), "{foreign}: {error}");
         assert_eq!(stand.targets().len(), 2, "{foreign}");
@@ -434,9 +438,49 @@ async fn a_list_that_goes_in_circles_is_noticed() {
     let page = "/v3/aggregation/transactions?after=1";
     let stand = Stand::default();
     stand.on(&format!("GET {page}"), [items(&[], &json!(page))]);
-    let page = PageToken(page.to_owned());
+    let page = PageToken::new(page.to_owned());
     let error = stand.bridge().0.transactions(&context(), "u-1", Stretch::Whole, Some(&page)).await;
     assert!(matches!(error, Err(CallError::Malformed { .. })));
+}
+
+/// Section 15.1: the same where the caller walks page by page.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_goes_in_wide_circles_is_noticed_page_by_page() {
+    let stand = Stand::default();
+    for list in ["users", "transactions"] {
+        let page = |n: u32| format!("/v3/aggregation/{list}?after={n}");
+        let size = if list == "users" { 500 } else { 200 };
+        let pages = [(format!("/v3/aggregation/{list}?limit={size}"), 1), (page(1), 2), (page(2), 3), (page(3), 1)];
+        for (at, next) in pages {
+            stand.on(&format!("GET {at}"), [items(&[], &json!(page(next)))]);
+        }
+    }
+    let (bridge, _) = stand.bridge();
+    let context = context();
+    let mut asked: Option<PageToken> = None;
+    for _ in 0..3 {
+        asked = bridge.users(&context, asked.as_ref()).await.expect("a page").next;
+    }
+    let error = bridge.users(&context, asked.as_ref()).await.expect_err("a circle");
+    assert!(error.to_string().ends_with("points back to a page already read"), "{error}");
+    let mut asked: Option<PageToken> = None;
+    for _ in 0..3 {
+        asked = bridge.transactions(&context, "u-1", Stretch::Whole, asked.as_ref()).await.expect("a page").next;
+    }
+    for _ in 0..2 {
+        let error = bridge.transactions(&context, "u-1", Stretch::Whole, asked.as_ref()).await.expect_err("a circle");
+        assert!(matches!(error, CallError::Malformed { .. }), "asked again, it is the same: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_without_an_id_hides_no_other() {
+    let stand = Stand::default();
+    let users = json!({"resources": [{"external_user_id": "41"}, {"uuid": "u-1"}, "odd"]});
+    stand.on("GET /v3/aggregation/users?limit=500", [(200, users)]);
+    let page = stand.bridge().0.users(&context(), None).await.expect("users");
+    let ids: Vec<&str> = page.users.iter().map(|listed| listed.user.upstream_id.as_str()).collect();
+    assert_eq!((ids, page.unreadable.len()), (vec!["u-1"], 2));
 }
 
 /// A cursor that died is not a user that is gone.
@@ -486,7 +530,7 @@ async fn a_page_of_transactions_names_the_next_one() {
     let page = bridge.transactions(&context(), "u-1", Stretch::Whole, None).await.expect("a page");
     assert_eq!((page.rows.len(), page.rejected.len(), page.removed.len(), page.total), (1, 1, 1, None));
     assert_eq!(page.latest_update, Some("2026-01-02T00:00:00Z".parse().expect("an instant")));
-    assert_eq!(page.next, Some(PageToken(next.to_owned())));
+    assert_eq!(page.next, Some(PageToken::new(next.to_owned())));
     let last = bridge.transactions(&context(), "u-1", Stretch::Whole, page.next.as_ref()).await.expect("a page");
     assert_eq!((last.rows.len(), last.next), (0, None));
 }

@@ -24,7 +24,7 @@ use crate::money::Currency;
 use crate::secret::Secret;
 
 /// Enters every content hash: raising it makes the next pull look at each row again with a corrected normalizer.
-const NORMALIZER_VERSION: u64 = 1;
+const NORMALIZER_VERSION: u64 = 2;
 
 /// One raw row made into a record, or set aside with the reason.
 pub(super) fn transaction(raw: &RawValue) -> Result<TransactionRecord, RejectedRow> {
@@ -41,7 +41,7 @@ fn reject(text: &str, reason: String) -> RejectedRow {
     let traces: wire::RowTraces<'_> = serde_json::from_str(text).unwrap_or_default();
     RejectedRow {
         upstream_id: traces.id.text(),
-        transacted_at: traces.transacted_at.text().and_then(|t| moment(&t)).map(|(at, _)| at),
+        transacted_at: traces.transacted_at.text().and_then(|t| instant(&t)),
         reason,
         raw: text.to_owned(),
     }
@@ -57,9 +57,8 @@ fn record(text: &str, row: wire::Transaction<'_>) -> Result<TransactionRecord, S
     let upstream_status = filled(row.status);
     let (amount_minor, memo_minor) = signed_amount(figure, row.r#type.as_deref(), upstream_status.as_deref())?;
     let posted = read_moment("posted_at", row.posted_at.as_deref())?;
-    let transacted = read_moment("transacted_at", row.transacted_at.as_deref())?
-        .or(posted)
-        .ok_or("neither transacted_at nor posted_at")?;
+    let transacted = read_moment("transacted_at", row.transacted_at.as_deref())?;
+    let (_, transacted_on) = transacted.or(posted).ok_or("neither transacted_at nor posted_at")?;
     let status = status_of(upstream_status.as_deref(), posted.is_some());
     let location: wire::Location<'_> =
         row.location.raw().and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
@@ -69,8 +68,9 @@ fn record(text: &str, row: wire::Transaction<'_>) -> Result<TransactionRecord, S
         amount_minor,
         memo_minor,
         currency,
-        transacted_at: Some(transacted.0),
-        transacted_on: transacted.1,
+        // Not that of `posted_at`: windows are cut by upstream's own `transacted_at`, and no window shows a row without one.
+        transacted_at: transacted.map(|t| t.0),
+        transacted_on,
         posted_at: posted.map(|p| p.0),
         posted_on: posted.map(|p| p.1),
         description: filled(row.description).unwrap_or_default(),
@@ -146,6 +146,11 @@ fn read_moment(field: &str, text: Option<&str>) -> Result<Option<(Timestamp, Dat
         None => Ok(None),
         Some(text) => moment(text).map(Some).ok_or_else(|| format!("{field} {} is no date", cited(text))),
     }
+}
+
+/// Reads an instant in any of the forms that dates come in.
+pub(super) fn instant(text: &str) -> Option<Timestamp> {
+    moment(text).map(|(at, _)| at)
 }
 
 /// Reads an instant and the civil day it was written with.

@@ -48,7 +48,7 @@ impl Lane {
             .store()
             .write(move |txn| {
                 for link_id in txn.links_due_after(source.source_id, last_slot, latest_retry)? {
-                    let link = txn.link_state(link_id)?;
+                    let Some(link) = txn.link_outline(link_id)? else { continue };
                     let spread_key = source.spread_key(&link.upstream_id, &link.upstream_user_id);
                     txn.set_due_at(link_id, source.next_due_at(spread_key, now))?;
                 }

@@ -41,7 +41,7 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
     };
     let mine = wanted.into_iter().filter(|link| bank.users[bank.links[*link].user].owner == Owner::Truv(call.tenant));
     let mine: Vec<usize> = mine.collect();
-    paging::results(call, &state.settings, &mine, |link| object(bank, *link, user.is_some()))
+    paging::results(call, &state.settings, &mine, |link| answered(call, object(bank, *link, user.is_some())))
 }
 
 pub(super) fn retrieve(state: &mut State, call: &Call, id: &str) -> Answer {
@@ -49,7 +49,15 @@ pub(super) fn retrieve(state: &mut State, call: &Call, id: &str) -> Answer {
     if state.settings.deleted_link_is_404 && state.bank.links[link].deleted_ms.is_some() {
         return Err(Reply::not_found());
     }
-    Ok(Reply::ok(&object(&state.bank, link, false)))
+    Ok(Reply::ok(&answered(call, object(&state.bank, link, false))))
+}
+
+/// The object as it is answered: without its id where that damage is asked for.
+fn answered(call: &Call, mut object: Value) -> Value {
+    if let (true, Some(fields)) = (call.wish.row_without_id, object.as_object_mut()) {
+        fields.remove("id");
+    }
+    object
 }
 
 pub(super) fn delete(state: &mut State, call: &Call, id: &str) -> Answer {

@@ -107,6 +107,34 @@ fn killed_at_any_step_it_leaves_no_half_backup_and_the_next_one_cleans_up() {
 }
 
 #[test]
+fn what_root_makes_belongs_to_the_owner_of_the_store() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    const DAEMON: (u32, u32) = (54_321, 54_322);
+    const READERS: u32 = 54_323;
+    if fs::metadata("/proc/self").expect("a process").uid() != 0 {
+        eprintln!("left out: only root makes files that are not the daemon's");
+        return;
+    }
+    let bench = Bench::new();
+    chown(bench.store(), Some(DAEMON.0), Some(DAEMON.1)).expect("root may");
+    let owner = |path: &Path| {
+        let held = fs::metadata(path).expect("is there");
+        (held.uid(), held.gid())
+    };
+    let made = |second| {
+        let name = bench.make(second, |_| true).expect("a backup").file_name.expect("a name");
+        owner(&bench.config.directory.join(name))
+    };
+    assert_eq!(made(1), DAEMON);
+    assert_eq!(owner(&bench.config.directory), DAEMON);
+    // As an operator may have it: what comes into the directory belongs to its group.
+    chown(&bench.config.directory, None, Some(READERS)).expect("root may");
+    fs::set_permissions(&bench.config.directory, std::os::unix::fs::PermissionsExt::from_mode(0o2750))
+        .expect("root may");
+    assert_eq!(made(2), (DAEMON.0, READERS));
+}
+
+#[test]
 fn a_byte_that_the_disk_changed_is_found_by_the_proof() {
     for part in [0, 1, 2] {
         let bench = Bench::new();

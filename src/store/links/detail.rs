@@ -40,8 +40,10 @@ pub struct LinkDetail {
 impl ReadTxn<'_> {
     /// A link as the commands show it.
     pub fn link_detail(&self, link_id: i64) -> Result<LinkDetail, StoreError> {
+        // Nobody is shown the token, and one that does not open is no reason to show nothing.
+        let state_columns = STATE_COLUMNS.replace("l.access_token_sealed", "NULL AS access_token_sealed");
         let mut select = self.txn.prepare_cached(&format!(
-            "SELECT {STATE_COLUMNS}, s.name AS source, coalesce(u.external_id, u.upstream_id) AS user,
+            "SELECT {state_columns}, s.name AS source, coalesce(u.external_id, u.upstream_id) AS user,
                     coalesce(i.name, i.upstream_id) AS institution, l.attention_at, l.attention_detail,
                     l.last_attempt_at, l.last_error, l.hold_until, l.hold_reason, c.covered_to_at,
                     h.state AS state_word

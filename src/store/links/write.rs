@@ -104,8 +104,11 @@ impl WriteTxn<'_> {
         let place = Place { table: "links", column: "access_token_sealed", row_id: link_id };
         let sealed_error =
             |source| StoreError::Sealed { table: "links", column: "access_token_sealed", row_id: link_id, source };
-        if self.link_state(link_id)?.access_token.is_some_and(|t| t.expose() == token.expose()) {
-            return Ok(());
+        match self.link_state(link_id) {
+            Ok(state) if state.access_token.as_ref().is_some_and(|t| t.expose() == token.expose()) => return Ok(()),
+            // One that does not open is replaced like an old one.
+            Ok(_) | Err(StoreError::Sealed { .. }) => {}
+            Err(error) => return Err(error),
         }
         let sealed = self.sealer.seal(place, token.expose().as_bytes()).map_err(sealed_error)?;
         self.execute("UPDATE links SET access_token_sealed = ?1 WHERE link_id = ?2", params![sealed, link_id])?;

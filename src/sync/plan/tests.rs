@@ -276,6 +276,94 @@ fn a_change_names_what_differs_and_nothing_else() {
     assert_eq!(back.before, r#"{"removed_at":0,"status":"pending"}"#);
 }
 
+#[test]
+fn each_value_of_history_is_told_under_its_column_when_it_alone_differs() {
+    let old = || record(("a", Some("k"), PENDING, -450, 2, "TEA"));
+    // A new field does not compile until it is said here whether history tells of it, and if so has a case below.
+    let TransactionRecord {
+        upstream_id: _,
+        upstream_account_id: _,
+        external_id: _,
+        status: _,
+        amount_minor: _,
+        memo_minor: _,
+        currency: _,
+        transacted_at: _,
+        transacted_on: _,
+        posted_at: _,
+        posted_on: _,
+        description: _,
+        clean_description: _,
+        merchant: _,
+        category: _,
+        upstream_category_id: _,
+        merchant_code: _,
+        check_number: _,
+        memo: _,
+        latitude: _,
+        longitude: _,
+        operation_type: _,
+        upstream_status: _,
+        // None of history's: when it was written, and how.
+        upstream_updated_at: _,
+        is_obfuscated: _,
+        content_hash: _,
+        raw: _,
+    } = old();
+    let text = || Some("x".to_owned());
+    let (instant, day) = (Some(Timestamp::UNIX_EPOCH), Date::constant(1970, 1, 1));
+    let euro = "EUR".parse().expect("a currency");
+    let none = Value::Null;
+    let cases = [
+        ("upstream_id", TransactionRecord { upstream_id: "x".to_owned(), ..old() }, json!("a"), json!("x")),
+        (
+            "upstream_account_id",
+            TransactionRecord { upstream_account_id: "x".to_owned(), ..old() },
+            json!("acc"),
+            json!("x"),
+        ),
+        ("external_id", TransactionRecord { external_id: text(), ..old() }, json!("k"), json!("x")),
+        ("status", TransactionRecord { status: POSTED, ..old() }, json!("pending"), json!("posted")),
+        ("amount_minor", TransactionRecord { amount_minor: 7, ..old() }, json!(-450), json!(7)),
+        ("memo_minor", TransactionRecord { memo_minor: Some(7), ..old() }, none.clone(), json!(7)),
+        ("currency", TransactionRecord { currency: euro, ..old() }, json!("USD"), json!("EUR")),
+        (
+            "transacted_at",
+            TransactionRecord { transacted_at: instant, ..old() },
+            json!(1_772_452_800_000_i64),
+            json!(0),
+        ),
+        ("transacted_on", TransactionRecord { transacted_on: day, ..old() }, json!("2026-03-02"), json!("1970-01-01")),
+        ("posted_at", TransactionRecord { posted_at: instant, ..old() }, none.clone(), json!(0)),
+        ("posted_on", TransactionRecord { posted_on: Some(day), ..old() }, none.clone(), json!("1970-01-01")),
+        ("description", TransactionRecord { description: "x".to_owned(), ..old() }, json!("TEA"), json!("x")),
+        ("clean_description", TransactionRecord { clean_description: text(), ..old() }, none.clone(), json!("x")),
+        ("merchant", TransactionRecord { merchant: text(), ..old() }, none.clone(), json!("x")),
+        ("category", TransactionRecord { category: text(), ..old() }, none.clone(), json!("x")),
+        ("upstream_category_id", TransactionRecord { upstream_category_id: text(), ..old() }, none.clone(), json!("x")),
+        ("merchant_code", TransactionRecord { merchant_code: text(), ..old() }, none.clone(), json!("x")),
+        ("check_number", TransactionRecord { check_number: text(), ..old() }, none.clone(), json!("x")),
+        ("memo", TransactionRecord { memo: text(), ..old() }, none.clone(), json!("x")),
+        ("location", TransactionRecord { latitude: text(), ..old() }, json!([null, null]), json!(["x", null])),
+        ("location", TransactionRecord { longitude: text(), ..old() }, json!([null, null]), json!([null, "x"])),
+        ("operation_type", TransactionRecord { operation_type: text(), ..old() }, none.clone(), json!("x")),
+        ("upstream_status", TransactionRecord { upstream_status: text(), ..old() }, none, json!("x")),
+    ];
+    for (column, new, was, is) in &cases {
+        let told = |from: TransactionRecord, to: &TransactionRecord| {
+            let stored = StoredRow { transaction_id: 1, record: from, removed_at: None };
+            let change = change_between(&stored, to).unwrap_or_else(|| panic!("{column} is not told"));
+            (change.before, change.after)
+        };
+        let (was, is) = (json!({ *column: was }).to_string(), json!({ *column: is }).to_string());
+        assert_eq!(told(old(), new), (was.clone(), is.clone()));
+        assert_eq!(told(new.clone(), &old()), (is, was), "and back");
+    }
+    let mut tried: Vec<&str> = cases.iter().map(|case| case.0).collect();
+    tried.dedup();
+    assert_eq!(tried, columns(&old()).map(|(column, _)| column), "every column has its case");
+}
+
 fn any_words() -> impl Strategy<Value = (Option<u8>, bool, i64, i8, u8)> {
     (proptest::option::of(0_u8..3), any::<bool>(), -2_i64..2, 1_i8..4, 0_u8..2)
 }

@@ -46,7 +46,9 @@ impl Engine {
                 Ok(Some(link)) if !link.is_removed => {
                     links.insert(missing.upstream_id.clone(), link);
                 }
-                Ok(_) | Err(CallError::Gone(_)) => gone.push(missing.link_id),
+                Ok(Some(_)) | Err(CallError::Gone(_)) => gone.push(missing.link_id),
+                // It is there, and cannot be read: neither the list nor this answer says that it is gone.
+                Ok(None) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -39,6 +39,11 @@ impl Walk {
         writer: &mut PageWriter<'_>,
         row: &RejectedRow,
     ) -> Result<(), StoreError> {
+        let fingerprint = xxhash_rust::xxh3::xxh3_64(row.raw.as_bytes());
+        if !self.rejected_on_page.insert(fingerprint) {
+            self.repeats_on_page += 1;
+            return Ok(());
+        }
         let mut row = row.clone();
         if let Reading::Window(window) = self.reading {
             row.transacted_at = row.transacted_at.or(window.from);
@@ -53,7 +58,7 @@ impl Walk {
             }
             None => self.has_nameless = true,
         }
-        let is_new = self.rejected.insert(xxhash_rust::xxh3::xxh3_64(row.raw.as_bytes()));
+        let is_new = self.rejected.insert(fingerprint);
         self.has_repeats |= !is_new;
         let lead = self.lead;
         self.counts(lead).rows_rejected += u32::from(is_new);

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use super::rows::update;
@@ -104,7 +105,11 @@ impl Walk {
                 continue;
             }
             let rows = match self.reading {
-                Reading::Window(window) => txn.live_rows_from(account_id, window.from)?,
+                Reading::Window(window) => match window.from {
+                    // Upstream cuts by the instant, so a window never shows a row without one: only a whole walk decides.
+                    Some(from) => txn.live_rows_from(account_id, Some(from))?,
+                    None => txn.live_rows_since(account_id, Date::ZERO)?,
+                },
                 // A connection made anew reaches less far back: what lies before its first row is history, not absence.
                 Reading::Whole | Reading::Account | Reading::Changes => match self.oldest_seen.get(&account_id) {
                     Some(oldest) => txn.live_rows_since(account_id, *oldest)?,

@@ -218,6 +218,7 @@ fn one_of_the_two_instants_is_enough_and_a_wrong_one_is_not_passed_over() {
     assert_eq!((pending.posted_at, pending.posted_on), (None, None));
     let row = read(&json!({"transacted_at": null}));
     assert_eq!(row.transacted_on.to_string(), "2026-03-02", "the day it was booked");
+    assert_eq!(row.transacted_at, None, "upstream cuts by its own, which is null");
     for changes in [
         json!({"transacted_at": null, "posted_at": null}),
         json!({"transacted_at": "yesterday"}),
