@@ -9,6 +9,7 @@
 //!
 //! The decisions are pure (`plan`, `limits::refreshes`, `schedule`); the edges are the aggregator and the store.
 
+mod aside;
 mod catalog;
 mod discover;
 mod endpoints;
@@ -32,6 +33,7 @@ use crate::aggregator::{CallContext, CallError};
 use crate::model::{Cause, LinkRecord};
 use crate::store::{Cursor, LinkState, Outcome, Phase, Store, StoreError, SyncCounts};
 
+pub use aside::reason_of;
 pub use discover::Discovered;
 pub use engine::Engine;
 pub use news::TakenNews;
@@ -149,6 +151,11 @@ impl Trip<'_> {
         self.source.aggregator.link(&self.context, &self.link.upstream_user_id, &self.link.upstream_id).await
     }
 
+    /// The cause of its sync, and the one that it was due for.
+    fn causes(&self) -> (Cause, Cause) {
+        (self.cause, self.link.due_cause)
+    }
+
     /// Whether the link's time has come, or its sync is under way.
     fn is_due(&self) -> bool {
         self.link.phase != Phase::Idle || self.link.due_at <= self.began
@@ -157,8 +164,8 @@ impl Trip<'_> {
     /// Opens a sync row unless one is open.
     async fn open_sync(&mut self) -> Result<(), StoreError> {
         if self.link.sync_id.is_none() {
-            let (link_id, cause, is_full, now) = (self.link.link_id, self.cause, self.is_full, self.began);
-            let sync_id = self.store().write(move |txn| txn.begin_sync(link_id, cause, is_full, now)).await?;
+            let (link_id, causes, is_full, now) = (self.link.link_id, self.causes(), self.is_full, self.began);
+            let sync_id = self.store().write(move |txn| txn.begin_sync(link_id, causes, is_full, now)).await?;
             self.link.sync_id = Some(sync_id);
             self.sync_id = sync_id;
         }

@@ -21,7 +21,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// Columns in line, for people.
+    /// Columns in line, for people; line breaks are spaces, and control characters are not shown.
     Table,
     /// A header and a line per row; NULL is empty, bytes are hexadecimal.
     Csv,

@@ -1,9 +1,9 @@
 //! `passbook sync`: make links due now, wait for the result, say it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -14,11 +14,15 @@ use super::run::stop_on_signals;
 use super::{Exit, output};
 use crate::daemon::step;
 use crate::server::control::Order;
-use crate::store::{Access, Store, StoreError, SyncRow};
+use crate::store::{Access, Store, StoreError, StoreLock, SyncRow};
 use crate::sync::{Engine, Step};
 
 /// How often the store is looked at while the daemon works.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long no daemon may be there before nobody waits for it any more: one that is restarted is back by then.
+const DAEMON_AWAY: Duration = Duration::from_secs(5);
+/// What a link is said to be that no sync came to.
+const NOT_SYNCED: &str = "not synced";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -54,6 +58,7 @@ pub(super) async fn sync(config: &Path, arguments: Arguments) -> anyhow::Result<
     let stop = stop_on_signals()?;
     let reader = context.open(Access::ReadOnly)?;
     let before = latest_ids(&reader).await?;
+    let are_named = !arguments.links.is_empty();
     let order = Order::Sync { links: arguments.links, full: arguments.full };
     let carried_out = context.order("sync", order).await?;
     let links = carried_out.done.links;
@@ -65,17 +70,28 @@ pub(super) async fn sync(config: &Path, arguments: Arguments) -> anyhow::Result<
     let bar = bar(links.len() as u64);
     let work = async {
         match &carried_out.local {
-            Some(local) => sync_here(&local.engine, &links, &context, &bar).await,
+            Some(local) => sync_here(&local.engine, &links, &context, &bar).await.map(|()| End::Done),
             None => wait_for_daemon(&reader, &links, &before, &bar).await,
         }
     };
-    let finished = tokio::select! {
-        result = work => { result?; true }
-        () = stop.cancelled() => false,
+    let end = tokio::select! {
+        result = work => result?,
+        () = stop.cancelled() => End::Interrupted,
     };
     bar.finish_and_clear();
     let rows = ended_since(&reader, &links, &before).await?;
-    report(&links, &rows, finished, arguments.json)
+    report(&links, &rows, are_named, end, arguments.json)
+}
+
+/// How the wait for the syncs ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Nothing more comes.
+    Done,
+    /// Whoever waited had enough.
+    Interrupted,
+    /// Nobody syncs any more.
+    DaemonGone,
 }
 
 fn bar(total: u64) -> ProgressBar {
@@ -157,32 +173,53 @@ async fn ended_since(
         .await
 }
 
+/// Waits until each of the links has ended a sync, or can have none any more: it was paused, removed or forgotten meanwhile, or
+/// its source is no longer configured.
 async fn wait_for_daemon(
     store: &Store,
     links: &[i64],
     before: &HashMap<i64, i64>,
     bar: &ProgressBar,
-) -> Result<(), StoreError> {
+) -> Result<End, StoreError> {
+    let mut seen_at = Instant::now();
     loop {
-        let ended = ended_since(store, links, before).await?.len();
-        bar.set_position(ended as u64);
-        if ended == links.len() {
-            return Ok(());
+        // Looked at before the links: what a daemon did before it ended is not overlooked.
+        let is_there = StoreLock::holder(store.path()).is_some();
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "a path is not general over the lifetime")]
+        let syncable: HashSet<i64> = store.read(|txn| txn.syncable_links()).await?.into_iter().collect();
+        let ended = ended_since(store, links, before).await?;
+        bar.set_position(ended.len() as u64);
+        if links.iter().all(|link| ended.contains_key(link) || !syncable.contains(link)) {
+            return Ok(End::Done);
+        }
+        if is_there {
+            seen_at = Instant::now();
+        } else if seen_at.elapsed() >= DAEMON_AWAY {
+            return Ok(End::DaemonGone);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-fn report(links: &[i64], ended: &HashMap<i64, SyncRow>, finished: bool, json: bool) -> anyhow::Result<Exit> {
+/// Says what became of each link.
+///
+/// Errors: where nobody is there who would go on.
+fn report(links: &[i64], ended: &HashMap<i64, SyncRow>, are_named: bool, end: End, json: bool) -> anyhow::Result<Exit> {
     let results: Vec<LinkResult> = links.iter().map(|id| result_of(*id, ended.get(id))).collect();
     if json {
         output::print_json(&results)?;
     } else {
-        output::print(&text(&results, finished))?;
+        output::print(&text(&results, end))?;
     }
+    anyhow::ensure!(
+        end != End::DaemonGone,
+        "the daemon ended before all of it was done; the next one goes on with it: start it, or run this command again"
+    );
     let has = |word: &str| results.iter().any(|r| r.outcome == word);
     Ok(match () {
-        () if has("failed") || !finished => Exit::Failed,
+        () if has("failed") || end == End::Interrupted => Exit::Failed,
+        // One of all links may be paused or removed at any moment; who named it wants it.
+        () if are_named && has(NOT_SYNCED) => Exit::Failed,
         () if has("attention") => Exit::Attention,
         () => Exit::Done,
     })
@@ -191,7 +228,7 @@ fn report(links: &[i64], ended: &HashMap<i64, SyncRow>, finished: bool, json: bo
 fn result_of(link_id: i64, sync: Option<&SyncRow>) -> LinkResult {
     LinkResult {
         link_id,
-        outcome: sync.and_then(|s| s.outcome.clone()).unwrap_or_else(|| "not synced".to_owned()),
+        outcome: sync.and_then(|s| s.outcome.clone()).unwrap_or_else(|| NOT_SYNCED.to_owned()),
         refreshed: sync.and_then(|s| s.refreshed.clone()),
         requests: sync.map_or(0, |s| s.requests),
         rows_seen: sync.map_or(0, |s| s.rows_seen),
@@ -205,7 +242,7 @@ fn result_of(link_id: i64, sync: Option<&SyncRow>) -> LinkResult {
 /// At most this many links are shown one by one.
 const LISTED: usize = 30;
 
-fn text(results: &[LinkResult], finished: bool) -> String {
+fn text(results: &[LinkResult], end: End) -> String {
     let rows = results.iter().take(LISTED).map(|r| {
         vec![
             r.link_id.to_string(),
@@ -223,10 +260,10 @@ fn text(results: &[LinkResult], finished: bool) -> String {
     if results.len() > LISTED {
         out.push_str(&format!("and {} more\n", results.len() - LISTED));
     }
-    if results.iter().any(|r| r.outcome == "not synced") {
+    if results.iter().any(|r| r.outcome == NOT_SYNCED) {
         out.push_str("not synced: paused, removed or interrupted; `passbook explain LINK` says why\n");
     }
-    if !finished {
+    if end == End::Interrupted {
         out.push_str("interrupted; what is stored stays, the daemon goes on from there\n");
     }
     out

@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 use crate::driver::{Browser, runtime};
+use crate::ports::free_address;
 
 /// How long the daemon may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -87,7 +88,7 @@ impl House {
         bank.seed_world(&plan);
         bank.seed_world(&Plan { serves: Some(Served::Bridge), ..plan });
         let dir = tempfile::tempdir().expect("a directory");
-        let [public, admin] = free_addresses().await;
+        let [public, admin] = [free_address(), free_address()];
         let admin_token = "a-token-for-the-tests-of-the-dashboard".to_owned();
         let webhook_secret = bank.add_bridge_webhook(&format!("http://{public}/webhooks/{EUROPE}"));
         for (name, text) in [
@@ -259,13 +260,6 @@ fn keygen() -> String {
 fn write_secret(path: &Path, text: &str) {
     fs::write(path, text).expect("can be written");
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("can be closed to others");
-}
-
-/// Addresses that nothing listens on.
-async fn free_addresses() -> [SocketAddr; 2] {
-    let one = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
-    let two = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
-    [one, two].map(|listener| listener.local_addr().expect("an address"))
 }
 
 /// Schedules so far away that whatever happens was asked for.

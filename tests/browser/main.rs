@@ -7,6 +7,8 @@ mod dashboard;
 mod driver;
 mod hosted;
 mod house;
+#[path = "../shared/ports.rs"]
+mod ports;
 mod stand_ins;
 mod webhooks;
 mod widget;

@@ -10,6 +10,7 @@ use age::x25519::Identity;
 use passbook::sandbox::Served;
 
 use super::desk::{Desk, query, text, wait_for};
+use super::left_out::left_out;
 
 /// A user and a group that own nothing here.
 const ANALYST: u32 = 54_321;
@@ -124,7 +125,7 @@ fn another_user_of_the_group_reads_and_cannot_hurt() {
     let desk = desk();
     let is_root = std::fs::metadata("/proc/self").expect("a process").uid() == 0;
     if !is_root || Command::new("sqlite3").arg("--version").output().is_err() {
-        eprintln!("left out: reading as another user needs root and the sqlite3 shell");
+        left_out("reading as another user needs root and the sqlite3 shell");
         return;
     }
     // As the unit has it: the owner writes, the group enters and reads, new files belong to the group.

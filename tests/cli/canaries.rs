@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use passbook::sandbox::{Environment, Pace, Plan, Sandbox, Served};
 use tower::ServiceExt as _;
 
 use super::desk::{Daemon, query, text, wait_for};
+use super::ports::free_address;
 
 const EMAIL: &str = "canary.customer.7731@example.com";
 const FIRST_NAME: &str = "Canaryfirstname7731";
@@ -70,10 +71,6 @@ struct House {
     /// Where it came out, and what.
     heard: Vec<(String, Vec<u8>)>,
     _server: tokio::runtime::Runtime,
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address")
 }
 
 impl House {

@@ -18,6 +18,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::desk::{Desk, query, tamper, text, wait_for};
+use super::left_out::left_out;
 
 const NOBODY: u32 = 65_534;
 
@@ -99,7 +100,6 @@ struct SmallDisk<'d>(&'d Desk);
 
 impl<'d> SmallDisk<'d> {
     /// `None`, and a word about it, where this user may not mount.
-    #[expect(clippy::print_stderr, reason = "what is left out is said")]
     fn under(desk: &'d Desk, kilobytes: u32) -> Option<Self> {
         let place = desk.dir.path().join("disk");
         fs::create_dir(&place).expect("a directory");
@@ -107,7 +107,7 @@ impl<'d> SmallDisk<'d> {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &options, "passbook-test"]).arg(&place).stderr(Stdio::null());
         if !mount.status().is_ok_and(|status| status.success()) {
-            eprintln!("LEFT OUT: only root can mount a small file system");
+            left_out("only root can mount a small file system");
             return None;
         }
         let config =
@@ -282,7 +282,7 @@ fn the_memory_of_the_process_is_never_dumped() {
     assert_eq!(line.split_whitespace().nth(4), Some("0"), "{line}");
     drop(daemon);
     if fs::metadata("/proc/self").expect("Linux").uid() != 0 {
-        eprintln!("LEFT OUT: only root can look at a process of another user");
+        left_out("only root can look at a process of another user");
         return;
     }
     // What may be dumped belongs to its own user under /proc, what may not belongs to root.

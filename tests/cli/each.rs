@@ -78,7 +78,8 @@ fn commands_reach_the_running_daemon_and_sigterm_ends_it_in_time() {
 fn a_killed_daemon_leaves_a_store_that_goes_on() {
     for served in BOTH {
         let desk = Desk::at(served, 12);
-        desk.bank.settings(|s| s.latency = Duration::from_millis(10));
+        // The bank refuses no refresh, or one too many would not be seen.
+        desk.bank.settings(|s| (s.latency, s.refresh_limit) = (Duration::from_millis(10), None));
         for round in 0..4 {
             let daemon = desk.daemon();
             std::thread::sleep(Duration::from_millis(60 + 90 * round));

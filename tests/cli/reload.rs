@@ -5,10 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use passbook::sandbox::{Environment, Served};
 
 use super::desk::{Desk, query, text, wait_for};
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address")
-}
+use super::ports::free_address;
 
 fn change(desk: &Desk, change: impl FnOnce(String) -> String) {
     let config = std::fs::read_to_string(desk.config()).expect("reads");

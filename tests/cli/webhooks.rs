@@ -1,18 +1,18 @@
 //! What an operator does about webhooks, and one that comes in.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use passbook::sandbox::Served;
 use sha2::Sha256;
 
 use super::desk::{BOTH, Desk, query, text, wait_for};
+use super::ports::free_address;
 
 /// Adds a public side on a free port to a desk's configuration, and says where.
 fn with_public_side(desk: &Desk) -> SocketAddr {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = free.local_addr().expect("an address");
+    let address = free_address();
     let config = std::fs::read_to_string(desk.config()).expect("reads");
     let server = format!("[server]\npublic_listen = \"{address}\"\npublic_url = \"https://bank.example.com\"\n");
     std::fs::write(desk.config(), format!("{config}{server}")).expect("writes");

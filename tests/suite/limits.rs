@@ -55,6 +55,38 @@ async fn scheduled_syncs_leave_one_refresh_of_the_day_to_a_person() {
     bench.assert_verifies().await;
 }
 
+/// One that was given up was taken by the aggregator all the same, which counts it and has it paid for.
+#[tokio::test(start_paused = true)]
+async fn refreshes_that_were_given_up_count_as_the_others_do() {
+    let (bench, links) = town("sync_schedule = \"0 */4 * * *\"", 1);
+    bench.run_once().await;
+    bench.bank.settings(|s| {
+        s.pace.parse = hours(24 * 7);
+        // The aggregator refuses none, or one too many would not be seen.
+        s.refresh_limit = None;
+    });
+    let received = || {
+        let log = bench.bank.request_log();
+        log.iter().filter(|logged| logged.method == "POST" && logged.path.starts_with("/v1/refresh/tasks/")).count()
+    };
+    for expected in [1, 2, 2] {
+        bench.pass(hours(5)).await;
+        let reports = bench.run_once().await;
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert_eq!(received(), expected);
+    }
+    let given_up = ["timed_out".to_owned()];
+    assert_eq!(bench.rows("SELECT outcome FROM refreshes"), [given_up.clone(), given_up]);
+    let last = bench.value("SELECT refreshed FROM syncs ORDER BY sync_id DESC LIMIT 1");
+    assert!(last.contains("refresh_reserve"), "{last}");
+    // The third is a person's, and the last.
+    for _ in 0..2 {
+        bench.ask(&links, Cause::Person, false).await;
+        bench.run_once().await;
+        assert_eq!(received(), 3);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_months_cap_holds_for_all_links_together() {
     let (bench, _) = town("refreshes_per_month = 5", 4);

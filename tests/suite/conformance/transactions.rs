@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use passbook::sandbox::{NewTransaction, PostStyle, Reissue, Served};
 
+use crate::harness::Bench;
 use crate::home::Home;
 
 at_every_aggregator!(
@@ -19,6 +20,7 @@ at_every_aggregator!(
     a_pending_row_that_vanishes_is_removed_at_once_and_restored_if_it_returns,
     a_posted_row_that_vanishes_is_removed_and_restored_if_it_returns,
     an_edit_leaves_a_change_with_before_and_after,
+    a_row_that_did_not_change_is_not_written_again,
 );
 
 async fn a_pending_row_that_posts_stays_one_row_in_every_style(serves: Served) {
@@ -247,4 +249,36 @@ async fn an_edit_leaves_a_change_with_before_and_after(serves: Served) {
             r#"{"amount_minor":-1250,"description":"BAKERY DOWNTOWN"}"#.to_owned()
         ]]
     );
+}
+
+/// Has the store note every row that is written again, under its upstream id.
+#[expect(clippy::disallowed_methods, reason = "the store itself is to say what is written, not the counts of a sync")]
+fn note_rewrites(bench: &Bench) {
+    let connection = rusqlite::Connection::open(bench.path()).expect("a writer");
+    let sql = "CREATE TABLE rewritten (upstream_id TEXT NOT NULL) STRICT;
+               CREATE TRIGGER note_rewritten AFTER UPDATE ON transactions
+               BEGIN INSERT INTO rewritten VALUES (new.upstream_id); END";
+    connection.execute_batch(sql).expect("a trigger");
+}
+
+async fn a_row_that_did_not_change_is_not_written_again(serves: Served) {
+    let home = Home::at(serves, "page_size = 10");
+    home.add_many(25, 1);
+    home.add_waiting(9, -4_250, "BLUE BOTTLE COFFEE");
+    let row = home.add(1, NewTransaction::posted(-1_200, "BAKERY"));
+    home.settle().await;
+    note_rewrites(&home.bench);
+    let rewritten = || home.bench.rows("SELECT upstream_id FROM rewritten");
+    for full in [false, true, false] {
+        home.hours(9).await;
+        home.bench.aggregator_reads_banks();
+        let reports = home.bench.sync_all(full).await;
+        assert!(reports.iter().any(|report| report.counts.rows_seen > 0) || !full, "{reports:?}");
+        assert_eq!(rewritten(), Vec::<Vec<String>>::new(), "full: {full}");
+    }
+    home.bench.bank.edit_transaction(row, Some(-1_250), None);
+    home.settle().await;
+    assert_eq!(rewritten(), [[row.to_string()]]);
+    home.bench.sync_all(true).await;
+    assert_eq!(rewritten().len(), 1, "once");
 }

