@@ -122,7 +122,11 @@ impl Matching<'_> {
         }
         let mut groups: Vec<_> = groups.into_values().filter(|(_, gone)| !gone.is_empty()).collect();
         for (held, gone) in &mut groups {
-            held.sort_by_key(|h| self.held[*h].record.transacted_at);
+            // Then by what does not depend on how they came: who takes the only place that two may take decides who is left over.
+            held.sort_by_key(|h| {
+                let record = &self.held[*h].record;
+                (record.transacted_at, record.external_id.as_deref(), record.upstream_id.as_str())
+            });
             gone.sort_by_key(|g| self.gone[*g].row.record.transacted_at);
         }
         groups
