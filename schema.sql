@@ -145,7 +145,7 @@ CREATE TABLE institutions (
     group_name     TEXT,                           -- the banking group it belongs to
     logo_url       TEXT,                           -- a picture of it
     service_status TEXT,                           -- whether the aggregator can reach it: upstream's word, or JSON of several
-    checked_at     INTEGER,                        -- when the list of banks was last asked about it; NULL: never
+    checked_at     INTEGER,                        -- when the list of banks was last asked about it; NULL: never, 0: in vain
     UNIQUE (aggregator, upstream_id)
 ) STRICT;
 

@@ -227,9 +227,15 @@ impl ReadTxn<'_> {
     }
 
     /// The link that a person names by our id or by the aggregator's; ours first, because theirs may be numbers too.
+    ///
+    /// Shape: of several that are named alike, as after a source was given another name, the one that is worked on.
     pub fn find_link(&self, name: &str) -> Result<Option<i64>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT link_id FROM links WHERE link_id = :id OR upstream_id = :name ORDER BY link_id IS NOT :id LIMIT 1",
+            "SELECT link_id FROM links l WHERE link_id = :id OR upstream_id = :name
+             ORDER BY link_id IS NOT :id,
+                      (SELECT s.retired_at IS NOT NULL FROM sources s WHERE s.source_id = l.source_id),
+                      removed_at IS NOT NULL, link_id
+             LIMIT 1",
         )?;
         let id: Option<i64> = name.parse().ok();
         Ok(select.query_row(named_params! { ":id": id, ":name": name }, |row| row.get(0)).optional()?)

@@ -438,6 +438,13 @@ async fn a_link_that_is_gone_at_one_source_stays_at_another_that_names_its_own_a
     });
     stored.await.expect("the store works");
     bench.run_once().await;
+    let named = bench.store.read(move |txn| txn.find_link(&link.to_string())).await.expect("the store works");
+    let ours = bench.value("SELECT link_id FROM links JOIN sources USING (source_id) WHERE name = 'truv'");
+    assert_eq!(
+        named.map(|link_id| link_id.to_string()),
+        Some(ours),
+        "who names it means the source that is configured"
+    );
     bench.bank.delete_link(link);
     list_now(&bench).await;
     run_doctored(&bench, unlisting_links).await;
