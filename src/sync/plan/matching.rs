@@ -122,10 +122,10 @@ impl Matching<'_> {
         }
         let mut groups: Vec<_> = groups.into_values().filter(|(_, gone)| !gone.is_empty()).collect();
         for (held, gone) in &mut groups {
-            // Then by what does not depend on how they came: who takes the only place that two may take decides who is left over.
+            // Then by what may decide where one fits: who takes the only place that two may take decides who is left over.
             held.sort_by_key(|h| {
                 let record = &self.held[*h].record;
-                (record.transacted_at, record.external_id.as_deref(), record.upstream_id.as_str())
+                (record.transacted_at, record.external_id.as_deref())
             });
             gone.sort_by_key(|g| self.gone[*g].row.record.transacted_at);
         }
