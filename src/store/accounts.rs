@@ -3,7 +3,7 @@
 mod continued;
 mod split;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, named_params};
@@ -23,6 +23,15 @@ impl ReadTxn<'_> {
         let rows = select.query_map(named_params! { ":link_id": link_id }, |row| {
             Ok((row.get("upstream_id")?, row.get("account_id")?))
         })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Upstream ids of those of a link's accounts that were listed last.
+    pub fn present_accounts(&self, link_id: i64) -> Result<HashSet<String>, StoreError> {
+        let mut select = self
+            .txn
+            .prepare_cached("SELECT upstream_id FROM accounts WHERE link_id = :link_id AND missing_at IS NULL")?;
+        let rows = select.query_map(named_params! { ":link_id": link_id }, |row| row.get("upstream_id"))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

@@ -179,6 +179,13 @@ impl WriteTxn<'_> {
         self.count_rows_of_day(sync_id, part)
     }
 
+    /// Has an open sync walk the whole history, and the next ones until one of them has.
+    pub fn widen_sync(&self, link_id: i64, sync_id: i64) -> Result<(), StoreError> {
+        self.execute("UPDATE syncs SET is_full = 1 WHERE sync_id = :id", named_params! { ":id": sync_id })?;
+        self.execute("UPDATE links SET wants_full = 1 WHERE link_id = :id", named_params! { ":id": link_id })?;
+        Ok(())
+    }
+
     /// Notes what became of the refresh of a sync.
     pub fn note_refreshed(&self, sync_id: i64, word: &str) -> Result<(), StoreError> {
         self.execute(

@@ -1,12 +1,14 @@
 //! The pull of a sync: accounts, numbers, and a walk over the transactions.
 
+use std::collections::HashSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::walk::Walk;
 use super::{Step, Stop, Trip};
 use crate::aggregator::{CallError, Feed, PageToken, Window, Windows};
 use crate::model::AccountRecord;
-use crate::store::{FeedPosition, Phase};
+use crate::store::{FeedPosition, Phase, StoreError};
 
 /// How often a list that changes under our eyes is read before the sync gives up.
 pub(super) const MAX_WALKS: u32 = 3;
@@ -33,10 +35,10 @@ impl Trip<'_> {
         };
         self.begin_pull().await?;
         let mut listed = self.read_accounts(&feed).await?;
-        let window = self.window().await?;
         let mut earlier: Option<Walk> = None;
         for _ in 0..MAX_WALKS {
-            let walk = self.walk(&feed, window, &mut listed).await?;
+            let window = self.window().await?;
+            let Some(walk) = self.walk(&feed, window, &mut listed).await? else { continue };
             if walk.is_complete() {
                 return self.completed(walk, window, listed).await;
             }
@@ -73,44 +75,71 @@ impl Trip<'_> {
         Ok(())
     }
 
-    /// Accounts with balances; once a day their numbers come with them, in the same request unless it leaves accounts out.
+    /// Accounts with balances; once a day, and where one is new, their numbers too.
     async fn read_accounts(&mut self, feed: &Windows<'_>) -> Result<Vec<AccountRecord>, Stop> {
         let now = self.now();
         let is_due = self.link.numbers_checked_at.is_none_or(|at| now.duration_since(at) >= NUMBERS_EVERY);
+        let with_numbers = if is_due { self.read_numbers(feed).await? } else { None };
+        let accounts = match with_numbers {
+            Some(accounts) => accounts,
+            None => feed.accounts(&self.context, &self.link.upstream_id, false).await?,
+        };
+        if self.reach_back_for(&accounts).await? && !is_due {
+            let mut with_numbers = self.read_numbers(feed).await?.unwrap_or_default();
+            add_others(&mut with_numbers, accounts);
+            return Ok(with_numbers);
+        }
+        Ok(accounts)
+    }
+
+    /// Accounts with balances and numbers, in one request unless that leaves accounts out; `None`: there are no numbers.
+    async fn read_numbers(&mut self, feed: &Windows<'_>) -> Result<Option<Vec<AccountRecord>>, Stop> {
         let upstream_id = self.link.upstream_id.clone();
-        if is_due {
-            let answer = feed.accounts(&self.context, &upstream_id, true).await;
-            match answer {
-                Ok(mut accounts) => {
-                    self.numbers_checked = true;
-                    if self.leaves_out_known(&accounts).await? {
-                        // An account may have no numbers: that it is gone, only the list of accounts says.
-                        let mut all = feed.accounts(&self.context, &upstream_id, false).await?;
-                        all.retain(|account| !shows(&accounts, &account.upstream_id));
-                        accounts.append(&mut all);
-                    }
-                    return Ok(accounts);
+        match feed.accounts(&self.context, &upstream_id, true).await {
+            Ok(mut accounts) => {
+                self.numbers_checked = true;
+                if self.leaves_out_known(&accounts).await? {
+                    // An account may have no numbers: that it is gone, only the list of accounts says.
+                    add_others(&mut accounts, feed.accounts(&self.context, &upstream_id, false).await?);
                 }
-                // What stops every request stops this sync.
-                Err(error @ (CallError::RateLimited { .. } | CallError::Unauthorized(_))) => return Err(error.into()),
-                // Numbers are a product of their own: a link without them is synced all the same, and asked again tomorrow.
-                Err(_) => self.numbers_checked = true,
+                Ok(Some(accounts))
+            }
+            // What stops every request stops this sync.
+            Err(error @ (CallError::RateLimited { .. } | CallError::Unauthorized(_))) => Err(error.into()),
+            // Numbers are a product of their own: a link without them is synced all the same, and asked again tomorrow.
+            Err(_) => {
+                self.numbers_checked = true;
+                Ok(None)
             }
         }
-        Ok(feed.accounts(&self.context, &upstream_id, false).await?)
     }
 
     /// Whether an account that was there last time is not among these.
     async fn leaves_out_known(&self, accounts: &[AccountRecord]) -> Result<bool, Stop> {
-        let link_id = self.link.link_id;
-        let mut left_out = self.store().read(move |txn| txn.account_ids(link_id)).await?;
-        left_out.retain(|upstream_id, _| !shows(accounts, upstream_id));
-        if left_out.is_empty() {
+        Ok(self.present_accounts().await?.iter().any(|upstream_id| !shows(accounts, upstream_id)))
+    }
+
+    /// Whether an account was not there last time. It has rows from before the window that were never read, so the whole
+    /// history is.
+    ///
+    /// Noted before a page is stored, because with that the account is known: a crash in between must not lose what is due.
+    async fn reach_back_for(&mut self, listed: &[AccountRecord]) -> Result<bool, Stop> {
+        let present = self.present_accounts().await?;
+        if listed.iter().all(|account| present.contains(&account.upstream_id)) {
             return Ok(false);
         }
-        let known = self.store().read(move |txn| txn.account_summaries(link_id)).await?;
-        let mut present = known.iter().filter(|account| account.missing_at.is_none());
-        Ok(present.any(|account| left_out.values().any(|id| *id == account.account_id)))
+        if !self.is_full {
+            let (link_id, sync_id) = (self.link.link_id, self.sync_id);
+            self.store().write(move |txn| txn.widen_sync(link_id, sync_id)).await?;
+            self.is_full = true;
+        }
+        Ok(true)
+    }
+
+    /// Upstream ids of the accounts that the last complete pull showed.
+    async fn present_accounts(&self) -> Result<HashSet<String>, StoreError> {
+        let link_id = self.link.link_id;
+        self.store().read(move |txn| txn.present_accounts(link_id)).await
     }
 
     /// From the oldest of: cursor minus overlap, and what is not settled yet. The whole history where that is due.
@@ -130,13 +159,13 @@ impl Trip<'_> {
     }
 
     /// Reads the list from its first page to its last, storing each page as it comes. Accounts that its first page shows
-    /// are listed from then on.
+    /// are listed from then on; `None`: because of one of them more is to be read than was asked for.
     async fn walk(
         &mut self,
         feed: &Windows<'_>,
         window: Window,
         listed: &mut Vec<AccountRecord>,
-    ) -> Result<Walk, Stop> {
+    ) -> Result<Option<Walk>, Stop> {
         let has_history = self.cursor.is_some();
         let mut walk = Walk::over_link(self.link.link_id, self.sync_id, self.began, window, has_history);
         let mut token: Option<PageToken> = None;
@@ -146,7 +175,11 @@ impl Trip<'_> {
             if number == 0 {
                 // The dedicated list is fresher; what only this answer shows is there too.
                 page.accounts.retain(|account| !shows(listed, &account.upstream_id));
+                let has_new = !page.accounts.is_empty() && self.reach_back_for(&page.accounts).await?;
                 listed.append(&mut page.accounts);
+                if has_new && window.from.is_some() {
+                    return Ok(None);
+                }
                 page.accounts.clone_from(listed);
             }
             let (sync_id, requests) = (self.sync_id, self.requests());
@@ -159,7 +192,7 @@ impl Trip<'_> {
                 })
                 .await?;
             if token.is_none() {
-                return Ok(walk);
+                return Ok(Some(walk));
             }
         }
         Err(CallError::Malformed { what: "transactions", reason: format!("more than {MAX_PAGES} pages") }.into())
@@ -200,6 +233,12 @@ impl Trip<'_> {
             .await?;
         Ok(self.report(&end, ended))
     }
+}
+
+/// Adds those of `more` that are not among `accounts`.
+fn add_others(accounts: &mut Vec<AccountRecord>, mut more: Vec<AccountRecord>) {
+    more.retain(|account| !shows(accounts, &account.upstream_id));
+    accounts.append(&mut more);
 }
 
 fn shows(accounts: &[AccountRecord], upstream_id: &str) -> bool {

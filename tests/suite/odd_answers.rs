@@ -102,6 +102,32 @@ fn without_transacted_at(path: &str, value: &mut Value) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_account_that_only_its_rows_come_with_is_read_with_its_whole_history() {
+    let home = Home::with("refreshes_per_day = 0\noverlap = \"2d\"\nreconcile_schedule = \"0 4 1 1 *\"");
+    home.settle().await;
+    home.hours(24 * 40).await;
+    home.settle().await;
+    let savings = home.bench.bank.add_account(home.link, NewAccount::savings("Rainy Day", 100_000));
+    let now = home.bench.bank.now();
+    for day in [0, 9, 30] {
+        let at = now - SignedDuration::from_hours(24 * day);
+        home.bench.bank.add_transaction(savings, NewTransaction::posted(-100, &format!("DAY {day}")).at(at));
+    }
+    let hidden = savings.to_string();
+    let report = sync_doctored(&home, false, move |path, value| {
+        for list in ["results", "accounts"] {
+            if let Some(accounts) = value[list].as_array_mut().filter(|_| !path.contains("/transactions/")) {
+                accounts.retain(|account| account["id"] != hidden.as_str());
+                value["count"] = json!(accounts.len());
+            }
+        }
+    })
+    .await;
+    assert_eq!(report.outcome, Outcome::Ok, "{report:?}");
+    home.bench.assert_store_is_truth();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_row_without_an_instant_is_no_windows_to_miss_and_a_whole_walks_to_remove() {
     let home = Home::with("refreshes_per_day = 0\nreconcile_schedule = \"0 4 1 1 *\"");
     let tea = home.add(3, NewTransaction::posted(-4_200, "TEA"));

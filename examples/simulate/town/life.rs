@@ -244,12 +244,6 @@ impl Town {
             self.add_row(link, account, -500 - nth, now_ms - nth * 3 * DAY, None);
         }
         self.links[link].calm_since = now_ms;
-        // What lies behind the window of an account that is new to a known link.
-        let oldest = now_ms - WINDOW;
-        if self.links[link].serves == Served::Truv {
-            let old = self.links[link].rows.iter().filter(|row| row.account == account && row.transacted_ms < oldest);
-            self.deep.extend(old.map(|row| row.id.to_string()));
-        }
     }
 
     fn delete(&mut self, link: usize) {
