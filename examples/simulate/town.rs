@@ -280,7 +280,7 @@ impl Town {
 
     /// When the aggregator read the bank last: readers see nothing of what happened since.
     fn published_ms(&self, link: usize) -> i64 {
-        self.bank.true_link(self.links[link].id).published_at.map_or(0, Timestamp::as_millisecond)
+        self.bank.published_at(self.links[link].id).map_or(0, Timestamp::as_millisecond)
     }
 
     /// Notes that the bank does not have a row under its id any more.

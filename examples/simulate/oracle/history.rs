@@ -32,11 +32,12 @@ type Known = Vec<Option<String>>;
 
 impl History {
     pub(super) fn look(&mut self, book: &Book, town: &Town) -> Verdict {
-        let mut known: HashMap<i64, Known> =
-            self.rows.iter().map(|(id, (row, _))| (*id, row.iter().cloned().map(Some).collect())).collect();
         let forgotten = town.forgotten_links();
-        let is_forgotten = |id: &i64| self.rows.get(id).is_some_and(|(_, link)| forgotten.contains(link));
-        known.retain(|id, _| !is_forgotten(id));
+        let (gone, stayed): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.rows).into_iter().partition(|(_, (_, link))| forgotten.contains(link));
+        let gone: HashSet<i64> = gone.into_iter().map(|(id, _)| id).collect();
+        let mut known: HashMap<i64, Known> =
+            stayed.into_iter().map(|(id, (row, _))| (id, row.into_iter().map(Some).collect())).collect();
         let sql = format!(
             "SELECT change_id, transaction_id, kind, before, after FROM transaction_changes WHERE change_id > {}
              ORDER BY change_id",
@@ -56,7 +57,7 @@ impl History {
                 continue;
             }
             let Some(row) = known.get_mut(&id) else {
-                if is_forgotten(&id) {
+                if gone.contains(&id) {
                     continue;
                 }
                 return Err(format!("history: transaction {id} was {kind} before it was added"));
@@ -73,7 +74,6 @@ impl History {
         let sql =
             format!("SELECT transaction_id, l.upstream_id, {columns} FROM transactions t JOIN links l USING (link_id)");
         let stored = book.texts(&sql)?;
-        self.rows.clear();
         for mut row in stored {
             let id: i64 = row.remove(0).parse().unwrap_or(0);
             let link = row.remove(0);
