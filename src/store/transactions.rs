@@ -223,15 +223,23 @@ impl ReadTxn<'_> {
         }
     }
 
-    /// Live rows of one account around a day, for recognising a row under a new id.
-    pub fn live_rows_between(&self, account_id: i64, from: Date, to: Date) -> Result<Vec<StoredRow>, StoreError> {
+    /// Live rows of one account, of some days, that have the money or the bank's own identifier of `like`, for recognising a
+    /// row under a new id.
+    pub fn live_rows_like(
+        &self,
+        account_id: i64,
+        (from, to): (Date, Date),
+        like: &TransactionRecord,
+    ) -> Result<Vec<StoredRow>, StoreError> {
         let mut select = self.txn.prepare_cached(&format!(
             "SELECT {ROW_COLUMNS} FROM transactions t JOIN accounts a ON a.account_id = t.account_id
              WHERE t.account_id = :account_id AND t.transacted_on BETWEEN :from AND :to AND t.removed_at IS NULL
+               AND ((t.amount_minor = :amount AND t.currency = :currency) OR t.external_id = :external_id)
              ORDER BY t.transaction_id"
         ))?;
         let mut rows = select.query(named_params! {
-            ":account_id": account_id, ":from": from.to_string(), ":to": to.to_string(),
+            ":account_id": account_id, ":from": from.to_string(), ":to": to.to_string(), ":amount": like.amount_minor,
+            ":currency": like.currency.as_str(), ":external_id": like.external_id,
         })?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {

@@ -112,7 +112,7 @@ fn columns(r: &TransactionRecord) -> [(&'static str, Value); 22] {
 
 /// Whether a stored row could be `incoming` under its former id, or give way to it, so that the walk's end must decide.
 ///
-/// Wider than what [`match_held`] accepts: a row that comes in place of another one must be stored in the commit that removes
+/// Both have the same money, or the bank's own identifier. Wider than what [`match_held`] accepts: a row that comes in place of another one must be stored in the commit that removes
 /// the other, or a reader would see the money twice in between. In a feed of changes any row may be made anew (`is_feed`).
 pub(super) fn may_replace(stored: &TransactionRecord, incoming: &TransactionRecord, is_feed: bool) -> bool {
     let is_same_money = stored.amount_minor == incoming.amount_minor && stored.currency == incoming.currency;

@@ -99,7 +99,7 @@ impl Walk {
         let span = Span::new().days(MATCH_DAYS);
         let from = row.transacted_on.saturating_sub(span);
         let to = row.transacted_on.saturating_add(span);
-        let near = txn.live_rows_between(account_id, from, to)?;
+        let near = txn.live_rows_like(account_id, (from, to), row)?;
         let is_feed = !matches!(self.reading, Reading::Window(_));
         Ok(near
             .iter()
