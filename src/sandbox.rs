@@ -234,12 +234,6 @@ impl Sandbox {
         state.true_link(at, true)
     }
 
-    /// When a link's data last became visible to readers, as [`TrueLink::published_at`] says, copying nothing.
-    pub fn published_at(&self, link: LinkId) -> Option<Timestamp> {
-        let bank = &self.lock().bank;
-        bank.links[bank.link_at(link)].published_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok())
-    }
-
     /// The bank as readers of the API see it now.
     pub fn served(&self) -> World {
         let state = &mut *self.lock();

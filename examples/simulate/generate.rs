@@ -39,11 +39,16 @@ struct Draw {
     rng: StdRng,
     events: Vec<Event>,
     days: i64,
+    /// How many times as much happens as to the customers of a bank.
+    density: i64,
 }
 
 /// Draws the plan of a seed.
 pub(crate) fn plan(seed: u64, size: Size) -> Plan {
-    let mut draw = Draw { rng: StdRng::seed_from_u64(seed ^ 0x5061_7373), events: Vec::new(), days: size.days };
+    // Quiet is dear, so what happens to few links is dense.
+    let density = if size.has_many() { 1 } else { 2 };
+    let rng = StdRng::seed_from_u64(seed ^ 0x5061_7373);
+    let mut draw = Draw { rng, events: Vec::new(), days: size.days, density };
     let setup = draw.setup(seed, size);
     draw.life(size.links);
     if size.has_trouble {
@@ -84,9 +89,9 @@ impl Draw {
         self.number(HOUR, self.days * DAY - 1)
     }
 
-    /// Draws twice so many in a hundred days on average: quiet is dear, so what happens is dense.
+    /// Draws how often something happens that does so often in a hundred days of any customer.
     fn count(&mut self, per_hundred_days: i64) -> i64 {
-        let hundredths = 2 * per_hundred_days * self.days;
+        let hundredths = self.density * per_hundred_days * self.days;
         hundredths / 100 + i64::from(self.number(0, 99) < hundredths % 100)
     }
 

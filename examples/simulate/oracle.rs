@@ -8,7 +8,7 @@ mod limits;
 mod links;
 mod rows;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use passbook::sandbox::World;
 use rusqlite::types::ValueRef;
@@ -92,19 +92,23 @@ impl Book {
         Ok(self.rows(&sql, |row| row.get(0))?.into_iter().collect())
     }
 
-    /// What stands still while nothing is written about data.
-    pub(crate) fn pulse(&self) -> Result<Vec<i64>, String> {
-        [
-            "SELECT count(*) FROM transaction_changes",
-            "SELECT count(*) FROM transactions",
-            "SELECT coalesce(sum(changed_at % 1000003), 0) FROM transactions",
-            "SELECT count(*) FROM balances",
-            "SELECT coalesce(sum(changed_at % 1000003), 0) FROM accounts",
-            "SELECT count(*) FROM transaction_aliases",
-        ]
-        .iter()
-        .map(|sql| self.number(sql))
-        .collect()
+    /// What stands still while nothing is written about the data of a link, by its upstream id.
+    pub(crate) fn pulse(&self) -> Result<BTreeMap<String, Vec<i64>>, String> {
+        let changes = "JOIN transactions USING (transaction_id) JOIN links USING (link_id)";
+        let mut pulse: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        for (what, of, links) in [
+            ("count(*)", "transaction_changes", changes),
+            ("sum(changed_at % 1000003)", "transactions", "JOIN links USING (link_id)"),
+            ("count(*)", "balances", "JOIN accounts USING (account_id) JOIN links USING (link_id)"),
+            ("sum(changed_at % 1000003)", "accounts", "JOIN links USING (link_id)"),
+            ("count(*)", "transaction_aliases", "JOIN links USING (link_id)"),
+        ] {
+            let sql = format!("SELECT links.upstream_id, {what} FROM {of} {links} GROUP BY links.link_id");
+            for (link, number) in self.rows(&sql, |row| Ok((row.get(0)?, row.get(1)?)))? {
+                pulse.entry(link).or_default().push(number);
+            }
+        }
+        Ok(pulse)
     }
 }
 

@@ -61,6 +61,8 @@ pub(crate) struct Link {
     /// What refreshes meet, and since when.
     pub(crate) trouble: Option<(String, i64)>,
     pub(crate) is_deleted: bool,
+    /// When it came.
+    pub(crate) since_ms: i64,
     /// Since when nothing but its rows has changed.
     calm_since: i64,
 }
@@ -79,8 +81,8 @@ pub(crate) struct Town {
     pub(crate) chains: HashMap<String, u64>,
     /// Ids that the bank took away, with every while in which it did not have them, the earliest first.
     pub(crate) gone: HashMap<String, Vec<Absence>>,
-    /// Ids that the bank has again and readers may not yet: the place of their link, and since when.
-    returning: Vec<(usize, String, i64)>,
+    /// Ids that the bank has again and readers may not yet, and since when, by the place of their link.
+    returning: HashMap<usize, HashMap<String, i64>>,
     /// Ids to which something happened that only a reconciliation shows.
     pub(crate) deep: HashSet<String>,
     next_word: u64,
@@ -127,7 +129,7 @@ impl Town {
             slot_ms: setup.number("hours") * HOUR,
             chains: HashMap::new(),
             gone: HashMap::new(),
-            returning: Vec::new(),
+            returning: HashMap::new(),
             deep: HashSet::new(),
             next_word: 0,
             next_chain: 0,
@@ -187,6 +189,7 @@ impl Town {
             rows: Vec::new(),
             trouble: None,
             is_deleted: false,
+            since_ms: self.now_ms(),
             calm_since: self.now_ms(),
         });
         self.links.len() - 1
@@ -280,23 +283,25 @@ impl Town {
 
     /// When the aggregator read the bank last: readers see nothing of what happened since.
     fn published_ms(&self, link: usize) -> i64 {
-        self.bank.published_at(self.links[link].id).map_or(0, Timestamp::as_millisecond)
+        self.bank.change(|bank| bank.published_at(self.links[link].id)).map_or(0, Timestamp::as_millisecond)
     }
 
     /// Notes that the bank does not have a row under its id any more.
     fn withdraw(&mut self, link: usize, id: TransactionId, at_ms: i64) {
-        self.lose(id, at_ms);
+        self.lose(link, id, at_ms);
         if self.links[link].serves == Served::Bridge && !self.tells_deletions {
             self.deep.insert(id.to_string());
         }
     }
 
-    /// Notes that an id is no longer there.
-    fn lose(&mut self, id: TransactionId, at_ms: i64) {
+    /// Notes that an id of a link is no longer there.
+    fn lose(&mut self, link: usize, id: TransactionId, at_ms: i64) {
         self.notice_returns();
         let id = id.to_string();
         // It goes again before anybody read that it was back.
-        self.returning.retain(|(_, returning, _)| *returning != id);
+        if let Some(returning) = self.returning.get_mut(&link) {
+            returning.remove(&id);
+        }
         let absences = self.gone.entry(id).or_default();
         if absences.last().is_none_or(|last| last.back_at.is_some()) {
             absences.push(Absence { gone_at: at_ms, back_at: None });
@@ -306,28 +311,32 @@ impl Town {
     /// Notes that the bank has an id again.
     fn give_back(&mut self, link: usize, id: TransactionId) {
         let (id, now_ms) = (id.to_string(), self.now_ms());
-        if self.is_gone(&id) {
-            self.returning.push((link, id, now_ms));
+        if self.is_gone(link, &id) {
+            self.returning.entry(link).or_default().insert(id, now_ms);
         }
     }
 
     /// Whether the bank does not have an id that it had.
-    fn is_gone(&self, id: &str) -> bool {
+    fn is_gone(&self, link: usize, id: &str) -> bool {
         let last = self.gone.get(id).and_then(|absences| absences.last());
         last.is_some_and(|last| last.back_at.is_none())
-            && self.returning.iter().all(|(_, returning, _)| returning != id)
+            && self.returning.get(&link).is_none_or(|returning| !returning.contains_key(id))
     }
 
     /// Notes which ids readers have again: the aggregator has read the bank since it has them.
     pub(crate) fn notice_returns(&mut self) {
-        for (link, id, since) in std::mem::take(&mut self.returning) {
-            let published_ms = self.published_ms(link);
-            if published_ms <= since {
-                self.returning.push((link, id, since));
-            } else if let Some(last) = self.gone.get_mut(&id).and_then(|absences| absences.last_mut()) {
-                last.back_at = Some(published_ms);
-            }
-        }
+        let Self { bank, links, returning, gone, .. } = self;
+        bank.change(|bank| {
+            returning.retain(|link, ids| {
+                let published_ms = bank.published_at(links[*link].id).map_or(0, Timestamp::as_millisecond);
+                for (id, _) in ids.extract_if(|_, since| published_ms > *since) {
+                    if let Some(last) = gone.get_mut(&id).and_then(|absences| absences.last_mut()) {
+                        last.back_at = Some(published_ms);
+                    }
+                }
+                !ids.is_empty()
+            });
+        });
     }
 
     /// A row has another id now. Where what came before may not have been read, nobody can know that it is the same; nor

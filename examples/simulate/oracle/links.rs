@@ -14,6 +14,9 @@ pub(super) const READ_LATE: i64 = 2 * HOUR;
 /// The aggregator was asked to read the bank within this long: two of a day's three refreshes are the schedule's.
 const REFRESHED_WITHIN: i64 = 34 * HOUR;
 
+/// Links are looked for once a day, and once more six hours later where that failed.
+const DISCOVERED_WITHIN: i64 = 32 * HOUR;
+
 /// Checks the state of every link; returns those in order, by upstream id.
 pub(super) fn states(book: &Book, town: &Town, (now_ms, skew_ms): (i64, i64)) -> Result<HashSet<String>, String> {
     let sql = "SELECT upstream_link_id, state, coalesce(last_error, ''), coalesce(condition, '') FROM v_link_health";
@@ -23,7 +26,7 @@ pub(super) fn states(book: &Book, town: &Town, (now_ms, skew_ms): (i64, i64)) ->
     for link in &town.links {
         let id = link.id.to_string();
         let Some((state, error, condition)) = stored.get(&id) else {
-            if link.is_deleted {
+            if link.is_deleted || now_ms - link.since_ms < DISCOVERED_WITHIN {
                 continue;
             }
             return Err(format!("links: {id} is not in the store"));

@@ -143,7 +143,10 @@ impl Town {
         for link in 0..self.links.len() {
             for row in 0..self.links[link].rows.len() {
                 let Row { id, is_removed, .. } = self.links[link].rows[row];
-                if !is_removed && !self.is_gone(&id.to_string()) && !self.bank.change(|bank| bank.has_transaction(id)) {
+                if !is_removed
+                    && !self.is_gone(link, &id.to_string())
+                    && !self.bank.change(|bank| bank.has_transaction(id))
+                {
                     self.take_out(link, row, since);
                 }
             }
@@ -172,7 +175,7 @@ impl Town {
         {
             self.give_back(link, id);
         } else {
-            self.lose(id, self.now_ms());
+            self.lose(link, id, self.now_ms());
         }
     }
 
@@ -190,7 +193,7 @@ impl Town {
                 self.rename(link, row, new);
             } else {
                 // A row that a fault brought.
-                self.lose(old, self.now_ms());
+                self.lose(link, old, self.now_ms());
             }
         }
     }
@@ -271,7 +274,7 @@ impl Town {
         self.links[link].is_deleted = true;
         let ids: Vec<_> = self.links[link].rows.iter().map(|row| row.id).collect();
         for id in ids {
-            self.lose(id, self.now_ms());
+            self.lose(link, id, self.now_ms());
         }
     }
 

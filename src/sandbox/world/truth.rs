@@ -139,6 +139,11 @@ fn instant(ms: i64) -> Timestamp {
 }
 
 impl Bank {
+    /// When a link's data last became visible to readers, as [`TrueLink::published_at`] says it, copying nothing.
+    pub fn published_at(&self, link: LinkId) -> Option<Timestamp> {
+        self.links[self.link_at(link)].published_ms.map(instant)
+    }
+
     /// A link as it is (`immediately`), or as readers see it, as far as every aggregator has it.
     pub(crate) fn true_link(&mut self, at: usize, immediately: bool) -> TrueLink {
         let user = &self.users[self.links[at].user];
