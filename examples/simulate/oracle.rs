@@ -9,6 +9,7 @@ mod links;
 mod rows;
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
 
 use passbook::sandbox::World;
 use rusqlite::types::ValueRef;
@@ -149,11 +150,19 @@ impl Oracle {
 }
 
 fn text(value: ValueRef<'_>) -> String {
-    match value {
-        ValueRef::Null => "NULL".to_owned(),
-        ValueRef::Integer(number) => number.to_string(),
-        ValueRef::Real(number) => number.to_string(),
-        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-        ValueRef::Blob(bytes) => format!("{} bytes", bytes.len()),
-    }
+    let mut text = String::new();
+    push_text(&mut text, value);
+    text
+}
+
+/// Adds a value as text.
+fn push_text(to: &mut String, value: ValueRef<'_>) {
+    // Writing to a text cannot fail.
+    let _ = match value {
+        ValueRef::Null => write!(to, "NULL"),
+        ValueRef::Integer(number) => write!(to, "{number}"),
+        ValueRef::Real(number) => write!(to, "{number}"),
+        ValueRef::Text(text) => write!(to, "{}", String::from_utf8_lossy(text)),
+        ValueRef::Blob(bytes) => write!(to, "{} bytes", bytes.len()),
+    };
 }

@@ -1,22 +1,37 @@
 //! The history explains every difference: what a row was, changed as its changes say, is what it is.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::{Book, Verdict};
+use super::{Book, Verdict, push_text};
 use crate::town::Town;
 
 /// The columns that are followed.
 const COLUMNS: [&str; 8] =
     ["upstream_id", "status", "amount_minor", "currency", "transacted_on", "posted_on", "description", "removed_at"];
 
+/// Ends each value of a line; no value has it.
+const END: char = '\u{1f}';
+
 /// Rows as they were at the last look.
 #[derive(Default)]
 pub(crate) struct History {
-    /// With the id of their link.
-    rows: HashMap<i64, (Vec<String>, String)>,
+    rows: HashMap<i64, Line>,
+    /// Upstream ids of links, also of those that are no longer stored.
+    links: HashMap<i64, String>,
     last_change: i64,
+    looks: u64,
+}
+
+/// A row as it was.
+struct Line {
+    link_id: i64,
+    /// The values of the columns in one text: most rows stay as they are, and there are many.
+    values: String,
+    /// The look that saw it last.
+    seen: u64,
 }
 
 fn as_text(value: &Value) -> String {
@@ -32,12 +47,21 @@ type Known = Vec<Option<String>>;
 
 impl History {
     pub(super) fn look(&mut self, book: &Book, town: &Town) -> Verdict {
+        self.looks += 1;
+        self.links.extend(book.rows("SELECT link_id, upstream_id FROM links", |row| Ok((row.get(0)?, row.get(1)?)))?);
+        // Of customers who are forgotten anything may be gone, and ids of rows may be given anew.
         let forgotten = town.forgotten_links();
-        let (gone, stayed): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.rows).into_iter().partition(|(_, (_, link))| forgotten.contains(link));
-        let gone: HashSet<i64> = gone.into_iter().map(|(id, _)| id).collect();
-        let mut known: HashMap<i64, Known> =
-            stayed.into_iter().map(|(id, (row, _))| (id, row.into_iter().map(Some).collect())).collect();
+        let forgotten: HashSet<i64> =
+            self.links.iter().filter(|(_, upstream_id)| forgotten.contains(*upstream_id)).map(|(id, _)| *id).collect();
+        let gone: HashSet<i64> =
+            self.rows.extract_if(|_, line| forgotten.contains(&line.link_id)).map(|(id, _)| id).collect();
+        let known = self.follow_changes(book, &gone)?;
+        self.compare(book, known, &forgotten)
+    }
+
+    /// The rows that have changes since the last look, as these say that they are now.
+    fn follow_changes(&mut self, book: &Book, gone: &HashSet<i64>) -> Result<HashMap<i64, Known>, String> {
+        let mut known: HashMap<i64, Known> = HashMap::new();
         let sql = format!(
             "SELECT change_id, transaction_id, kind, before, after FROM transaction_changes WHERE change_id > {}
              ORDER BY change_id",
@@ -49,54 +73,65 @@ impl History {
         })?;
         for (change, id, kind, before, after) in changes {
             self.last_change = change;
+            let was = self.rows.get(&id);
             if kind == "added" {
-                let row = vec![None; COLUMNS.len()];
-                if known.insert(id, row).is_some() {
+                if was.is_some() || known.insert(id, vec![None; COLUMNS.len()]).is_some() {
                     return Err(format!("history: transaction {id} was added twice"));
                 }
                 continue;
             }
-            let Some(row) = known.get_mut(&id) else {
-                if gone.contains(&id) {
-                    continue;
+            let row = match (known.entry(id), was) {
+                (Entry::Occupied(row), _) => row.into_mut(),
+                (Entry::Vacant(unknown), Some(line)) => {
+                    unknown.insert(line.values.split_terminator(END).map(|value| Some(value.to_owned())).collect())
                 }
-                return Err(format!("history: transaction {id} was {kind} before it was added"));
+                (Entry::Vacant(_), None) if gone.contains(&id) => continue,
+                (Entry::Vacant(_), None) => {
+                    return Err(format!("history: transaction {id} was {kind} before it was added"));
+                }
             };
             follow(row, &parse(before), &parse(after))
                 .map_err(|what| format!("history: change {change} of {id}: {what}"))?;
         }
-        self.compare(book, &known, &forgotten)
+        Ok(known)
     }
 
-    /// Compares all rows but those of customers who are forgotten, of which anything may be gone; their ids are given anew.
-    fn compare(&mut self, book: &Book, known: &HashMap<i64, Known>, forgotten: &HashSet<String>) -> Verdict {
-        let columns = COLUMNS.map(|column| format!("t.{column}")).join(", ");
-        let sql =
-            format!("SELECT transaction_id, l.upstream_id, {columns} FROM transactions t JOIN links l USING (link_id)");
-        let stored = book.texts(&sql)?;
-        for mut row in stored {
-            let id: i64 = row.remove(0).parse().unwrap_or(0);
-            let link = row.remove(0);
-            if forgotten.contains(&link) {
-                self.rows.insert(id, (row, link));
-                continue;
+    /// Compares all rows but those of forgotten links.
+    fn compare(&mut self, book: &Book, mut known: HashMap<i64, Known>, forgotten: &HashSet<i64>) -> Verdict {
+        let seen = self.looks;
+        let sql = format!("SELECT transaction_id, link_id, {} FROM transactions", COLUMNS.join(", "));
+        let mut values = String::new();
+        let wrong = book.rows(&sql, |row| {
+            let (id, link_id): (i64, i64) = (row.get(0)?, row.get(1)?);
+            values.clear();
+            for at in 2..2 + COLUMNS.len() {
+                push_text(&mut values, row.get_ref(at)?);
+                values.push(END);
             }
-            let Some(expected) = known.get(&id) else {
-                return Err(format!("history: transaction {id} came without a change"));
-            };
-            for ((column, value), expected) in COLUMNS.iter().zip(&row).zip(expected) {
-                if expected.as_ref().is_some_and(|expected| expected != value) {
-                    return Err(format!(
-                        "history: {column} of transaction {id} is {value}, its changes say {expected:?}"
-                    ));
+            let expected = match (known.remove(&id), self.rows.get_mut(&id)) {
+                (None, Some(line)) if line.values == values => {
+                    (line.link_id, line.seen) = (link_id, seen);
+                    return Ok(None);
                 }
-            }
-            self.rows.insert(id, (row, link));
+                (Some(expected), _) => expected,
+                (None, Some(line)) => line.values.split_terminator(END).map(|value| Some(value.to_owned())).collect(),
+                (None, None) if forgotten.contains(&link_id) => vec![None; COLUMNS.len()],
+                (None, None) => return Ok(Some(format!("history: transaction {id} came without a change"))),
+            };
+            let mut pairs = COLUMNS.iter().zip(values.split_terminator(END)).zip(expected);
+            let wrong =
+                pairs.find(|((_, value), expected)| expected.as_ref().is_some_and(|expected| expected != value));
+            let wrong = wrong.map(|((column, value), expected)| {
+                format!("history: {column} of transaction {id} is {value}, its changes say {expected:?}")
+            });
+            self.rows.insert(id, Line { link_id, values: values.clone(), seen });
+            Ok(wrong.filter(|_| !forgotten.contains(&link_id)))
+        })?;
+        if let Some(wrong) = wrong.into_iter().flatten().next() {
+            return Err(wrong);
         }
-        match known.keys().find(|id| !self.rows.contains_key(*id)) {
-            Some(id) => Err(format!("history: transaction {id} is gone")),
-            None => Ok(()),
-        }
+        let mut unseen = self.rows.iter().filter(|(_, line)| line.seen != seen).map(|(id, _)| id).chain(known.keys());
+        unseen.next().map_or(Ok(()), |id| Err(format!("history: transaction {id} is gone")))
     }
 }
 
