@@ -129,6 +129,18 @@ impl WriteTxn<'_> {
         Ok(ids)
     }
 
+    /// Stores an account that rows name and no list shows; one that is stored stays as it is.
+    pub fn put_unlisted_account(&self, link_id: i64, upstream_id: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO accounts (account_id, link_id, upstream_id, missing_at, first_seen_at, changed_at)
+             VALUES ((SELECT max(value, (SELECT coalesce(max(account_id), 0) FROM accounts)) + 1
+                      FROM store_meta WHERE name = 'last_account_id'), :link_id, :upstream_id, :now, :now, :now)
+             ON CONFLICT (link_id, upstream_id) DO NOTHING",
+            named_params! { ":link_id": link_id, ":upstream_id": upstream_id, ":now": ms(now) },
+        )?;
+        Ok(())
+    }
+
     /// Notes whether an account's whole history is to be read.
     pub fn set_needs_history(&self, account_id: i64, needs_history: bool) -> Result<(), StoreError> {
         let mut update = self.txn.prepare_cached(

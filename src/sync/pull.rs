@@ -181,6 +181,9 @@ impl Trip<'_> {
                     return Ok(None);
                 }
                 page.accounts.clone_from(listed);
+            } else {
+                // What comes while the list is read is listed when it is read anew.
+                page.accounts.clear();
             }
             let (sync_id, requests) = (self.sync_id, self.requests());
             walk = self

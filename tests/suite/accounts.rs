@@ -58,6 +58,29 @@ async fn an_account_that_was_away_is_read_back_to_where_it_went() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_account_that_comes_while_the_list_is_read_is_read_with_its_whole_history() {
+    let home = Home::with(NARROW);
+    home.bench.bank.settings(|s| s.latency = Duration::from_millis(100));
+    add_rows(&home, home.account, 0..35);
+    home.settle().await;
+    for tenths in 1..9 {
+        home.hours(24 * 40).await;
+        add_rows(&home, home.account, 0..35);
+        let (link, now) = (home.link, home.bench.bank.now());
+        let when = now + jiff::SignedDuration::from_millis(100 * tenths + 50);
+        home.bench.bank.at(when, move |bank| {
+            let savings = bank.add_account(link, NewAccount::savings(&format!("No {tenths}"), 100_000));
+            for day in 0..70 {
+                let at = now - jiff::SignedDuration::from_hours(24 * day);
+                bank.add_transaction(savings, NewTransaction::posted(-100 - day, &format!("DAY {day}")).at(at));
+            }
+        });
+        home.sync().await;
+        home.settle().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_that_dies_over_a_new_account_has_it_read_by_the_next_one() {
     let home = Home::with(NARROW);
     home.bench.bank.settings(|s| s.latency = Duration::from_millis(100));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Place, Reading, Walk};
 use crate::aggregator::TransactionPage;
-use crate::model::{AccountRecord, RejectedRow, TransactionRecord};
+use crate::model::{RejectedRow, TransactionRecord};
 use crate::store::{PageWriter, StoreError, WriteTxn};
 
 impl Walk {
@@ -71,7 +71,8 @@ impl Walk {
         placed.chain([self.lead.link_id]).collect()
     }
 
-    /// Rows of a link may name an account that no list shows: it gets a row of its own, known by its id alone.
+    /// Rows of a link may name an account that no list shows: it gets a row of its own, known by its id alone, and is missing
+    /// until a list shows it.
     pub(super) fn put_accounts(&mut self, txn: &WriteTxn<'_>, page: &TransactionPage) -> Result<(), StoreError> {
         if !matches!(self.reading, Reading::Window(_)) {
             return Ok(());
@@ -86,15 +87,12 @@ impl Walk {
         if unknown.is_empty() && !is_news {
             return Ok(());
         }
-        let mut accounts = page.accounts.clone();
-        accounts.extend(unknown.into_iter().map(bare_account));
         let lead = self.lead;
-        let ids = txn.put_accounts(lead.link_id, &accounts, false, self.seen_at)?;
+        for upstream_id in unknown {
+            txn.put_unlisted_account(lead.link_id, upstream_id, self.seen_at)?;
+        }
+        let ids = txn.put_accounts(lead.link_id, &page.accounts, false, self.seen_at)?;
         self.places = ids.into_iter().map(|(id, account_id)| (id, Some(Place { account_id, ..lead }))).collect();
         Ok(())
     }
-}
-
-fn bare_account(upstream_id: &str) -> AccountRecord {
-    AccountRecord { upstream_id: upstream_id.to_owned(), ..AccountRecord::default() }
 }
