@@ -68,7 +68,7 @@ pub struct Walk {
     taken_back: HashMap<String, Option<Timestamp>>,
     /// How far back the walk reached, by account.
     oldest_seen: HashMap<i64, Date>,
-    /// Accounts with rows that came obfuscated and are not stored.
+    /// Accounts with rows that came obfuscated and are not stored: any row of theirs may be one of those.
     hidden: HashSet<i64>,
     latest_update: Option<Timestamp>,
     totals: HashSet<Option<u64>>,
@@ -117,6 +117,11 @@ impl Walk {
         Self { ignores_strays: true, ..self }
     }
 
+    /// The same where rows of some accounts came obfuscated before and were not read since.
+    pub(super) fn with_hidden(self, accounts: HashSet<i64>) -> Self {
+        Self { hidden: accounts, ..self }
+    }
+
     /// Whether everything that the list has was seen.
     ///
     /// A total may count a row twice that one page shows twice. A row that comes again on a later page makes up for nothing:
@@ -153,7 +158,7 @@ impl Walk {
         self.rejected.len()
     }
 
-    /// Accounts with rows that came obfuscated and were left out.
+    /// Accounts with rows that came obfuscated and were left out, in this walk or before.
     pub(super) fn hidden_accounts(&self) -> &HashSet<i64> {
         &self.hidden
     }

@@ -7,6 +7,7 @@ mod accounts;
 mod alerts;
 mod backups;
 mod bridge_accounts;
+mod bridge_anew;
 mod bridge_catalog;
 mod bridge_cursor;
 mod bridge_faults;

@@ -16,6 +16,8 @@ pub(super) struct Places {
     pub(super) by_upstream_id: HashMap<String, Option<Place>>,
     /// Upstream id and place of accounts whose history is to be read by itself.
     pub(super) without_history: Vec<(String, Place)>,
+    /// Accounts with rows that came hidden, or may have: nothing is decided about rows of theirs that are gone.
+    pub(super) hidden: HashSet<i64>,
     /// The links of accounts that the last try at their bank did not reach, once for each.
     pub(super) unreached: Vec<i64>,
 }
@@ -103,8 +105,12 @@ impl UserSync<'_> {
                 sync_id: link.trip.sync_id,
                 has_history: link.trip.cursor.is_some() || account.is_continued,
             });
-            if let Some(place) = place.filter(|_| account.needs_history && link.is_some_and(Member::is_readable)) {
-                places.without_history.push((account.upstream_id.clone(), place));
+            if let Some(place) = place.filter(|_| account.needs_history) {
+                if link.is_some_and(Member::is_readable) {
+                    places.without_history.push((account.upstream_id.clone(), place));
+                } else {
+                    places.hidden.insert(place.account_id);
+                }
             }
             places.by_upstream_id.insert(account.upstream_id, place);
         }

@@ -20,12 +20,12 @@ impl UserSync<'_> {
         let listed = self.read_accounts(feed).await?;
         let holdings = self.read_holdings(feed, listed.as_deref()).await?;
         let mut places = self.places().await?;
-        let (mut hidden, mut rejected) = (HashSet::new(), 0);
+        let mut rejected = 0;
         let is_full = self.is_full();
         if !is_full {
             for (upstream_id, place) in std::mem::take(&mut places.without_history) {
                 let history = self.read_history(feed, &upstream_id, place).await?;
-                hidden.extend(history.is_hidden.then_some(place.account_id));
+                places.hidden.extend(history.is_hidden.then_some(place.account_id));
                 rejected += history.rejected;
             }
         }
@@ -40,7 +40,7 @@ impl UserSync<'_> {
         let is_passed = is_full || walk.rejected_rows() == 0;
         let updated_to = if is_passed { seen_to } else { self.oldest_cursor() };
         let is_settling = is_passed && !self.has_gone_back();
-        self.complete(walk, Read { listed, holdings, places, hidden, rejected, updated_to, is_settling, is_full }).await
+        self.complete(walk, Read { listed, holdings, places, rejected, updated_to, is_settling, is_full }).await
     }
 
     /// Where the feed of changes goes on: at the oldest cursor of the links, and the overlap before what is not settled.
@@ -136,6 +136,7 @@ impl UserSync<'_> {
         let sync_id = lead.sync_id;
         let whose = Place { link_id: lead.link.link_id, account_id: 0, sync_id, has_history: lead.cursor.is_some() };
         let mut walk = Walk::new(whose, lead.began, reading, places.by_upstream_id.clone());
+        walk = walk.with_hidden(places.hidden.clone());
         if self.leaves_links_out {
             walk = walk.beside_other_links();
         }
@@ -223,11 +224,10 @@ impl UserSync<'_> {
                     let mut places = read.places.by_upstream_id.values().flatten();
                     places.any(|place| place.account_id == *account_id && place.link_id == link_id)
                 };
-                let hidden: HashSet<i64> = walk.hidden_accounts().union(&read.hidden).copied().collect();
                 let reconcile = || link.trip.source.next_reconcile_at(link.trip.spread_key(), now);
                 let findings = Findings {
                     rejected: if nth == 0 { walk.rejected_rows() + read.rejected } else { 0 },
-                    hidden_accounts: hidden.iter().filter(|id| of_link(id)).count(),
+                    hidden_accounts: walk.hidden_accounts().iter().filter(|id| of_link(id)).count(),
                     unreached_accounts: read.places.unreached.iter().filter(|id| **id == link_id).count(),
                     reconcile_due_at: (read.is_full || link.trip.link.reconcile_due_at.is_none()).then(reconcile),
                 };
@@ -252,8 +252,6 @@ struct Read {
     /// The securities; `None`: not asked for.
     holdings: Option<Vec<HoldingRecord>>,
     places: Places,
-    /// Accounts whose history came with hidden rows.
-    hidden: HashSet<i64>,
     /// Rows of whole histories that were set aside.
     rejected: usize,
     /// Where the feed of changes goes on next time.

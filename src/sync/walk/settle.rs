@@ -27,8 +27,9 @@ struct Missed {
 impl Walk {
     /// Ends a complete walk: recognises rows under new ids, stores the rest, decides about absences.
     ///
-    /// Only rows of the `decided` accounts, which a complete list shows, can be absent. Returns those of them with posted rows
-    /// that were missed for the first time: a second complete walk decides about them.
+    /// Only rows of the `decided` accounts, which a complete list shows, can be absent; a row of any account can go on under a
+    /// new id. Returns the accounts with rows that only another complete walk can decide about: posted ones that were missed
+    /// for the first time, and those that may be a row which could not be read.
     /// After a crash: all of it or nothing; then the cursor stands where it stood and the next walk decides again.
     pub(in crate::sync) fn settle(
         &mut self,
@@ -40,11 +41,19 @@ impl Walk {
         let mut missed = self.taken_back(&mut writer, txn)?;
         // A whole list may tell of a row that is gone and not show it either: it goes once.
         let told: HashSet<i64> = missed.iter().map(|m| m.transaction_id).collect();
-        missed.extend(self.unseen(txn, decided)?.into_iter().filter(|m| !told.contains(&m.transaction_id)));
+        missed.extend(self.unseen(txn)?.into_iter().filter(|m| !told.contains(&m.transaction_id)));
         let matched = self.settle_held(txn, &mut writer, &missed)?;
-        // A malformed row without an id may be any of those that were not seen.
-        missed.retain(|m| !matched.contains(&m.transaction_id) && (m.is_taken_back || !self.has_nameless));
-        let undecided = self.settle_absences(txn, &mut writer, &missed, now)?;
+        missed.retain(|m| {
+            let can_be_absent = m.is_taken_back || decided.contains(&m.place.account_id);
+            can_be_absent && !matched.contains(&m.transaction_id)
+        });
+        // A malformed row without an id may be any of those that were not seen, and a hidden one any of its account that is
+        // gone, whoever says so: the read that shows it decides.
+        let (open, missed): (Vec<_>, Vec<_>) = missed
+            .into_iter()
+            .partition(|m| self.hidden.contains(&m.place.account_id) || (self.has_nameless && !m.is_taken_back));
+        let mut undecided = self.settle_absences(txn, &mut writer, &missed, now)?;
+        undecided.extend(open.iter().map(|m| m.place.account_id));
         writer.finish()?;
         match self.reading {
             Reading::Window(window) => txn.resolve_rejected(self.lead.link_id, window.from, self.seen_at)?,
@@ -94,16 +103,13 @@ impl Walk {
         Ok(missed)
     }
 
-    /// Live rows of the decided accounts that the walk should have shown and did not.
-    fn unseen(&self, txn: &ReadTxn<'_>, decided: &HashSet<i64>) -> Result<Vec<Missed>, StoreError> {
+    /// Live rows that the walk should have shown and did not.
+    fn unseen(&self, txn: &ReadTxn<'_>) -> Result<Vec<Missed>, StoreError> {
         if self.reading == Reading::Changes {
             return Ok(Vec::new());
         }
         let mut unseen = Vec::new();
         for (account_id, place) in self.places_by_account() {
-            if !decided.contains(&account_id) {
-                continue;
-            }
             let rows = match self.reading {
                 Reading::Window(window) => match window.from {
                     // Upstream cuts by the instant, so a window never shows a row without one: only a whole walk decides.
