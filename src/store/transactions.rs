@@ -223,29 +223,40 @@ impl ReadTxn<'_> {
         }
     }
 
-    /// Live rows of one account, of some days, that have the money or the bank's own identifier of `like`, for recognising a
-    /// row under a new id.
-    pub fn live_rows_like(
+    /// Whether `is_it` for any live row of one account, of some days, that has the money or the bank's own identifier of
+    /// `like`, for recognising a row under a new id.
+    ///
+    /// `is_it` gets our id of a row, and whether nothing but ids tells the row from `like`. There may be thousands of one
+    /// price: posted ones are looked at only on their own days, and nothing after the first that is it.
+    pub fn any_live_row_like(
         &self,
         account_id: i64,
         (from, to): (Date, Date),
+        (posted_from, posted_to): (Date, Date),
         like: &TransactionRecord,
-    ) -> Result<Vec<StoredRow>, StoreError> {
-        let mut select = self.txn.prepare_cached(&format!(
-            "SELECT {ROW_COLUMNS} FROM transactions t JOIN accounts a ON a.account_id = t.account_id
-             WHERE t.account_id = :account_id AND t.transacted_on BETWEEN :from AND :to AND t.removed_at IS NULL
-               AND ((t.amount_minor = :amount AND t.currency = :currency) OR t.external_id = :external_id)
-             ORDER BY t.transaction_id"
-        ))?;
+        is_it: impl Fn(i64, bool) -> Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT transaction_id,
+                    status = :status AND amount_minor = :amount AND currency = :currency AND transacted_on = :transacted_on
+                    AND transacted_at IS :transacted_at AND description = :description AS is_same
+             FROM transactions
+             WHERE account_id = :account_id AND transacted_on BETWEEN :from AND :to AND removed_at IS NULL
+               AND (external_id = :external_id OR (amount_minor = :amount AND currency = :currency
+                    AND (status = 'pending' OR transacted_on BETWEEN :posted_from AND :posted_to)))",
+        )?;
         let mut rows = select.query(named_params! {
-            ":account_id": account_id, ":from": from.to_string(), ":to": to.to_string(), ":amount": like.amount_minor,
-            ":currency": like.currency.as_str(), ":external_id": like.external_id,
+            ":account_id": account_id, ":from": from.to_string(), ":to": to.to_string(), ":status": like.status.as_str(),
+            ":amount": like.amount_minor, ":currency": like.currency.as_str(), ":external_id": like.external_id,
+            ":transacted_on": like.transacted_on.to_string(), ":transacted_at": like.transacted_at.map(ms),
+            ":description": like.description, ":posted_from": posted_from.to_string(), ":posted_to": posted_to.to_string(),
         })?;
-        let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            found.push(stored_row(row)?);
+            if is_it(row.get("transaction_id")?, row.get("is_same")?)? {
+                return Ok(true);
+            }
         }
-        Ok(found)
+        Ok(false)
     }
 
     /// Live rows of one account from an instant on: what a complete walk from there should have shown.

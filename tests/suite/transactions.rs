@@ -1,6 +1,6 @@
 //! Rows in windows of time: what a walk shows and does not show.
 
-use passbook::sandbox::{DeletedRows, NewTransaction, Served, Status};
+use passbook::sandbox::{DeletedRows, NewTransaction, Reissue, Served, Status};
 use passbook::store::Outcome;
 
 use crate::home::Home;
@@ -122,4 +122,28 @@ async fn a_row_that_a_whole_list_tells_to_be_gone_goes_once() {
     let report = home.bench.sync_all(true).await.remove(0);
     assert_eq!((home.kinds("RENT"), report.counts.rows_removed), (vec!["added".to_owned(), "removed".to_owned()], 1));
     home.settle().await;
+}
+
+/// The list is no snapshot: what was shown under the former ids comes again under the new ones, a place further down.
+#[tokio::test(start_paused = true)]
+async fn ids_that_are_issued_anew_while_the_list_is_read_double_nothing() {
+    let home = Home::with("refreshes_per_day = 0\npage_size = 10\noverlap = \"60d\"");
+    home.add_many(35, 1);
+    home.settle().await;
+    let before = home.bench.rows("SELECT transaction_id, amount_minor FROM v_transactions ORDER BY 1");
+    home.bench.bank.settings(|settings| settings.latency = std::time::Duration::from_secs(1));
+    let (link, account) = (home.link, home.bench.bank.truth().links[0].accounts[0].id);
+    for seconds in [2, 3, 4] {
+        home.bench.bank.at(home.bench.bank.now() + jiff::SignedDuration::from_secs(seconds), move |bank| {
+            bank.add_transaction(account, NewTransaction::posted(-77 - seconds, "CAME MEANWHILE"));
+            bank.reissue_ids(Reissue::Link(link), false);
+            bank.publish(link);
+        });
+    }
+    home.sync().await;
+    let after =
+        "SELECT transaction_id, amount_minor FROM v_transactions WHERE description <> 'CAME MEANWHILE' ORDER BY 1";
+    assert_eq!(home.bench.rows(after), before);
+    home.settle().await;
+    assert_eq!(home.bench.rows(after), before);
 }

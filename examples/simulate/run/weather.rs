@@ -122,6 +122,10 @@ fn scope(verb: &Verb, town: &Town) -> Scope {
     if verb.text("what") == "drift" {
         // In a feed of changes the row would be stamped with an instant long past, which no reader could find.
         scope = scope.with_path("/v1/links");
+        if !verb.is("times") {
+            // Read again because it grew, and growing because it is read, a list would get ten thousands of rows.
+            scope = scope.times(200);
+        }
     } else if !verb.text("path").is_empty() {
         scope = scope.with_path(verb.text("path"));
     }

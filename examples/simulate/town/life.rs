@@ -192,8 +192,9 @@ impl Town {
             if let Some(row) = self.links[link].rows.iter().position(|row| row.id == old) {
                 self.rename(link, row, new);
             } else {
-                // A row that a fault brought.
+                // A row that a fault brought, on whatever day.
                 self.lose(link, old, self.now_ms());
+                self.deep.extend([old.to_string(), new.to_string()]);
             }
         }
     }

@@ -80,7 +80,7 @@ impl Walk {
             return Ok(());
         }
         let former_owner = if place.has_history { writer.find_alias(place.link_id, &row.upstream_id)? } else { None };
-        if former_owner.is_some() || (place.has_history && self.may_replace_unseen(txn, place.account_id, row)?) {
+        if former_owner.is_some() || (place.has_history && self.may_be_stored(txn, place.account_id, row)?) {
             self.held.push(Held { record: row.clone(), account_id: place.account_id, former_owner });
             return Ok(());
         }
@@ -90,20 +90,17 @@ impl Walk {
         Ok(())
     }
 
-    fn may_replace_unseen(
-        &self,
-        txn: &ReadTxn<'_>,
-        account_id: i64,
-        row: &TransactionRecord,
-    ) -> Result<bool, StoreError> {
+    fn may_be_stored(&self, txn: &ReadTxn<'_>, account_id: i64, row: &TransactionRecord) -> Result<bool, StoreError> {
         let span = Span::new().days(MATCH_DAYS);
         let from = row.transacted_on.saturating_sub(span);
         let to = row.transacted_on.saturating_add(span);
-        let near = txn.live_rows_like(account_id, (from, to), row)?;
         let is_feed = !matches!(self.reading, Reading::Window(_));
-        Ok(near
-            .iter()
-            .any(|s| !self.seen_transactions.contains(&s.transaction_id) && plan::may_replace(&s.record, row, is_feed)))
+        let posted = if is_feed { (from, to) } else { (row.transacted_on, row.transacted_on) };
+        txn.any_live_row_like(account_id, (from, to), posted, row, |id, is_same| {
+            // Ids may be issued anew while the list is read: a row that was seen comes again, and the next walk tells.
+            let is_open = !self.seen_transactions.contains(&id);
+            Ok(is_same || (is_open && plan::may_replace(&txn.transaction(id)?.record, row, is_feed)))
+        })
     }
 }
 
