@@ -31,6 +31,10 @@ use options::Options;
 use plan::Plan;
 use run::{Outcome, Stats};
 
+// A run allocates far more than the daemon does in the same time of the clock on the wall: it is a tenth faster with this one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let options = Options::parse();
     let began = Instant::now();
