@@ -68,8 +68,10 @@ pub struct Walk {
     taken_back: HashMap<String, Option<Timestamp>>,
     /// How far back the walk reached, by account.
     oldest_seen: HashMap<i64, Date>,
-    /// Accounts with rows that came obfuscated and are not stored: any row of theirs may be one of those.
+    /// Accounts with rows that came obfuscated and are not stored.
     hidden: HashSet<i64>,
+    /// Accounts whose whole history is to be read again, because some of it could not be taken.
+    waiting: HashSet<i64>,
     latest_update: Option<Timestamp>,
     totals: HashSet<Option<u64>>,
     /// Rows that came twice on one page. One page is one question, so no paging made them.
@@ -104,6 +106,7 @@ impl Walk {
             taken_back: HashMap::new(),
             oldest_seen: HashMap::new(),
             hidden: HashSet::new(),
+            waiting: HashSet::new(),
             latest_update: None,
             totals: HashSet::new(),
             repeats_on_page: 0,
@@ -117,9 +120,14 @@ impl Walk {
         Self { ignores_strays: true, ..self }
     }
 
-    /// The same where rows of some accounts came obfuscated before and were not read since.
-    pub(super) fn with_hidden(self, accounts: HashSet<i64>) -> Self {
-        Self { hidden: accounts, ..self }
+    /// The same where some accounts wait for a read of their whole history, which decides about their rows.
+    pub(super) fn beside_waiting(self, accounts: HashSet<i64>) -> Self {
+        Self { waiting: accounts, ..self }
+    }
+
+    /// Whether a row of an account may be one that could not be read, so that the read which shows that one decides.
+    fn is_open(&self, account_id: i64) -> bool {
+        self.hidden.contains(&account_id) || self.waiting.contains(&account_id)
     }
 
     /// Whether everything that the list has was seen.
@@ -158,7 +166,7 @@ impl Walk {
         self.rejected.len()
     }
 
-    /// Accounts with rows that came obfuscated and were left out, in this walk or before.
+    /// Accounts with rows that came obfuscated and were left out.
     pub(super) fn hidden_accounts(&self) -> &HashSet<i64> {
         &self.hidden
     }

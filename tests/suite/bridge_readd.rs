@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use passbook::sandbox::{AccountId, LinkId, NewAccount, NewTransaction};
+use passbook::sandbox::{AccountId, Fault, LinkId, NewAccount, NewTransaction, Scope};
 
 use crate::bridge_states::{last_sync, quiet};
 use crate::harness::Bench;
@@ -390,6 +390,34 @@ async fn cards_without_a_number_go_on_with_the_account_that_has_one_if_nothing_r
         bench.bank.refresh_item(new);
         hours(&bench, 7).await;
         assert_eq!(bench.value("SELECT count(*) FROM accounts WHERE name = 'Carte Premier'"), "2", "{former:?}");
+        bench.assert_verifies().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_only_the_feed_shows_right_is_not_doubled() {
+    for fault in [Fault::BadAmount, Fault::RowWithoutId] {
+        let bench = quiet("");
+        let (old, account) = one_account(&bench);
+        spend(&bench, account, -7_700, "THEATRE");
+        // Beside another item nothing else is read whole.
+        let user = bench.bank.truth().link(old).expect("a link").user_upstream_id.parse().expect("a user");
+        let other = bench.bank.add_link(user, "6");
+        bench.bank.add_account(other, NewAccount::checking("Autre", 1_000).currency("EUR"));
+        bench.run_once().await;
+        hours(&bench, 7).await;
+        let before = totals(&bench);
+        let ids = || bench.rows("SELECT transaction_id FROM v_transactions ORDER BY 1");
+        let rows = ids();
+        readd(&bench, old, Former::Deleted);
+        // The whole history comes with a malformed row, the feed after it does not.
+        let fault = bench.bank.fault(fault, Scope::path("account_id"));
+        hours(&bench, 2).await;
+        assert_eq!((totals(&bench), ids()), (before, rows.clone()));
+        assert_ne!(bench.value("SELECT count(*) FROM rejected_rows"), "0");
+        bench.bank.clear_fault(fault);
+        hours(&bench, 7).await;
+        assert_eq!((totals(&bench), ids()), (before, rows));
         bench.assert_verifies().await;
     }
 }

@@ -16,7 +16,9 @@ pub(super) struct Places {
     pub(super) by_upstream_id: HashMap<String, Option<Place>>,
     /// Upstream id and place of accounts whose history is to be read by itself.
     pub(super) without_history: Vec<(String, Place)>,
-    /// Accounts with rows that came hidden, or may have: nothing is decided about rows of theirs that are gone.
+    /// Accounts whose whole history is to be read once more, or once their link can be read.
+    pub(super) waiting: HashSet<i64>,
+    /// Those of them whose history came with hidden rows.
     pub(super) hidden: HashSet<i64>,
     /// The links of accounts that the last try at their bank did not reach, once for each.
     pub(super) unreached: Vec<i64>,
@@ -109,7 +111,7 @@ impl UserSync<'_> {
                 if link.is_some_and(Member::is_readable) {
                     places.without_history.push((account.upstream_id.clone(), place));
                 } else {
-                    places.hidden.insert(place.account_id);
+                    places.waiting.insert(place.account_id);
                 }
             }
             places.by_upstream_id.insert(account.upstream_id, place);

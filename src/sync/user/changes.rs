@@ -26,6 +26,7 @@ impl UserSync<'_> {
             for (upstream_id, place) in std::mem::take(&mut places.without_history) {
                 let history = self.read_history(feed, &upstream_id, place).await?;
                 places.hidden.extend(history.is_hidden.then_some(place.account_id));
+                places.waiting.extend(history.is_open.then_some(place.account_id));
                 rejected += history.rejected;
             }
         }
@@ -104,14 +105,17 @@ impl UserSync<'_> {
         let now = self.engine.clock.now();
         let is_hidden = walk.hidden_accounts().contains(&place.account_id);
         let rejected = walk.rejected_rows();
-        self.engine
+        let is_open = self
+            .engine
             .store
             .write(move |txn| {
                 let undecided = walk.settle(txn, &HashSet::from([place.account_id]), now)?;
-                txn.set_needs_history(place.account_id, is_hidden || rejected > 0 || !undecided.is_empty())
+                let is_open = is_hidden || rejected > 0 || !undecided.is_empty();
+                txn.set_needs_history(place.account_id, is_open)?;
+                Ok(is_open)
             })
             .await?;
-        Ok(History { is_hidden, rejected })
+        Ok(History { is_hidden, is_open, rejected })
     }
 
     /// Walks a stretch until it was seen as a whole.
@@ -136,7 +140,7 @@ impl UserSync<'_> {
         let sync_id = lead.sync_id;
         let whose = Place { link_id: lead.link.link_id, account_id: 0, sync_id, has_history: lead.cursor.is_some() };
         let mut walk = Walk::new(whose, lead.began, reading, places.by_upstream_id.clone());
-        walk = walk.with_hidden(places.hidden.clone());
+        walk = walk.beside_waiting(places.waiting.clone());
         if self.leaves_links_out {
             walk = walk.beside_other_links();
         }
@@ -225,9 +229,10 @@ impl UserSync<'_> {
                     places.any(|place| place.account_id == *account_id && place.link_id == link_id)
                 };
                 let reconcile = || link.trip.source.next_reconcile_at(link.trip.spread_key(), now);
+                let hidden: HashSet<i64> = walk.hidden_accounts().union(&read.places.hidden).copied().collect();
                 let findings = Findings {
                     rejected: if nth == 0 { walk.rejected_rows() + read.rejected } else { 0 },
-                    hidden_accounts: walk.hidden_accounts().iter().filter(|id| of_link(id)).count(),
+                    hidden_accounts: hidden.iter().filter(|id| of_link(id)).count(),
                     unreached_accounts: read.places.unreached.iter().filter(|id| **id == link_id).count(),
                     reconcile_due_at: (read.is_full || link.trip.link.reconcile_due_at.is_none()).then(reconcile),
                 };
@@ -241,6 +246,8 @@ impl UserSync<'_> {
 struct History {
     /// Rows of it came hidden.
     is_hidden: bool,
+    /// It is to be read once more.
+    is_open: bool,
     /// Rows of it that were set aside.
     rejected: usize,
 }

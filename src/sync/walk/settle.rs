@@ -47,11 +47,10 @@ impl Walk {
             let can_be_absent = m.is_taken_back || decided.contains(&m.place.account_id);
             can_be_absent && !matched.contains(&m.transaction_id)
         });
-        // A malformed row without an id may be any of those that were not seen, and a hidden one any of its account that is
-        // gone, whoever says so: the read that shows it decides.
+        // A malformed row without an id may be any of those that were not seen.
         let (open, missed): (Vec<_>, Vec<_>) = missed
             .into_iter()
-            .partition(|m| self.hidden.contains(&m.place.account_id) || (self.has_nameless && !m.is_taken_back));
+            .partition(|m| self.is_open(m.place.account_id) || (self.has_nameless && !m.is_taken_back));
         let mut undecided = self.settle_absences(txn, &mut writer, &missed, now)?;
         undecided.extend(open.iter().map(|m| m.place.account_id));
         writer.finish()?;
@@ -133,6 +132,8 @@ impl Walk {
     }
 
     /// Stores the held rows: under the row they continue, or as new ones. Returns the rows that were continued.
+    ///
+    /// In a feed of changes new ones of accounts that wait for a read of their whole history are left to it.
     fn settle_held(
         &mut self,
         txn: &WriteTxn<'_>,
@@ -166,7 +167,7 @@ impl Walk {
                 let change = plan::change_between(&stored, &held.record);
                 update(writer, at, *transaction_id, &held.record, change.as_ref(), self.counts(place))?;
                 txn.clear_absence(*transaction_id)?;
-            } else {
+            } else if self.reading != Reading::Changes || !self.is_open(held.account_id) {
                 let transaction_id = writer.insert(at, &held.record)?;
                 self.seen_transactions.insert(transaction_id);
                 self.counts(place).rows_added += 1;
