@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::walk::Walk;
@@ -142,16 +143,25 @@ impl Trip<'_> {
         self.store().read(move |txn| txn.present_accounts(link_id)).await
     }
 
-    /// From the oldest of: cursor minus overlap, and what is not settled yet. The whole history where that is due.
+    /// From the oldest of: cursor minus overlap, newest row minus overlap, and what is not settled yet. The whole history where
+    /// that is due.
+    ///
+    /// A bank may go unread for longer than the overlap while we read what the aggregator had: then what comes at last is
+    /// older than the overlap, and nothing between it and the newest row is stored. Where the bank was read and nothing came,
+    /// the longer window is as empty.
     async fn window(&self) -> Result<Window, Stop> {
         let Some(cursor) = self.cursor.filter(|_| !self.is_full) else {
             return Ok(Window { from: None });
         };
         let link_id = self.link.link_id;
-        let unsettled = self.store().read(move |txn| txn.oldest_unsettled_at(link_id)).await?;
+        let (unsettled, newest) =
+            self.store().read(move |txn| Ok((txn.oldest_unsettled_at(link_id)?, txn.newest_row_on(link_id)?))).await?;
+        let Some(after_newest) = newest.and_then(|day| day.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()) else {
+            return Ok(Window { from: None });
+        };
         // A cursor in the future was written by a clock that was ahead; from there on nothing would ever be asked for.
-        let overlapping =
-            cursor.covered_to_at.min(self.began).saturating_sub(self.source.overlap).unwrap_or(Timestamp::MIN);
+        let covered_to = cursor.covered_to_at.min(self.began).min(after_newest.timestamp());
+        let overlapping = covered_to.saturating_sub(self.source.overlap).unwrap_or(Timestamp::MIN);
         let unsettled = unsettled.map(|at| at.saturating_sub(UNSETTLED_MARGIN).unwrap_or(Timestamp::MIN));
         let from = unsettled.map_or(overlapping, |at| at.min(overlapping));
         // Whole seconds: what the aggregator is asked for is exactly what absences are judged by.

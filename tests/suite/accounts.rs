@@ -107,6 +107,7 @@ async fn a_pending_row_of_a_closed_account_does_not_stretch_every_later_window()
     home.bench.bank.close_account(savings);
     home.settle().await;
     home.hours(24 * 30).await;
+    home.add(0, NewTransaction::posted(-100, "TEA"));
     home.settle().await;
     home.bench.bank.clear_request_log();
     home.settle().await;

@@ -147,3 +147,24 @@ async fn ids_that_are_issued_anew_while_the_list_is_read_double_nothing() {
     home.settle().await;
     assert_eq!(home.bench.rows(after), before);
 }
+
+/// Meanwhile the pulls bring what the aggregator had, and go on from there.
+#[tokio::test(start_paused = true)]
+async fn rows_of_a_bank_that_was_not_read_for_longer_than_the_overlap_come_when_it_is() {
+    let home = Home::with("refreshes_per_day = 0\noverlap = \"2d\"\nreconcile_schedule = \"0 4 1 1 *\"");
+    home.add_many(5, 1);
+    home.settle().await;
+    for _ in 0..10 {
+        home.hours(24).await;
+        home.settle().await;
+    }
+    home.add_many(9, 0);
+    home.settle().await;
+    // A link that never had a row has the same right.
+    let empty = Home::with("refreshes_per_day = 0\noverlap = \"2d\"\nreconcile_schedule = \"0 4 1 1 *\"");
+    empty.settle().await;
+    empty.hours(24 * 10).await;
+    empty.settle().await;
+    empty.add(5, NewTransaction::posted(-100, "FIRST"));
+    empty.settle().await;
+}
