@@ -9,9 +9,12 @@ use crate::model::{CategoryRecord, InstitutionRecord};
 impl ReadTxn<'_> {
     /// The banks behind a source's links that the list of banks was not asked about since `since`, by upstream id.
     pub fn institutions_to_check(&self, source_id: i64, since: Timestamp) -> Result<Vec<String>, StoreError> {
+        // Asked after every sync: the banks are hundreds, the links of a source may be a hundred thousand.
         let mut select = self.txn.prepare_cached(
-            "SELECT DISTINCT i.upstream_id FROM institutions i JOIN links l ON l.institution_id = i.institution_id
-             WHERE l.source_id = :source_id AND l.removed_at IS NULL AND (i.checked_at IS NULL OR i.checked_at < :since)
+            "SELECT i.upstream_id FROM institutions i
+             WHERE (i.checked_at IS NULL OR i.checked_at < :since)
+               AND EXISTS (SELECT 1 FROM links l INDEXED BY links_of_institution
+                           WHERE l.institution_id = i.institution_id AND l.source_id = :source_id AND l.removed_at IS NULL)
              ORDER BY i.upstream_id",
         )?;
         let rows =
