@@ -273,7 +273,7 @@ impl Run {
                 continue;
             }
             if self.next_look <= now_ms {
-                self.next_look = now_ms + LOOK_EVERY;
+                self.next_look = now_ms + if self.is_crowded() { 2 * LOOK_EVERY } else { LOOK_EVERY };
                 self.look()?;
             }
             if now_ms >= at_ms {
@@ -301,13 +301,18 @@ impl Run {
         self.up_at = None;
         if self.host.start().await? {
             self.order_again().await?;
-            if self.town.links.len() <= 60 && self.stats.crashes > 0 {
+            if !self.is_crowded() && self.stats.crashes > 0 {
                 self.look()?;
             }
         } else {
             self.bring_down().await;
         }
         Ok(())
+    }
+
+    /// Whether a look takes so long that a few must do.
+    fn is_crowded(&self) -> bool {
+        self.town.links.len() > 60
     }
 
     fn look(&mut self) -> Verdict {

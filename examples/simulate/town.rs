@@ -390,9 +390,11 @@ impl Town {
         self.others_secret = self.bank.add_secret(Environment::Sandbox);
     }
 
-    /// Everything that was to be shown by a reconciliation was.
+    /// Everything that was to be shown by a reconciliation was, unless the aggregator has not read it itself.
     pub(crate) fn reconciled(&mut self) {
-        self.deep.clear();
+        if !self.links.iter().any(|link| self.says_unavailable(link)) {
+            self.deep.clear();
+        }
     }
 }
 

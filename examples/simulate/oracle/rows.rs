@@ -46,7 +46,7 @@ pub(super) fn equal(book: &Book, town: &Town, world: &World, well: &HashSet<Stri
         for row in &link.transactions {
             let mut values = vec![link.upstream_id.clone(), row.account_upstream_id.clone()];
             values.extend(true_values(link.served, row));
-            if link.served == Served::Bridge && !town.tells_deletions {
+            if link.served == Served::Bridge {
                 let oldest = reach.entry(row.account_upstream_id.clone()).or_insert_with(|| values[DAY].clone());
                 *oldest = values[DAY].clone().min(oldest.clone());
             }
@@ -58,16 +58,27 @@ pub(super) fn equal(book: &Book, town: &Town, world: &World, well: &HashSet<Stri
     }
     let stored = book.texts(
         "SELECT v.upstream_id, v.upstream_link_id, v.upstream_account_id, v.amount_minor, v.currency, v.status,
-                t.transacted_at, v.transacted_on, v.posted_on, v.description
+                t.transacted_at, v.transacted_on, v.posted_on, v.description,
+                EXISTS (SELECT 1 FROM account_aliases x WHERE x.account_id = a.account_id)
          FROM v_transactions v JOIN transactions t USING (transaction_id) JOIN accounts a ON a.account_id = v.account_id
          JOIN links l ON l.link_id = v.link_id
          WHERE l.removed_at IS NULL AND a.missing_at IS NULL AND a.is_shared IS NOT 0",
     )?;
-    let stored: BTreeMap<String, Vec<String>> =
-        stored.into_iter().map(|mut row| (row.remove(0), row)).filter(|(_, row)| well.contains(&row[0])).collect();
-    // What lies before the first row of a whole list is history, unless somebody says that it is gone.
+    let mut connected_anew = HashSet::new();
+    let mut by_id: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for mut row in stored.into_iter().filter(|row| well.contains(&row[1])) {
+        let id = row.remove(0);
+        if row.pop().is_some_and(|is_continued| is_continued == "1") {
+            connected_anew.insert(id.clone());
+        }
+        by_id.insert(id, row);
+    }
+    let stored = by_id;
+    // What lies before the first row of a whole list is history, unless somebody says that it is gone; and of what a former
+    // connection brought, the new one does not.
     let is_history = |id: &str| {
-        let row = stored.get(id).filter(|_| !truth.contains_key(id));
+        let is_told = town.tells_deletions && !connected_anew.contains(id);
+        let row = stored.get(id).filter(|_| !is_told && !truth.contains_key(id));
         row.is_some_and(|row| reach.get(&row[ACCOUNT]).is_some_and(|oldest| row[DAY] < *oldest))
     };
     let is_out_of_reach = |id: &str| is_history(id) || depth == Depth::Incremental && town.deep.contains(id);
