@@ -201,13 +201,16 @@ impl ReadTxn<'_> {
         Ok(select.query_row(named_params! { ":link_id": link_id }, |row| row.get::<_, Option<i64>>(0))?.map(instant))
     }
 
-    /// The day of the newest row that a link ever had; `None`: it never had one.
-    pub fn newest_row_on(&self, link_id: i64) -> Result<Option<Date>, StoreError> {
+    /// The day of the newest row of a link that was first seen at an instant or before; `None`: it has none.
+    pub fn newest_row_on(&self, link_id: i64, seen_by: Timestamp) -> Result<Option<Date>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT max((SELECT max(transacted_on) FROM transactions t WHERE t.account_id = a.account_id))
+            "SELECT max((SELECT transacted_on FROM transactions t
+                         WHERE t.account_id = a.account_id AND t.first_seen_at <= :seen_by
+                         ORDER BY t.transacted_on DESC LIMIT 1))
              FROM accounts a WHERE a.link_id = :link_id",
         )?;
-        let newest: Option<String> = select.query_row(named_params! { ":link_id": link_id }, |row| row.get(0))?;
+        let newest: Option<String> =
+            select.query_row(named_params! { ":link_id": link_id, ":seen_by": ms(seen_by) }, |row| row.get(0))?;
         newest.map(|day| day.parse().map_err(|_| word_error("transactions.transacted_on", day))).transpose()
     }
 

@@ -154,8 +154,14 @@ impl Trip<'_> {
             return Ok(Window { from: None });
         };
         let link_id = self.link.link_id;
-        let (unsettled, newest) =
-            self.store().read(move |txn| Ok((txn.oldest_unsettled_at(link_id)?, txn.newest_row_on(link_id)?))).await?;
+        let (unsettled, newest) = self
+            .store()
+            .read(move |txn| {
+                // Newer ones are of walks that were cut short, and say nothing of what lies before them.
+                let newest = txn.newest_row_on(link_id, cursor.covered_to_at)?;
+                Ok((txn.oldest_unsettled_at(link_id)?, newest))
+            })
+            .await?;
         let Some(after_newest) = newest.and_then(|day| day.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()) else {
             return Ok(Window { from: None });
         };

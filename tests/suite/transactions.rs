@@ -1,5 +1,8 @@
 //! Rows in windows of time: what a walk shows and does not show.
 
+use std::time::Duration;
+
+use passbook::model::Cause;
 use passbook::sandbox::{DeletedRows, NewTransaction, Reissue, Served, Status};
 use passbook::store::Outcome;
 
@@ -151,7 +154,8 @@ async fn ids_that_are_issued_anew_while_the_list_is_read_double_nothing() {
 /// Meanwhile the pulls bring what the aggregator had, and go on from there.
 #[tokio::test(start_paused = true)]
 async fn rows_of_a_bank_that_was_not_read_for_longer_than_the_overlap_come_when_it_is() {
-    let home = Home::with("refreshes_per_day = 0\noverlap = \"2d\"\nreconcile_schedule = \"0 4 1 1 *\"");
+    let home =
+        Home::with("refreshes_per_day = 0\npage_size = 10\noverlap = \"2d\"\nreconcile_schedule = \"0 4 1 1 *\"");
     home.add_many(5, 1);
     home.settle().await;
     for _ in 0..10 {
@@ -160,6 +164,18 @@ async fn rows_of_a_bank_that_was_not_read_for_longer_than_the_overlap_come_when_
     }
     home.add_many(9, 0);
     home.settle().await;
+    // Also where the process dies over it, and the newest of them are stored already.
+    home.bench.bank.settings(|s| s.latency = Duration::from_millis(100));
+    let mut killed = 0;
+    for tenths in 1..12 {
+        home.hours(24 * 40).await;
+        home.settle().await;
+        home.add_many(35, 0);
+        home.bench.ask(&[home.link], Cause::Person, false).await;
+        killed += u32::from(home.bench.run_and_kill(true, Duration::from_millis(100 * tenths + 50)).await);
+        home.settle().await;
+    }
+    assert!(killed > 4, "{killed} of the processes had not ended by themselves");
     // A link that never had a row has the same right.
     let empty = Home::with("refreshes_per_day = 0\noverlap = \"2d\"\nreconcile_schedule = \"0 4 1 1 *\"");
     empty.settle().await;
