@@ -254,10 +254,20 @@ impl Browser {
 
     /// Waits until an element's text is exactly this.
     pub(crate) async fn reads(&self, selector: &str, expected: &str) {
+        self.until_text(selector, expected, |text| text == expected).await;
+    }
+
+    /// Waits until an element's text begins with this.
+    pub(crate) async fn begins(&self, selector: &str, expected: &str) {
+        self.until_text(selector, expected, |text| text.starts_with(expected)).await;
+    }
+
+    /// The page may be left while it is read: then it is read once more.
+    async fn until_text(&self, selector: &str, expected: &str, is_it: impl Fn(&str) -> bool) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let text = self.find(selector).await.text().await.unwrap_or_default();
-            if text == expected {
+            if is_it(&text) {
                 return;
             }
             assert!(tokio::time::Instant::now() <= deadline, "{selector} reads {text:?} instead of {expected:?}");
