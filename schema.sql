@@ -461,6 +461,9 @@ CREATE TABLE refreshes (
 CREATE INDEX refreshes_by_link ON refreshes (link_id, counts_from_at);
 CREATE INDEX refreshes_by_source ON refreshes (source_id, counts_from_at);
 
+-- Asked for in each step of a sync: the ledger of a link grows by hundreds a year.
+CREATE INDEX refreshes_open ON refreshes (link_id) WHERE finished_at IS NULL;
+
 -- Which refresh an announcement is about.
 CREATE INDEX refreshes_by_task ON refreshes (source_id, upstream_task_id) WHERE upstream_task_id IS NOT NULL;
 

@@ -57,23 +57,10 @@ pub fn is_implausible(due_at: Timestamp, schedule: &Schedule, max_spread: Durati
     due_at > latest
 }
 
-/// A fire at or before `now` whose slot may still lie ahead, and with none between it and `now` left out.
-///
-/// Offsets are below `max_spread`, so only the fires of that long can matter. The look back doubles, because most schedules
-/// have no fire in it at all and dense ones have one a second ago.
+/// A fire at or before `now` whose slot may still lie ahead: the last one, because a slot comes due before the next one fires.
 fn recent_fire(schedule: &Schedule, max_spread: Duration, now: Timestamp) -> Option<Timestamp> {
-    let mut back = Duration::from_secs(1).min(max_spread);
-    loop {
-        let from = now.checked_sub(back).ok()?;
-        // A fire at `from` itself is left out by `next_after`, rightly: its offset is below `back` only if it is past.
-        if let Some(fire) = schedule.next_after(from).filter(|fire| *fire <= now) {
-            return Some(fire);
-        }
-        if back >= max_spread {
-            return None;
-        }
-        back = back.saturating_mul(2).min(max_spread);
-    }
+    let from = now.checked_sub(max_spread).ok()?;
+    schedule.last_until(now).filter(|fire| *fire > from)
 }
 
 fn due_of_slot(schedule: &Schedule, key: &str, max_spread: Duration, fire: Timestamp) -> Timestamp {

@@ -9,7 +9,7 @@ use crate::model::{CategoryRecord, InstitutionRecord};
 impl ReadTxn<'_> {
     /// The banks behind a source's links that the list of banks was not asked about since `since`, by upstream id.
     pub fn institutions_to_check(&self, source_id: i64, since: Timestamp) -> Result<Vec<String>, StoreError> {
-        // Asked after every sync: the banks are hundreds, the links of a source may be a hundred thousand.
+        // The banks are hundreds, the links of a source may be a hundred thousand.
         let mut select = self.txn.prepare_cached(
             "SELECT i.upstream_id FROM institutions i
              WHERE (i.checked_at IS NULL OR i.checked_at < :since)
@@ -19,6 +19,17 @@ impl ReadTxn<'_> {
         )?;
         let rows =
             select.query_map(named_params! { ":source_id": source_id, ":since": ms(since) }, |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The banks behind a customer's links that the list of banks was never asked about, by upstream id.
+    pub fn new_institutions_of(&self, user_id: i64) -> Result<Vec<String>, StoreError> {
+        let mut select = self.txn.prepare_cached(
+            "SELECT DISTINCT i.upstream_id FROM links l JOIN institutions i USING (institution_id)
+             WHERE l.user_id = :user_id AND l.removed_at IS NULL AND i.checked_at IS NULL
+             ORDER BY i.upstream_id",
+        )?;
+        let rows = select.query_map(named_params! { ":user_id": user_id }, |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }

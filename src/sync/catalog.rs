@@ -12,8 +12,17 @@ use crate::store::StoreError;
 /// How long what a list of banks says is believed: names hardly ever change, and whether a bank can be reached is also told
 /// by its links.
 const INSTITUTION_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// Before any instant at which a bank was asked about.
-const NEVER_READ: Timestamp = Timestamp::UNIX_EPOCH;
+/// Asked about so long ago that every discovery asks again, and no sync in between.
+const LONG_AGO: Timestamp = Timestamp::UNIX_EPOCH;
+
+/// Which banks are asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Banks {
+    /// Those of the source's links that were not asked about since.
+    Since(Timestamp),
+    /// Those of a customer's links that never were.
+    NewOf(i64),
+}
 
 impl Engine {
     /// Reads the aggregator's categories, and the banks behind links that were not asked about for long.
@@ -30,17 +39,22 @@ impl Engine {
             Err(error) => setbacks.pass_over(source, ("the list of", "categories"), error)?,
         }
         let since = now.saturating_sub(INSTITUTION_LASTS).unwrap_or(now);
-        self.read_banks(source, context, since, &mut setbacks).await?;
+        self.read_banks(source, context, Banks::Since(since), &mut setbacks).await?;
         Ok(setbacks.count() == 0)
     }
 
-    /// Reads the banks behind links that only have a number so far. What cannot be read now is left to discovery, which
-    /// comes soon.
+    /// Reads the banks behind a customer's links that only have a number so far. What cannot be read now is left to
+    /// discovery, which comes soon.
     ///
     /// Errors: the store's.
-    pub(super) async fn name_new_banks(&self, source: &Source, context: &CallContext) -> Result<(), StoreError> {
+    pub(super) async fn name_new_banks(
+        &self,
+        source: &Source,
+        context: &CallContext,
+        user_id: i64,
+    ) -> Result<(), StoreError> {
         let mut setbacks = Setbacks::default();
-        match self.read_banks(source, context, NEVER_READ, &mut setbacks).await {
+        match self.read_banks(source, context, Banks::NewOf(user_id), &mut setbacks).await {
             Err(Stop::Store(error)) => return Err(error),
             Err(error) => tracing::debug!(source = %source.name, %error, "a new bank has no name yet"),
             Ok(()) => {}
@@ -53,30 +67,32 @@ impl Engine {
         self.store.write(move |txn| txn.bring_discovery_forward(source_id, soon)).await
     }
 
-    /// Reads the banks that were not asked about since `since`; one that cannot be read delays no other.
+    /// Reads banks; one that cannot be read delays no other.
     async fn read_banks(
         &self,
         source: &Source,
         context: &CallContext,
-        since: Timestamp,
+        banks: Banks,
         setbacks: &mut Setbacks,
     ) -> Result<(), Stop> {
         let Some(catalog) = source.aggregator.catalog() else {
             return Ok(());
         };
         let (now, source_id) = (self.clock.now(), source.source_id);
-        let institutions = self.store.read(move |txn| txn.institutions_to_check(source_id, since)).await?;
-        for upstream_id in institutions {
+        let institutions = self.store.read(move |txn| match banks {
+            Banks::Since(since) => txn.institutions_to_check(source_id, since),
+            Banks::NewOf(user_id) => txn.new_institutions_of(user_id),
+        });
+        for upstream_id in institutions.await? {
             let institution = match catalog.institution(context, &upstream_id).await {
                 Ok(institution) => institution,
                 // A bank that is gone keeps the name it had.
                 Err(CallError::Gone(_)) => nameless(upstream_id),
                 Err(error) => {
                     setbacks.pass_over(source, ("bank", &upstream_id), error)?;
-                    if since == NEVER_READ {
-                        // Asked about so long ago that every discovery asks again, and no sync in between.
+                    if let Banks::NewOf(_) = banks {
                         self.store
-                            .write(move |txn| txn.name_institution(source_id, &nameless(upstream_id), NEVER_READ))
+                            .write(move |txn| txn.name_institution(source_id, &nameless(upstream_id), LONG_AGO))
                             .await?;
                     }
                     continue;

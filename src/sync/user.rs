@@ -78,11 +78,11 @@ impl<'a> UserSync<'a> {
         }
         let lead = Member { trip, condition: Condition::Well, listed: None };
         let mut sync = Self { engine, links: vec![lead], leaves_links_out: false, _turn: turn };
-        let source = sync.lead().source;
+        let (source, user_id) = (sync.lead().source, sync.lead().link.user_id);
         match sync.step(feed).await {
             Ok(step) => {
                 if matches!(step, Step::Ended(_)) {
-                    engine.name_new_banks(source, &CallContext::new(Lane::Scheduled)).await?;
+                    engine.name_new_banks(source, &CallContext::new(Lane::Scheduled), user_id).await?;
                 }
                 Ok(step)
             }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use aho_corasick::AhoCorasick;
 use passbook::sandbox::World;
 
 use super::{Book, Verdict};
@@ -36,6 +37,7 @@ pub(super) fn nothing_left(book: &Book, town: &Town, world: &World) -> Verdict {
         .chain(names.iter().map(String::as_str))
         .partition(|id| id.len() >= ID);
     unnamed(book, &numbers)?;
+    let ids = AhoCorasick::new(ids).map_err(|error| error.to_string())?;
     let directory = book.0.path().and_then(|path| Path::new(path).parent()).ok_or("the store has no directory")?;
     for entry in std::fs::read_dir(directory).map_err(|error| error.to_string())?.flatten() {
         let bytes = std::fs::read(entry.path()).map_err(|error| error.to_string())?;
@@ -72,12 +74,11 @@ fn unnamed(book: &Book, numbers: &HashSet<&str>) -> Verdict {
 }
 
 /// What tells of a forgotten customer.
-fn trace(bytes: &[u8], town: &Town, ids: &HashSet<&str>) -> Option<String> {
-    let texts = bytes.windows(TEXT).filter(|window| window.starts_with(b"K") && window[6..].starts_with(b" Q"));
+fn trace(bytes: &[u8], town: &Town, ids: &AhoCorasick) -> Option<String> {
+    let texts = bytes.windows(TEXT).filter(|window| window[0] == b'K' && window[6] == b' ' && window[7] == b'Q');
     let mut texts = texts.filter_map(|window| std::str::from_utf8(window).ok());
     if let Some(text) = texts.find(|text| town.is_of_forgotten(text)) {
         return Some(format!("the text {text}"));
     }
-    let all = String::from_utf8_lossy(bytes);
-    ids.iter().find(|id| all.contains(**id)).map(|id| format!("the id {id}"))
+    ids.find(bytes).map(|id| format!("the id {}", String::from_utf8_lossy(&bytes[id.range()])))
 }
