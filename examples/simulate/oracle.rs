@@ -53,7 +53,7 @@ pub(crate) struct Book(Connection);
 impl Book {
     #[expect(clippy::disallowed_methods, reason = "the oracle reads as an analyst does, with a connection of its own")]
     pub(crate) fn open(path: &std::path::Path) -> Result<Self, String> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         Connection::open_with_flags(path, flags).map(Self).map_err(|error| format!("the store cannot be read: {error}"))
     }
 
