@@ -2,8 +2,7 @@
 //!
 //! Everything here is pure: the present instant, the key and the random source are arguments. The daemon asks
 //! [`next_due_at`] when a sync ends and writes the answer to the store, [`retry_delay`] when it failed, and [`poll_delay`]
-//! while a refresh is under way; [`is_implausible`] says when an answer written earlier no longer makes sense because the
-//! clock was set back.
+//! while a refresh is under way.
 //!
 //! What must stay true: every fire of a schedule is one slot, and a slot comes due exactly once for each key, whatever the
 //! instant at which the question is asked. Slots missed while the machine was off or asleep are caught up once, because the
@@ -15,7 +14,7 @@ mod delay;
 mod due;
 
 pub use delay::{FIRST_RETRY, MAX_RETRY, poll_delay, retry_delay};
-pub use due::{is_implausible, next_due_at, spread, spread_span};
+pub use due::{next_due_at, spread, spread_span};
 
 use std::str::FromStr as _;
 use std::time::Duration;

@@ -133,6 +133,20 @@ enum Stop {
     },
 }
 
+impl Stop {
+    /// When the aggregator wants to be asked again; `None`: it did not say.
+    fn retry_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Call(CallError::Transient { retry_at, .. }) => *retry_at,
+            Self::Call(_)
+            | Self::Store(_)
+            | Self::Restless { .. }
+            | Self::Inconsistent { .. }
+            | Self::RefreshFailed { .. } => None,
+        }
+    }
+}
+
 impl Trip<'_> {
     fn now(&self) -> Timestamp {
         self.engine.clock.now()

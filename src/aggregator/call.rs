@@ -69,8 +69,13 @@ pub enum CallError {
     #[error("the aggregator refuses the source's credentials: {0}; check its ids and secrets in the configuration")]
     Unauthorized(Box<ErrorDocument>),
     /// Tried and tried; later.
-    #[error("{0}")]
-    Transient(TransientCause),
+    #[error("{cause}")]
+    Transient {
+        /// What went wrong the last time.
+        cause: TransientCause,
+        /// When the aggregator wants to be asked again, where it said so.
+        retry_at: Option<Timestamp>,
+    },
     /// Sent, fate unknown: never repeat it blindly.
     #[error("no answer to a request that was sent: {0}")]
     OutcomeUnknown(TransientCause),
@@ -121,7 +126,7 @@ impl From<HttpError> for CallError {
                 404 | 410 if document.is_structured => Self::Gone(document),
                 _ => Self::Rejected { status, document },
             },
-            HttpError::Transient { cause, .. } => Self::Transient(cause),
+            HttpError::Transient { cause, retry_at, .. } => Self::Transient { cause, retry_at },
             HttpError::OutcomeUnknown { cause, .. } => Self::OutcomeUnknown(cause),
             HttpError::ForeignOrigin { .. } => Self::ForeignOrigin,
             HttpError::TooLarge { cap_bytes, .. } => Self::TooLarge { cap_bytes },

@@ -15,6 +15,8 @@ pub enum Fault {
     Status(u16),
     /// 502 with a proxy's HTML page.
     Html502,
+    /// 503 with a proxy's text, and `Retry-After` with this long.
+    Maintenance(SignedDuration),
     /// No answer, ever.
     Hang,
     /// The answer waits this long.
@@ -242,6 +244,7 @@ fn fits(fault: &Fault, asked: &Asked<'_>) -> bool {
         Fault::Throttle(_)
         | Fault::Status(_)
         | Fault::Html502
+        | Fault::Maintenance(_)
         | Fault::Hang
         | Fault::Slow(_)
         | Fault::Reset

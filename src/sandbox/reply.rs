@@ -60,6 +60,13 @@ pub(crate) fn broken(fault: &Fault) -> Option<Reply> {
     if *fault == Fault::NotJson {
         return Some(Reply::raw(200, "application/json", b"upstream connect error, {\"count\": 1,".to_vec()));
     }
+    if let Fault::Maintenance(lasts) = fault {
+        let text = b"The service is under maintenance.".to_vec();
+        return Some(Reply {
+            retry_after: Some(Retry::Seconds(lasts.as_secs())),
+            ..Reply::raw(503, "text/plain", text)
+        });
+    }
     let is_empty = matches!(fault, Fault::EmptyBody | Fault::HugeBody(_));
     is_empty.then(|| Reply::raw(200, "application/json", Vec::new()))
 }

@@ -45,18 +45,6 @@ pub fn next_due_at(schedule: &Schedule, key: &str, max_spread: Duration, now: Ti
     Timestamp::MAX
 }
 
-/// Whether `due_at` lies further ahead than `schedule` could have put it, seen from `now`.
-///
-/// That is so after the clock was set back, or the schedule was made denser: the caller plans again. It holds for instants
-/// that came from [`next_due_at`]; a retry has its own bound, [`super::MAX_RETRY`].
-pub fn is_implausible(due_at: Timestamp, schedule: &Schedule, max_spread: Duration, now: Timestamp) -> bool {
-    let Some(fire) = schedule.next_after(now) else {
-        return false;
-    };
-    let latest = later(fire, spread_of_slot(schedule, fire, max_spread));
-    due_at > latest
-}
-
 /// A fire at or before `now` whose slot may still lie ahead: the last one, because a slot comes due before the next one fires.
 fn recent_fire(schedule: &Schedule, max_spread: Duration, now: Timestamp) -> Option<Timestamp> {
     let from = now.checked_sub(max_spread).ok()?;

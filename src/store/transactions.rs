@@ -214,15 +214,6 @@ impl ReadTxn<'_> {
         newest.map(|day| day.parse().map_err(|_| word_error("transactions.transacted_on", day))).transpose()
     }
 
-    /// Whether posted rows of this link wait for a second look, and since when the first did.
-    pub fn first_absence_at(&self, link_id: i64) -> Result<Option<Timestamp>, StoreError> {
-        let mut select = self.txn.prepare_cached(
-            "SELECT min(x.first_missed_at) FROM transaction_absences x
-             JOIN transactions t ON t.transaction_id = x.transaction_id WHERE t.link_id = :link_id",
-        )?;
-        Ok(select.query_row(named_params! { ":link_id": link_id }, |row| row.get::<_, Option<i64>>(0))?.map(instant))
-    }
-
     /// A stored row, whole.
     pub fn transaction(&self, transaction_id: i64) -> Result<StoredRow, StoreError> {
         let mut select = self.txn.prepare_cached(&format!(

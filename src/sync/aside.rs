@@ -4,8 +4,6 @@
 //! Called by the workers. What must stay true: nothing is opened that may be what failed, so that one link never holds up its
 //! source; what is wrong with the whole store is passed on.
 
-use jiff::Timestamp;
-
 use super::{Engine, Source, Step, SyncReport};
 use crate::store::{LinkOutline, Outcome, StoreError};
 
@@ -44,7 +42,7 @@ impl Engine {
         };
         let now = self.clock.now();
         let on_schedule = source.next_due_at(source.spread_key(&lead.upstream_id, &lead.upstream_user_id), now);
-        let next_due_at = self.later(lead.consecutive_failures).min(on_schedule);
+        let next_due_at = self.retry_at(lead.consecutive_failures, Some(on_schedule), None);
         let mut links = vec![lead];
         if source.reads_by_user() {
             links.extend(self.read_along_with(&links[0]).await?);
@@ -83,14 +81,8 @@ impl Engine {
         let (source_id, name, error) = (source.source_id, source.name.clone(), error.to_owned());
         let failures =
             self.store.read(move |txn| Ok(txn.source(&name)?.map_or(0, |row| row.discover_failures))).await?;
-        let next = self.later(failures);
+        let next = self.retry_at(failures, None, None);
         self.store.write(move |txn| txn.discovery_failed(source_id, &error, true, next)).await
-    }
-
-    /// When what failed so often before is tried again.
-    fn later(&self, failures: u32) -> Timestamp {
-        let now = self.clock.now();
-        now.saturating_add(self.retry_delay(failures + 1)).unwrap_or(now)
     }
 }
 

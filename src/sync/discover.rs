@@ -92,7 +92,7 @@ impl Engine {
             return self.store.write(move |txn| txn.discovered(source_id, began, now, next, DISCOVERY_REST)).await;
         };
         let failures = self.store.read(move |txn| Ok(txn.source(&name)?.map_or(0, |s| s.discover_failures))).await?;
-        let next = now.saturating_add(self.retry_delay(failures + 1)).unwrap_or(now).min(planned);
+        let next = self.retry_at(failures, Some(planned), None);
         self.store.write(move |txn| txn.discovery_failed(source_id, &trouble, true, next)).await
     }
 
@@ -113,10 +113,7 @@ impl Engine {
             | Stop::Store(_)
             | Stop::Restless { .. }
             | Stop::Inconsistent { .. }
-            | Stop::RefreshFailed { .. } => {
-                let delay = self.retry_delay(failures + 1);
-                (now.saturating_add(delay).unwrap_or(now), None, true)
-            }
+            | Stop::RefreshFailed { .. } => (self.retry_at(failures, None, stop.retry_at()), None, true),
         };
         if is_failure {
             tracing::error!(source = %source.name, error = %message, "discovery failed");

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
@@ -197,6 +198,21 @@ impl Engine {
             refreshed: None,
             numbers_checked: false,
         }))
+    }
+
+    /// When what failed so often before is tried again: after a delay that grows, at the latest at `planned`; and not before the
+    /// aggregator wants to be asked again, unless that is later than any delay.
+    pub(super) fn retry_at(
+        &self,
+        failures: u32,
+        planned: Option<Timestamp>,
+        not_before: Option<Timestamp>,
+    ) -> Timestamp {
+        let now = self.clock.now();
+        let after = |delay: Duration| now.saturating_add(delay).unwrap_or(Timestamp::MAX);
+        let soon = after(self.retry_delay(failures + 1));
+        let soon = planned.map_or(soon, |planned| soon.min(planned));
+        not_before.map_or(soon, |at| soon.max(at.min(after(schedule::MAX_RETRY))))
     }
 
     pub(super) fn retry_delay(&self, consecutive_failures: u32) -> Duration {

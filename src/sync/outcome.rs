@@ -33,8 +33,8 @@ pub(super) enum Verdict {
     Unread { retry: SignedDuration },
     /// The aggregator could not reach the bank.
     RefreshFailed,
-    /// Tried again later.
-    Failed,
+    /// Tried again later, and not before the aggregator wants to be asked again, where it said when.
+    Failed { not_before: Option<Timestamp> },
 }
 
 impl Stop {
@@ -54,14 +54,14 @@ impl Stop {
                 }
                 CallError::Gone(_) => Verdict::Gone,
                 CallError::Unauthorized(_) => Verdict::Unauthorized,
+                CallError::Transient { retry_at, .. } => Verdict::Failed { not_before: retry_at },
                 CallError::RefreshRefused(_)
-                | CallError::Transient(_)
                 | CallError::OutcomeUnknown(_)
                 | CallError::Rejected { .. }
                 | CallError::Malformed { .. }
                 | CallError::TooLarge { .. }
                 | CallError::NotSent(_)
-                | CallError::ForeignOrigin => Verdict::Failed,
+                | CallError::ForeignOrigin => Verdict::Failed { not_before: None },
             },
         })
     }
@@ -110,7 +110,7 @@ impl Trip<'_> {
             Verdict::Unauthorized => self.unauthorized(message).await,
             Verdict::Unread { retry } => self.unread(message, retry).await,
             Verdict::RefreshFailed => self.refresh_failed(message).await,
-            Verdict::Failed => self.fail(message).await,
+            Verdict::Failed { not_before } => self.fail(message, not_before).await,
         }
     }
 
@@ -159,7 +159,7 @@ impl Trip<'_> {
         match self.ask_for_link().await {
             Ok(Some(record)) if record.is_removed => self.removed_now().await,
             Err(CallError::Gone(_)) => self.removed_now().await,
-            _ => self.fail(message).await,
+            _ => self.fail(message, None).await,
         }
     }
 
@@ -191,7 +191,7 @@ impl Trip<'_> {
         let now = self.now();
         let until = now.saturating_add(CREDENTIALS_REST).unwrap_or(now);
         self.store().write(move |txn| txn.hold_source(source_id, until, CREDENTIALS_REFUSED)).await?;
-        self.fail(message).await
+        self.fail(message, None).await
     }
 
     /// Rows were stored, but not all were seen: nothing is decided about absences, and the cursor stays.
@@ -210,13 +210,12 @@ impl Trip<'_> {
         self.end(end).await
     }
 
-    /// A failure: tried again after a delay that grows, and at the latest on schedule.
-    pub(super) async fn fail(&mut self, message: String) -> Result<Step, StoreError> {
-        let now = self.now();
-        let delay = self.engine.retry_delay(self.link.consecutive_failures + 1);
-        let retry_at = now.saturating_add(delay).unwrap_or(now);
-        let on_schedule = self.source.next_due_at(self.spread_key(), now);
-        self.failed(message, retry_at.min(on_schedule)).await
+    /// A failure: tried again after a delay that grows, and at the latest on schedule, or when the aggregator wants to be asked
+    /// again.
+    async fn fail(&mut self, message: String, not_before: Option<Timestamp>) -> Result<Step, StoreError> {
+        let on_schedule = self.source.next_due_at(self.spread_key(), self.now());
+        let next_due_at = self.engine.retry_at(self.link.consecutive_failures, Some(on_schedule), not_before);
+        self.failed(message, next_due_at).await
     }
 
     /// The aggregator could not reach the bank. Each further try is a refresh of the day's few, so it waits for its schedule.

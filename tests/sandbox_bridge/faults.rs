@@ -21,6 +21,7 @@ async fn replacement_faults_answer_in_bridges_form() {
         (Fault::Throttle(ThrottleForm::TextUnder503), 503, None, "Too many requests"),
         (Fault::Status(500), 500, None, "\"errors\":["),
         (Fault::Html502, 502, None, "<html>"),
+        (Fault::Maintenance(SignedDuration::from_hours(1)), 503, Some("3600"), "under maintenance"),
         (Fault::NotJson, 200, None, "upstream connect error"),
         (Fault::EmptyBody, 200, None, ""),
     ] {

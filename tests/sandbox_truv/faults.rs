@@ -18,6 +18,7 @@ async fn replacement_faults_answer_in_their_form() {
         (Fault::Throttle(ThrottleForm::TextUnder503), 503, "Expected available in 17 seconds."),
         (Fault::Status(500), 500, "error"),
         (Fault::Html502, 502, "<html>"),
+        (Fault::Maintenance(SignedDuration::from_hours(1)), 503, "under maintenance"),
         (Fault::NotJson, 200, "upstream connect error"),
         (Fault::EmptyBody, 200, ""),
     ] {

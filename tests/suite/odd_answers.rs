@@ -332,6 +332,28 @@ async fn an_aggregator_that_does_not_answer_is_not_asked_about_everybody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_aggregator_under_maintenance_is_asked_again_when_it_wants_to_be_and_within_six_hours() {
+    let transactions = [(Served::Truv, "/transactions"), (Served::Bridge, "/aggregation/transactions")];
+    for ((serves, path), (lasts_h, waits_h)) in transactions.into_iter().zip([(2, 2), (24 * 365, 6)]) {
+        let bench = Bench::pulling(serves, "sync_schedule = \"0 6 * * *\"\ndiscover_schedule = \"30 2 1 * *\"");
+        home_of(&bench, "a-customer");
+        bench.run_once().await;
+        let fault = bench.bank.fault(Fault::Maintenance(SignedDuration::from_hours(lasts_h)), Scope::path(path));
+        bench.sync_all(false).await;
+        let wants = (bench.clock.now() + SignedDuration::from_hours(waits_h)).as_millisecond();
+        let due = bench.rows("SELECT consecutive_failures, due_at, due_cause FROM links").remove(0);
+        let early_ms = wants - due[1].parse::<i64>().expect("an instant");
+        assert_eq!((due[0].as_str(), due[2].as_str()), ("1", "retry"), "{serves:?}");
+        assert!((0..60_000).contains(&early_ms), "{serves:?}: {early_ms} ms before that");
+        bench.bank.clear_fault(fault);
+        bench.pass(Duration::from_hours(waits_h.unsigned_abs())).await;
+        bench.run_once().await;
+        assert_eq!(bench.value("SELECT consecutive_failures FROM links"), "0");
+        bench.assert_store_is_truth();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_link_that_cannot_be_asked_after_keeps_no_other_from_being_removed() {
     let bench = Bench::pulling(Served::Truv, MONTHLY);
     bench.bank.settings(|s| s.deleted_link_is_404 = true);

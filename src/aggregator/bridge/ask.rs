@@ -92,7 +92,7 @@ impl Bridge {
         let door = self.token_door(user);
         let sent = context.counted(door.post(TOKENS, &body, context.lane).await);
         let answer = match sent {
-            Err(HttpError::OutcomeUnknown { cause, .. }) => return Err(CallError::Transient(cause)),
+            Err(HttpError::OutcomeUnknown { cause, .. }) => return Err(CallError::Transient { cause, retry_at: None }),
             sent => sent.map_err(|error| call_error(error, true))?,
         };
         UserToken::read(&answer, user, asked_at)

@@ -62,7 +62,7 @@ impl Bridge {
             Ok(answer) => answer,
             // Nobody was made after all.
             Err(HttpError::Refused { status: 404, .. }) => return Err(CallError::OutcomeUnknown(cause)),
-            Err(HttpError::OutcomeUnknown { cause, .. }) => return Err(CallError::Transient(cause)),
+            Err(HttpError::OutcomeUnknown { cause, .. }) => return Err(CallError::Transient { cause, retry_at: None }),
             Err(error) => return Err(call_error(error, false)),
         };
         // The parser's own words could repeat the token.

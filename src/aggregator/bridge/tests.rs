@@ -301,7 +301,7 @@ async fn a_token_call_without_an_answer_is_only_for_later() {
         .on(TOKEN, [(502, json!({})), (200, json!({"access_token": "t"}))])
         .on(ITEMS_PAGE, [items(&[1], &Value::Null)]);
     let (bridge, _) = stand.bridge();
-    assert!(matches!(links(&bridge).await, Err(CallError::Transient(_))));
+    assert!(matches!(links(&bridge).await, Err(CallError::Transient { .. })));
     links(&bridge).await.expect("the next try");
 }
 

@@ -190,7 +190,9 @@ fn replacement(fault: &Fault) -> Option<Reply> {
             Some(Reply::raw(503, "text/plain", b"Too many requests, try again later.".to_vec()))
         }
         Fault::Status(status) => Some(refusal(*status, "fault", "This answer was asked for", None)),
-        Fault::Html502 | Fault::NotJson | Fault::EmptyBody | Fault::HugeBody(_) => broken(fault),
+        Fault::Html502 | Fault::Maintenance(_) | Fault::NotJson | Fault::EmptyBody | Fault::HugeBody(_) => {
+            broken(fault)
+        }
         Fault::RefreshLimit
         | Fault::Hang
         | Fault::Slow(_)

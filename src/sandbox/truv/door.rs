@@ -117,6 +117,7 @@ fn replacement(fault: &Fault) -> Option<Reply> {
         Fault::RefreshLimit => Reply::error(429, "throttled", super::tasks::REFRESH_LIMIT_TEXT),
         Fault::Status(status) => Reply::error(*status, "fault", "This answer was asked for."),
         Fault::Html502
+        | Fault::Maintenance(_)
         | Fault::NotJson
         | Fault::EmptyBody
         | Fault::HugeBody(_)

@@ -208,7 +208,7 @@ impl WriteTxn<'_> {
         self.close_open_sync(link_id, Outcome::Ok, "the link was removed during this sync", now)?;
         let changed = self.execute(
             "UPDATE links SET removed_at = :now, removed_by = :by, phase = 'idle', sync_id = NULL, hold_until = NULL,
-                    hold_reason = NULL
+                    hold_reason = NULL, asked_cause = NULL
              WHERE link_id = :link_id AND removed_at IS NULL",
             named_params! { ":now": ms(now), ":by": by.as_str(), ":link_id": link_id },
         )?;

@@ -28,7 +28,7 @@ impl Setbacks {
     ) -> Result<(), Stop> {
         self.unanswered = match &error {
             CallError::RateLimited { .. } | CallError::Unauthorized(_) => return Err(error.into()),
-            CallError::Transient(_) | CallError::OutcomeUnknown(_) => self.unanswered + 1,
+            CallError::Transient { .. } | CallError::OutcomeUnknown(_) => self.unanswered + 1,
             CallError::RefreshRefused(_)
             | CallError::Gone(_)
             | CallError::NeedsAttention { .. }

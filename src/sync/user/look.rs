@@ -1,7 +1,5 @@
 //! A look at the state of a user's links between syncs: what webhooks do not tell, or told to nobody.
 
-use jiff::Timestamp;
-
 use crate::aggregator::{CallContext, CallError};
 use crate::limits::requests::Lane;
 use crate::model::Condition;
@@ -80,20 +78,14 @@ impl Engine {
 
     /// Gives up a look that ran into its deadline.
     pub async fn abandon_look(&self, user: &DueUser, error: &str) -> Result<(), StoreError> {
-        let (user_id, next, error) = (user.user_id, self.next_try(user), error.to_owned());
+        let (user_id, next, error) = (user.user_id, self.retry_at(user.failures, None, None), error.to_owned());
         self.store.write(move |txn| txn.look_failed(user_id, &error, next)).await
-    }
-
-    /// When a look that came to nothing is taken again: later each time.
-    fn next_try(&self, user: &DueUser) -> Timestamp {
-        let now = self.clock.now();
-        now.saturating_add(self.retry_delay(user.failures + 1)).unwrap_or(now)
     }
 
     /// A look that failed is taken again later; what stops every request rests the source.
     async fn look_stopped(&self, source: &Source, user: &DueUser, stop: Stop) -> Result<(), StoreError> {
         let (source_id, user_id, now) = (source.source_id, user.user_id, self.clock.now());
-        let message = stop.to_string();
+        let (message, not_before) = (stop.to_string(), stop.retry_at());
         let (next, hold, is_failure) = match stop.verdict()? {
             Verdict::Deferred { until, is_shared } => (until, is_shared.then_some((until, REQUEST_LIMIT)), false),
             Verdict::Unauthorized => {
@@ -104,12 +96,12 @@ impl Engine {
             | Verdict::Gone
             | Verdict::Unread { .. }
             | Verdict::RefreshFailed
-            | Verdict::Failed => {
+            | Verdict::Failed { .. } => {
                 tracing::warn!(
                     source = %source.name, user.id = user_id, error = %message,
                     "the state of a user's links could not be read; it is tried again"
                 );
-                (self.next_try(user), None, true)
+                (self.retry_at(user.failures, None, not_before), None, true)
             }
         };
         self.store

@@ -12,6 +12,7 @@ use super::pages;
 use super::refusal::Refusal;
 use super::visit::Visit;
 use crate::aggregator::{Beginning, Begun, CallContext, CallError, Repair};
+use crate::http::TransientCause;
 use crate::limits::requests::Lane;
 use crate::secret::Secret;
 use crate::store::{InviteState, LinkState, StoreError, TokenHash};
@@ -80,7 +81,7 @@ async fn begun(visit: &Visit) -> Result<Begun, NotBegun> {
     let call = CallContext::new(Lane::Person);
     let connect = source.aggregator.connect();
     let begun = tokio::time::timeout(DEADLINE, connect.begin(&call, &beginning)).await;
-    let begun = begun.unwrap_or(Err(CallError::Transient(crate::http::TransientCause::TimedOut)))?;
+    let begun = begun.unwrap_or(Err(CallError::Transient { cause: TransientCause::TimedOut, retry_at: None }))?;
     tracing::info!(source = %source.name, invite.id = invite_id, "a customer began to connect a bank");
     Ok(begun)
 }

@@ -49,7 +49,7 @@ pub(super) enum Sought {
 pub(super) async fn settle(visit: &Visit, source: &Source, sought: Sought) -> Result<Settled, StoreError> {
     let context = CallContext::new(Lane::Person);
     let asked = source.aggregator.user_links(&context, &visit.invite.upstream_user_id);
-    let timed_out = Err(CallError::Transient(TransientCause::TimedOut));
+    let timed_out = Err(CallError::Transient { cause: TransientCause::TimedOut, retry_at: None });
     let listed = match tokio::time::timeout(DEADLINE, asked).await.unwrap_or(timed_out) {
         Ok(listed) => listed,
         Err(error) => {
