@@ -73,14 +73,16 @@ fn a_walk_is_seen_as_one() {
     assert!(walked("SELECT 1 FROM webhook_events WHERE handled_at IS NULL ORDER BY webhook_event_id").is_empty());
 }
 
-/// Events are kept by the hundred thousand: for a page not all of them are sorted, and for the few that wait not all are read.
+/// Events are kept by the hundred thousand: for a page not all of them are sorted, and for the few that wait not all are read. A
+/// link has hundreds of refreshes a year, and each step of a sync asks for the one that is under way.
 #[test]
-fn of_stored_events_no_more_are_read_than_asked_for() {
+fn of_what_is_kept_for_long_no_more_is_read_than_asked_for() {
     let connection = schema();
     let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
     for (file, begins, way) in [
         ("erasures/rows.rs", "SELECT webhook_event_id, json(body)", "USING INTEGER PRIMARY KEY (rowid>?)"),
         ("webhooks.rs", "SELECT (SELECT max(received_at)", "USING INDEX webhook_events_waiting"),
+        ("refreshes.rs", "SELECT refresh_id, sync_id, requested_at", "USING INDEX refreshes_open"),
     ] {
         let text = std::fs::read_to_string(store.join(file)).expect("a source file");
         let sql = statements(&text).into_iter().find(|sql| sql.starts_with(begins)).expect(begins);
