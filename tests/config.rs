@@ -459,6 +459,7 @@ fn no_message_holds_a_secret() {
         }
     }
     let _ = writeln!(shown, "{:?}", problems(&whole.replace(reference, &format!("{{ credential = \"{token}\" }}"))));
+    let _ = writeln!(shown, "{:?}", problems(&with(&format!("path = \"{token}/\""), "")));
     let _ = writeln!(shown, "{:#?}", parse(&whole).expect("valid"));
     for secret in ["c4n4ry", "0123456789abcdef", "pbk1_A"] {
         let leak = shown.lines().find(|line| line.contains(secret));

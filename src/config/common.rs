@@ -14,7 +14,7 @@ use super::readers::{ReaderConfig, read_readers};
 use super::reference::read_secret;
 use super::section::Section;
 use super::suggest::nearest;
-use super::value::{boolean, choice, text};
+use super::value::{boolean, choice, shown_text, text};
 use crate::secret::{Encryption, HAS_CIPHER, StoreKey};
 use crate::telemetry::LogFormat;
 
@@ -102,7 +102,11 @@ pub(super) fn read_file_path<'v>(value: &'v DeValue<'_>, usual: &str) -> Result<
     let path = text(value, usual)?;
     if path.ends_with('/') {
         let name = usual.rsplit('/').next().unwrap_or(usual);
-        return Err(Wrong::new("it names a directory, and a file is needed", format!("write \"{path}{name}\"")));
+        let hint = shown_text(&format!("{path}{name}")).map_or_else(
+            || format!("write the name of a file behind it, such as {name}"),
+            |file| format!("write {file}"),
+        );
+        return Err(Wrong::new("it names a directory, and a file is needed", hint));
     }
     if path.contains('\0') {
         return Err(Wrong::new("a path holds no NUL", "remove it"));
