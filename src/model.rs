@@ -14,5 +14,5 @@ pub use account::{AccountNumber, AccountRecord, BalanceRecord, HoldingRecord, Lo
 pub use cause::Cause;
 pub use customer::{CategoryRecord, InstitutionRecord, LinkRecord, UserRecord};
 pub use health::{Attention, Condition, LinkHealth};
-pub use transaction::{RejectedRow, Status, TransactionRecord};
+pub use transaction::{RejectedRow, RowTraces, Status, TransactionRecord};
 pub use webhook::{EndpointState, EventOutcome};

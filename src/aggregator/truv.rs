@@ -305,7 +305,7 @@ impl Truv {
         for raw in parsed.transactions {
             match normalize::transaction(raw) {
                 Ok(row) => page.rows.push(row),
-                Err(rejected) => page.rejected.push(rejected),
+                Err(rejected) => page.rejected.push(*rejected),
             }
         }
         Ok(page)

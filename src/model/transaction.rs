@@ -100,6 +100,21 @@ pub struct RejectedRow {
     pub transacted_at: Option<Timestamp>,
     /// What is wrong with it.
     pub reason: String,
+    /// Which stored rows it may be.
+    pub traces: RowTraces,
     /// Upstream's JSON.
     pub raw: String,
+}
+
+/// What a malformed row still tells of itself; `None` where it cannot be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowTraces {
+    /// Upstream's id of its account.
+    pub upstream_account_id: Option<String>,
+    /// The bank's own id.
+    pub external_id: Option<String>,
+    /// Signed, in minor units of its currency.
+    pub amount_minor: Option<i64>,
+    /// The day it happened.
+    pub transacted_on: Option<Date>,
 }

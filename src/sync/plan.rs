@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::model::{Status, TransactionRecord};
 use crate::store::StoredRow;
 
-pub(super) use alike::MATCH_DAYS;
 use alike::identity;
+pub(super) use alike::{MATCH_DAYS, may_be};
 pub(super) use matching::match_held;
 
 /// A change of value, ready for the history.

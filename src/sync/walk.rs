@@ -16,6 +16,7 @@ use jiff::civil::Date;
 
 use super::plan::Held;
 use crate::aggregator::{TransactionPage, Window};
+use crate::model::RowTraces;
 use crate::store::{RowWrite, StoreError, SyncCounts, WriteTxn};
 
 /// Where the rows of one account are stored.
@@ -63,6 +64,8 @@ pub struct Walk {
     rejected_on_page: HashSet<u64>,
     /// A malformed row had no id: any stored row that was not seen may be that one.
     has_nameless: bool,
+    /// Malformed rows of no id that is stored: rows that upstream made anew may be among them.
+    unknown: Vec<RowTraces>,
     held: Vec<Held>,
     /// Ids that upstream took back, with the instant of that on its clock.
     taken_back: HashMap<String, Option<Timestamp>>,
@@ -102,6 +105,7 @@ impl Walk {
             rejected: HashSet::new(),
             rejected_on_page: HashSet::new(),
             has_nameless: false,
+            unknown: Vec::new(),
             held: Vec::new(),
             taken_back: HashMap::new(),
             oldest_seen: HashMap::new(),

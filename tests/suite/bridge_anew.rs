@@ -160,3 +160,47 @@ async fn a_row_made_anew_that_comes_without_its_id_at_first_is_there_once() {
     bench.assert_store_is_truth();
     bench.assert_verifies().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_row_made_anew_that_comes_malformed_beside_the_word_that_it_is_gone_is_there_once() {
+    for fault in [Fault::RowWithoutId, Fault::BadAmount] {
+        for rounds in [1, 5] {
+            let case = format!("{fault:?}, {rounds} times");
+            let bench = quiet("");
+            let [item, _] = two_items(&bench);
+            bench.run_once().await;
+            let before = seen(&bench, &item);
+            let fault = bench.bank.fault(fault.clone(), Scope::path("/transactions"));
+            bench.bank.remove_transaction(item.rows[1]);
+            // The newest of the list, which is the malformed one.
+            buy(&bench, item.account, 1, 216);
+            for _ in 0..rounds {
+                refresh_and_sync(&bench, &item).await;
+                assert_eq!(bench.value("SELECT count(*) > 0 FROM rejected_rows"), "1", "{case}");
+                assert_eq!(seen(&bench, &item), before, "{case}");
+            }
+            bench.bank.clear_fault(fault);
+            refresh_and_sync(&bench, &item).await;
+            assert_eq!(last_sync(&bench, item.link).0, "ok", "{case}");
+            assert_eq!(seen(&bench, &item), before, "{case}");
+            bench.assert_store_is_truth();
+            bench.assert_verifies().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_goes_when_it_is_told_whatever_malformed_row_it_cannot_be() {
+    for fault in [Fault::RowWithoutId, Fault::BadAmount] {
+        let bench = quiet("");
+        let [item, _] = two_items(&bench);
+        let far = buy(&bench, item.account, 3, 24 * 40);
+        bench.run_once().await;
+        bench.bank.fault(fault.clone(), Scope::path("/transactions"));
+        bench.bank.remove_transaction(far);
+        bench.bank.add_transaction(item.account, NewTransaction::posted(-77, "THEATRE"));
+        refresh_and_sync(&bench, &item).await;
+        assert_eq!(last_sync(&bench, item.link).0, "partial", "{fault:?}");
+        assert_eq!(seen(&bench, &item).len(), 4, "{fault:?}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use passbook::model::Cause;
-use passbook::sandbox::{DeletedRows, NewTransaction, Reissue, Served, Status};
+use passbook::sandbox::{DeletedRows, Fault, NewTransaction, Reissue, Scope, Served, Status};
 use passbook::store::Outcome;
 
 use crate::home::Home;
@@ -183,4 +183,43 @@ async fn rows_of_a_bank_that_was_not_read_for_longer_than_the_overlap_come_when_
     empty.settle().await;
     empty.add(5, NewTransaction::posted(-100, "FIRST"));
     empty.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_malformed_for_hours_under_a_new_id_is_one_row_afterwards() {
+    for fault in [Fault::RowWithoutId, Fault::BadAmount] {
+        let home = Home::new();
+        home.add_many(3, 20);
+        let row = home.add(1, NewTransaction::posted(-9_900, "BOOK FAIR"));
+        home.settle().await;
+        let before = home.only("BOOK FAIR").transaction_id;
+        home.bench.bank.remove_transaction(row);
+        home.add(1, NewTransaction::posted(-9_900, "BOOK FAIR"));
+        let fault = home.bench.bank.fault(fault, Scope::path("/transactions/"));
+        for _ in 0..4 {
+            home.sync().await;
+            assert!(home.only("BOOK FAIR").is_live, "{fault:?}");
+            home.hours(2).await;
+        }
+        home.bench.bank.clear_fault(fault);
+        home.settle().await;
+        assert_eq!(home.only("BOOK FAIR").transaction_id, before, "{fault:?}");
+        home.bench.assert_store_is_truth();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_goes_in_time_whatever_malformed_row_it_cannot_be() {
+    let home = Home::new();
+    let row = home.add(12, NewTransaction::posted(-9_900, "BOOK FAIR"));
+    home.add(1, NewTransaction::posted(-1_200, "LAMP"));
+    home.settle().await;
+    home.bench.bank.remove_transaction(row);
+    home.add(0, NewTransaction::posted(-400, "TEA"));
+    home.bench.bank.fault(Fault::BadAmount, Scope::path("/transactions/"));
+    for _ in 0..2 {
+        home.sync().await;
+        home.hours(2).await;
+    }
+    assert!(!home.only("BOOK FAIR").is_live);
 }

@@ -20,7 +20,7 @@ use super::wire;
 use crate::aggregator::complaint::cited;
 use crate::aggregator::loose::Loose;
 use crate::aggregator::{Tombstone, TransactionPage};
-use crate::model::{RejectedRow, Status, TransactionRecord, UserRecord};
+use crate::model::{RejectedRow, RowTraces, Status, TransactionRecord, UserRecord};
 use crate::money::Currency;
 
 pub(super) use account::account;
@@ -63,8 +63,14 @@ enum Row {
 
 /// Sets a row aside with whatever can still be told of it; Bridge tells no instants, so never when it happened.
 fn reject(text: &str, reason: String) -> RejectedRow {
-    let traces: wire::RowTraces<'_> = wire::object(text).unwrap_or_default();
-    RejectedRow { upstream_id: id(&traces.id), transacted_at: None, reason, raw: text.to_owned() }
+    let row: wire::Transaction<'_> = wire::object(text).unwrap_or_default();
+    let traces = RowTraces {
+        upstream_account_id: id(&row.account_id),
+        external_id: None,
+        amount_minor: money(&row).ok().map(|(_, amount_minor)| amount_minor),
+        transacted_on: Days::read(&row).ok().map(|days| days.transacted_on),
+    };
+    RejectedRow { upstream_id: id(&row.id), transacted_at: None, reason, traces, raw: text.to_owned() }
 }
 
 fn row(text: &str, account: Option<&str>) -> Result<Row, String> {
@@ -90,9 +96,7 @@ fn record(
     upstream_id: String,
     upstream_account_id: String,
 ) -> Result<TransactionRecord, String> {
-    let currency: Currency = row.currency_code.text().ok_or("no currency_code")?.parse().map_err(|e| format!("{e}"))?;
-    let amount = row.amount.decimal().ok_or("no amount")?;
-    let amount_minor = currency.parse_minor(&amount).map_err(|e| e.to_string())?;
+    let (currency, amount_minor) = money(row)?;
     let days = Days::read(row)?;
     let is_future = flag(&row.future) == Some(true);
     let (raw_text, clean_text) = (row.provider_description.text(), row.clean_description.text());
@@ -126,6 +130,13 @@ fn record(
         content_hash: content_hash(text, row.updated_at.raw()),
         raw: text.to_owned(),
     })
+}
+
+fn money(row: &wire::Transaction<'_>) -> Result<(Currency, i64), String> {
+    let currency: Currency = row.currency_code.text().ok_or("no currency_code")?.parse().map_err(|e| format!("{e}"))?;
+    let amount = row.amount.decimal().ok_or("no amount")?;
+    let amount_minor = currency.parse_minor(&amount).map_err(|e| e.to_string())?;
+    Ok((currency, amount_minor))
 }
 
 /// The two days of a row that are kept.

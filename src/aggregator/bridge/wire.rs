@@ -143,7 +143,7 @@ pub(super) struct Loan<'a> {
 
 /// One transaction.
 #[expect(clippy::struct_field_names, reason = "Bridge's names")]
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Default)]
 pub(super) struct Transaction<'a> {
     #[serde(borrow, default)]
     pub(super) id: Loose<'a>,
@@ -175,13 +175,6 @@ pub(super) struct Transaction<'a> {
     pub(super) category_id: Loose<'a>,
     #[serde(borrow, default)]
     pub(super) operation_type: Loose<'a>,
-}
-
-/// What can be told of a row that does not parse as a whole.
-#[derive(Debug, Deserialize, Default)]
-pub(super) struct RowTraces<'a> {
-    #[serde(borrow, default)]
-    pub(super) id: Loose<'a>,
 }
 
 /// One security.

@@ -18,7 +18,7 @@ use crate::aggregator::listed::Listed;
 use crate::aggregator::loose::Loose;
 use crate::model::{
     AccountNumber, AccountRecord, Attention, BalanceRecord, Condition, InstitutionRecord, LinkHealth, LinkRecord,
-    RejectedRow, Status, TransactionRecord, UserRecord,
+    RejectedRow, RowTraces, Status, TransactionRecord, UserRecord,
 };
 use crate::money::Currency;
 use crate::secret::Secret;
@@ -27,22 +27,33 @@ use crate::secret::Secret;
 const NORMALIZER_VERSION: u64 = 2;
 
 /// One raw row made into a record, or set aside with the reason.
-pub(super) fn transaction(raw: &RawValue) -> Result<TransactionRecord, RejectedRow> {
+pub(super) fn transaction(raw: &RawValue) -> Result<TransactionRecord, Box<RejectedRow>> {
     let text = raw.get();
     let parsed: Result<wire::Transaction<'_>, _> = serde_json::from_str(text);
     parsed
         .map_err(|e| format!("not a transaction: {}", complaint(&e)))
         .and_then(|row| record(text, row))
-        .map_err(|reason| reject(text, reason))
+        .map_err(|reason| Box::new(reject(text, reason)))
 }
 
 /// Sets a row aside with whatever can still be told of it.
 fn reject(text: &str, reason: String) -> RejectedRow {
-    let traces: wire::RowTraces<'_> = serde_json::from_str(text).unwrap_or_default();
+    let row: wire::RowTraces<'_> = serde_json::from_str(text).unwrap_or_default();
+    let moment_of = |value: &Loose<'_>| moment(&value.text()?);
+    let transacted = moment_of(&row.transacted_at);
+    let (kind, status) = (row.r#type.text(), row.status.text());
+    let amount_minor = money(row.currency_code.text(), &row.amount)
+        .and_then(|(_, figure)| signed_amount(figure, kind.as_deref(), status.as_deref()));
     RejectedRow {
-        upstream_id: traces.id.text(),
-        transacted_at: traces.transacted_at.text().and_then(|t| instant(&t)),
+        upstream_id: row.id.text(),
+        transacted_at: transacted.map(|(at, _)| at),
         reason,
+        traces: RowTraces {
+            upstream_account_id: row.account_id.text(),
+            external_id: row.external_id.text(),
+            amount_minor: amount_minor.ok().map(|(amount_minor, _)| amount_minor),
+            transacted_on: transacted.or_else(|| moment_of(&row.posted_at)).map(|(_, on)| on),
+        },
         raw: text.to_owned(),
     }
 }
@@ -50,10 +61,7 @@ fn reject(text: &str, reason: String) -> RejectedRow {
 fn record(text: &str, row: wire::Transaction<'_>) -> Result<TransactionRecord, String> {
     let upstream_id = filled(row.id).ok_or("no id")?;
     let upstream_account_id = filled(row.account_id).ok_or("no account_id")?;
-    let currency_code = row.currency_code.ok_or("no currency_code")?;
-    let currency: Currency = currency_code.parse().map_err(|e| format!("{e}"))?;
-    let amount_text = row.amount.text().ok_or("no amount")?;
-    let figure = currency.parse_minor(&amount_text).map_err(|e| e.to_string())?;
+    let (currency, figure) = money(row.currency_code, &row.amount)?;
     let upstream_status = filled(row.status);
     let (amount_minor, memo_minor) = signed_amount(figure, row.r#type.as_deref(), upstream_status.as_deref())?;
     let posted = read_moment("posted_at", row.posted_at.as_deref())?;
@@ -93,6 +101,13 @@ fn record(text: &str, row: wire::Transaction<'_>) -> Result<TransactionRecord, S
         upstream_account_id,
         upstream_status,
     })
+}
+
+/// The currency, and the figure without its direction.
+fn money(currency_code: Option<String>, amount: &Loose<'_>) -> Result<(Currency, i64), String> {
+    let currency: Currency = currency_code.ok_or("no currency_code")?.parse().map_err(|e| format!("{e}"))?;
+    let figure = currency.parse_minor(&amount.text().ok_or("no amount")?).map_err(|e| e.to_string())?;
+    Ok((currency, figure))
 }
 
 /// The signed amount, and the figure of a row that moves no money.

@@ -70,6 +70,20 @@ pub(super) struct RowTraces<'a> {
     #[serde(borrow, default)]
     pub(super) id: Loose<'a>,
     #[serde(borrow, default)]
+    pub(super) account_id: Loose<'a>,
+    #[serde(borrow, default)]
+    pub(super) external_id: Loose<'a>,
+    #[serde(borrow, default)]
+    pub(super) amount: Loose<'a>,
+    #[serde(borrow, default)]
+    pub(super) currency_code: Loose<'a>,
+    #[serde(borrow, default)]
+    pub(super) r#type: Loose<'a>,
+    #[serde(borrow, default)]
+    pub(super) status: Loose<'a>,
+    #[serde(borrow, default)]
+    pub(super) posted_at: Loose<'a>,
+    #[serde(borrow, default)]
     pub(super) transacted_at: Loose<'a>,
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::model::{Status, TransactionRecord};
+use jiff::civil::Date;
+
+use crate::model::{RowTraces, Status, TransactionRecord};
 
 /// How far apart the days of one transaction under two ids may lie.
 pub(in crate::sync) const MATCH_DAYS: i32 = 7;
@@ -10,7 +12,7 @@ pub(in crate::sync) const MATCH_DAYS: i32 = 7;
 const ALIKE_PERCENT: usize = 50;
 
 /// What two rows share that nothing but their ids and instants tells apart: account, status, amount, currency, day, text.
-pub(super) type Identity<'a> = (i64, &'static str, i64, &'a str, jiff::civil::Date, &'a str);
+pub(super) type Identity<'a> = (i64, &'static str, i64, &'a str, Date, &'a str);
 
 pub(super) fn identity(account_id: i64, r: &TransactionRecord) -> Identity<'_> {
     (account_id, r.status.as_str(), r.amount_minor, r.currency.as_str(), r.transacted_on, &r.description)
@@ -39,12 +41,21 @@ fn is_like(a: &TransactionRecord, b: &TransactionRecord) -> bool {
     a.amount_minor == b.amount_minor
         && a.currency == b.currency
         && external_ids_agree(a, b)
-        && days_between(a, b) <= MATCH_DAYS
+        && days_between(a.transacted_on, b.transacted_on) <= MATCH_DAYS
         && are_alike(&a.description, &b.description)
 }
 
-fn days_between(a: &TransactionRecord, b: &TransactionRecord) -> i32 {
-    a.transacted_on.until(b.transacted_on).map_or(i32::MAX, |span| span.get_days().abs())
+/// Whether a malformed row can be a stored one of its account under a new id: nothing that can be read of it says otherwise.
+pub(in crate::sync) fn may_be(malformed: &RowTraces, stored: &TransactionRecord) -> bool {
+    if malformed.external_id.is_some() && malformed.external_id == stored.external_id {
+        return true;
+    }
+    malformed.amount_minor.is_none_or(|amount| amount == stored.amount_minor)
+        && malformed.transacted_on.is_none_or(|on| days_between(on, stored.transacted_on) <= MATCH_DAYS)
+}
+
+fn days_between(a: Date, b: Date) -> i32 {
+    a.until(b).map_or(i32::MAX, |span| span.get_days().abs())
 }
 
 /// Whether two descriptions can name one transaction: they share at least half of the shorter one's words.

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::alike::are_alike;
 use super::*;
+use crate::model::RowTraces;
 use crate::money::Currency;
 use crate::store::AliasRule;
 
@@ -242,6 +243,43 @@ fn a_row_is_kept_for_the_walks_end_where_it_may_come_in_place_of_a_stored_one() 
     assert!(!may_replace(&euros, &record(("n", None, POSTED, -450, 2, "TEA")), true), "other money");
 }
 
+/// All that can be read of a row whose malformation is elsewhere.
+fn traces(record: &TransactionRecord) -> RowTraces {
+    RowTraces {
+        upstream_account_id: Some(record.upstream_account_id.clone()),
+        external_id: record.external_id.clone(),
+        amount_minor: Some(record.amount_minor),
+        transacted_on: Some(record.transacted_on),
+    }
+}
+
+#[test]
+fn a_malformed_row_may_be_any_that_what_can_be_read_of_it_does_not_exclude() {
+    let tea = record(("o", Some("k"), POSTED, -450, 2, "TEA"));
+    let of = |words| traces(&record(words));
+    let same = of(("n", None, POSTED, -450, 9, "OIL"));
+    let too_far = of(("n", None, POSTED, -450, 10, "TEA"));
+    let other_amount = of(("n", None, POSTED, -451, 2, "TEA"));
+    let cases = [
+        ("a week apart", same.clone(), true),
+        ("nothing can be read", RowTraces::default(), true),
+        ("no amount", RowTraces { amount_minor: None, ..other_amount.clone() }, true),
+        ("no day", RowTraces { transacted_on: None, ..too_far.clone() }, true),
+        ("no amount, too far", RowTraces { amount_minor: None, ..too_far.clone() }, false),
+        ("no day, another amount", RowTraces { transacted_on: None, ..other_amount.clone() }, false),
+        ("too far", too_far.clone(), false),
+        ("another amount", other_amount.clone(), false),
+        ("the bank's own id", RowTraces { external_id: Some("k".to_owned()), ..other_amount.clone() }, true),
+        ("another of the bank's ids", RowTraces { external_id: Some("j".to_owned()), ..too_far }, false),
+    ];
+    for (case, malformed, expected) in cases {
+        assert_eq!(may_be(&malformed, &tea), expected, "{case}");
+    }
+    let without = record(("o", None, POSTED, -450, 2, "TEA"));
+    assert!(!may_be(&other_amount, &without), "no id of the bank is not the same id");
+    assert!(may_be(&same, &without));
+}
+
 #[test]
 fn a_version_is_older_only_where_both_say_when_they_were_written() {
     let written = |second: Option<i64>| TransactionRecord {
@@ -390,6 +428,8 @@ proptest! {
         let (mut helds, mut gones) = (HashSet::new(), HashSet::new());
         for (h, g, _) in &pairs {
             prop_assert!(helds.insert(*h) && gones.insert(*g));
+            let stored = &went.iter().find(|gone| gone.row.transaction_id == *g).expect("a gone row").row.record;
+            prop_assert!(may_be(&traces(&came[*h].record), stored), "had it come malformed, the stored row had gone");
         }
         let mut backwards = came.clone();
         backwards.reverse();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Place, Reading, Walk};
 use crate::aggregator::TransactionPage;
-use crate::model::{RejectedRow, TransactionRecord};
+use crate::model::{RejectedRow, RowTraces, TransactionRecord};
 use crate::store::{PageWriter, StoreError, WriteTxn};
 
 impl Walk {
@@ -26,6 +26,12 @@ impl Walk {
             upstream_id: Some(row.upstream_id.clone()),
             transacted_at: row.transacted_at,
             reason: format!("no list of accounts shows its account {}", row.upstream_account_id),
+            traces: RowTraces {
+                upstream_account_id: Some(row.upstream_account_id.clone()),
+                external_id: row.external_id.clone(),
+                amount_minor: Some(row.amount_minor),
+                transacted_on: Some(row.transacted_on),
+            },
             raw: row.raw.clone(),
         };
         self.set_aside(txn, writer, &stray)?;
@@ -49,16 +55,21 @@ impl Walk {
             row.transacted_at = row.transacted_at.or(window.from);
         }
         txn.put_rejected(self.lead.link_id, &row, self.seen_at)?;
+        let mut is_known = false;
         match &row.upstream_id {
             Some(upstream_id) => {
                 for link_id in self.link_ids() {
                     let known = writer.find(link_id, upstream_id)?;
+                    is_known |= known.is_some();
                     self.seen_transactions.extend(known.map(|known| known.transaction_id));
                 }
             }
             None => self.has_nameless = true,
         }
         let is_new = self.rejected.insert(fingerprint);
+        if is_new && !is_known {
+            self.unknown.push(row.traces.clone());
+        }
         self.has_repeats |= !is_new;
         let lead = self.lead;
         self.counts(lead).rows_rejected += u32::from(is_new);

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::rows::update;
 use super::{Place, Reading, Walk};
-use crate::model::Status;
+use crate::model::{RowTraces, Status};
 use crate::store::{AliasRule, PageWriter, ReadTxn, StoreError, WriteTxn};
 use crate::sync::plan::{self, Gone, Held};
 
@@ -47,12 +47,16 @@ impl Walk {
             let can_be_absent = m.is_taken_back || decided.contains(&m.place.account_id);
             can_be_absent && !matched.contains(&m.transaction_id)
         });
-        // A malformed row without an id may be any of those that were not seen.
-        let (open, missed): (Vec<_>, Vec<_>) = missed
-            .into_iter()
-            .partition(|m| self.is_open(m.place.account_id) || (self.has_nameless && !m.is_taken_back));
-        let mut undecided = self.settle_absences(txn, &mut writer, &missed, now)?;
-        undecided.extend(open.iter().map(|m| m.place.account_id));
+        let mut undecided = HashSet::new();
+        let mut absent = Vec::with_capacity(missed.len());
+        for m in missed {
+            if self.may_be_there(txn, &m)? {
+                undecided.insert(m.place.account_id);
+            } else {
+                absent.push(m);
+            }
+        }
+        undecided.extend(self.settle_absences(txn, &mut writer, &absent, now)?);
         writer.finish()?;
         match self.reading {
             Reading::Window(window) => txn.resolve_rejected(self.lead.link_id, window.from, self.seen_at)?,
@@ -70,6 +74,24 @@ impl Walk {
         }
         self.count(txn)?;
         Ok(undecided)
+    }
+
+    /// Whether a missed row may be one that could not be read.
+    fn may_be_there(&self, txn: &ReadTxn<'_>, m: &Missed) -> Result<bool, StoreError> {
+        let account_id = m.place.account_id;
+        if self.is_open(account_id) || (self.has_nameless && !m.is_taken_back) {
+            return Ok(true);
+        }
+        let is_there = |traces: &&RowTraces| {
+            let named = traces.upstream_account_id.as_deref();
+            named.is_none_or(|upstream_id| self.account_id(upstream_id) == Some(account_id))
+        };
+        let mut of_account = self.unknown.iter().filter(is_there).peekable();
+        if of_account.peek().is_none() {
+            return Ok(false);
+        }
+        let stored = txn.transaction(m.transaction_id)?.record;
+        Ok(of_account.any(|traces| plan::may_be(traces, &stored)))
     }
 
     fn places_by_account(&self) -> HashMap<i64, Place> {

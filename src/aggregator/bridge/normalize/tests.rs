@@ -241,6 +241,27 @@ fn a_deleted_row_is_a_tombstone_whole_or_as_a_stub() {
     assert!(refused(&json!({"deleted": true})).upstream_id.is_none());
 }
 
+#[test]
+fn a_row_that_is_set_aside_tells_which_stored_rows_it_may_be() {
+    let whole = RowTraces {
+        upstream_account_id: Some("48100001".to_owned()),
+        external_id: None,
+        amount_minor: Some(-1_234),
+        transacted_on: Some(read(&json!({})).transacted_on),
+    };
+    let cases = [
+        (without("id"), whole.clone()),
+        (without("account_id"), RowTraces { upstream_account_id: None, ..whole.clone() }),
+        (row_with(&json!({"amount": "12,34"})), RowTraces { amount_minor: None, ..whole.clone() }),
+        (row_with(&json!({"currency_code": null})), RowTraces { amount_minor: None, ..whole.clone() }),
+        (row_with(&json!({"date": "soon"})), RowTraces { transacted_on: None, ..whole }),
+        (json!("a text"), RowTraces::default()),
+    ];
+    for (row, expected) in cases {
+        assert_eq!(refused(&row).traces, expected, "{row}");
+    }
+}
+
 /// Section 10.2: a server that does not know a filter shows the rows of all accounts.
 #[test]
 fn rows_of_another_account_than_asked_for_are_left_out() {

@@ -29,7 +29,7 @@ fn read(changes: &Value) -> TransactionRecord {
 }
 
 fn refused(changes: &Value) -> RejectedRow {
-    transaction(&raw(&row_with(changes))).err().unwrap_or_else(|| panic!("{changes} was taken"))
+    *transaction(&raw(&row_with(changes))).err().unwrap_or_else(|| panic!("{changes} was taken"))
 }
 
 fn without(field: &str) -> Box<RawValue> {
@@ -109,6 +109,37 @@ fn what_names_a_row_must_be_there() {
     }
     assert!(transaction(&raw(&json!("a text"))).is_err());
     assert_eq!(refused(&json!({"id": null})).upstream_id, None);
+}
+
+#[test]
+fn a_row_that_is_set_aside_tells_which_stored_rows_it_may_be() {
+    let whole = RowTraces {
+        upstream_account_id: Some("acc".to_owned()),
+        external_id: Some("x7".to_owned()),
+        amount_minor: Some(-1_234),
+        transacted_on: Some(Date::constant(2026, 3, 1)),
+    };
+    let nothing = RowTraces::default();
+    let cases = [
+        (json!({"id": null}), whole.clone()),
+        (
+            json!({"id": null, "transacted_at": null}),
+            RowTraces { transacted_on: Some(Date::constant(2026, 3, 2)), ..whole.clone() },
+        ),
+        (json!({"transacted_at": "yesterday", "posted_at": "now"}), RowTraces { transacted_on: None, ..whole.clone() }),
+        (json!({"amount": "12,34"}), RowTraces { amount_minor: None, ..whole.clone() }),
+        (json!({"type": "TRANSFER"}), RowTraces { amount_minor: None, ..whole.clone() }),
+        (json!({"account_id": null}), RowTraces { upstream_account_id: None, ..whole.clone() }),
+        (json!({"description": {"a": 1}, "external_id": null}), RowTraces { external_id: None, ..whole }),
+    ];
+    for (changes, expected) in cases {
+        let mut row = row_with(&json!({"external_id": "x7"}));
+        for (key, value) in changes.as_object().expect("an object") {
+            row[key] = value.clone();
+        }
+        assert_eq!(refused(&row).traces, expected, "{changes}");
+    }
+    assert_eq!(transaction(&raw(&json!("a text"))).expect_err("no row").traces, nothing);
 }
 
 #[test]
