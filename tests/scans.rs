@@ -86,15 +86,27 @@ fn of_what_is_kept_for_long_no_more_is_read_than_asked_for() {
     ] {
         let text = std::fs::read_to_string(store.join(file)).expect("a source file");
         let sql = statements(&text).into_iter().find(|sql| sql.starts_with(begins)).expect(begins);
-        let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a plan");
-        let mut rows = plan.raw_query();
-        let mut steps: Vec<String> = Vec::new();
-        while let Some(row) = rows.next().expect("a step") {
-            steps.push(row.get("detail").expect("words"));
-        }
-        let has = |words: &str| steps.iter().any(|step| step.contains(words));
+        let steps = steps(&connection, &sql).expect("a plan");
+        let has = |words: &str| steps.iter().any(|step| step.detail.contains(words));
         assert!(has(way) && !has("TEMP B-TREE"), "{file}: {steps:#?}");
     }
+}
+
+/// A check may read every table from end to end, but none for each row of another: that takes hours where there are millions.
+#[test]
+fn a_check_of_everything_walks_along_each_table_once() {
+    let connection = schema();
+    let again = |sql: &str| walked_again(&connection, sql).expect("a plan");
+    let text = include_str!("../src/store/verify/checks.rs");
+    let checks: Vec<String> = statements(text);
+    assert!(checks.len() >= 20, "{} of them", checks.len());
+    for sql in checks {
+        assert_eq!(again(&sql), [""; 0], "{sql}");
+    }
+    let latest = "SELECT (SELECT c.kind FROM transaction_changes c WHERE c.transaction_id = t.transaction_id \
+                  ORDER BY c.change_id DESC LIMIT 1) FROM transactions t";
+    assert_eq!(again(latest), ["transaction_changes"]);
+    assert_eq!(again("SELECT 1 FROM accounts a JOIN accounts b ON b.name > a.name"), ["accounts"]);
 }
 
 fn schema() -> Connection {
@@ -128,23 +140,53 @@ fn statements(text: &str) -> Vec<String> {
     found
 }
 
-/// The tables that grow and that a statement walks along; a partial index is short by its making.
-fn walked(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
+/// A step of a statement's plan.
+#[derive(Debug)]
+struct PlanStep {
+    id: i64,
+    parent: i64,
+    detail: String,
+}
+
+fn steps(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<PlanStep>> {
     let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
     let mut rows = plan.raw_query();
-    let mut walked = Vec::new();
+    let mut steps = Vec::new();
     while let Some(row) = rows.next()? {
-        let detail: String = row.get("detail")?;
-        let words: Vec<&str> = detail.split_whitespace().collect();
-        let ["SCAN", of, how @ ..] = words.as_slice() else { continue };
-        let table = table_of(of, sql);
-        let index = how.iter().position(|word| *word == "INDEX").and_then(|at| how.get(at + 1));
-        let is_partial = index.is_some_and(|index| is_partial(connection, index));
-        if !is_partial && !SMALL.contains(&table) && has_table(connection, table) {
-            walked.push(table.to_owned());
-        }
+        steps.push(PlanStep { id: row.get("id")?, parent: row.get("parent")?, detail: row.get("detail")? });
     }
-    Ok(walked)
+    Ok(steps)
+}
+
+/// The tables that grow and that a statement walks along; a partial index is short by its making.
+fn walked(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
+    let steps = steps(connection, sql)?;
+    Ok(steps.iter().filter_map(|step| walks_along(connection, sql, step)).map(str::to_owned).collect())
+}
+
+/// Those that a statement walks along for each row of something else.
+fn walked_again(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
+    let steps = steps(connection, sql)?;
+    let reads = |step: &PlanStep| step.detail.starts_with("SCAN ") || step.detail.starts_with("SEARCH ");
+    let is_correlated = |step: &PlanStep| {
+        let parent = |of: &PlanStep| steps.iter().find(|step| step.id == of.parent);
+        std::iter::successors(parent(step), |step| parent(step)).any(|step| step.detail.starts_with("CORRELATED"))
+    };
+    let again = steps.iter().enumerate().filter(|(nth, step)| {
+        let is_inner = steps[..*nth].iter().any(|outer| outer.parent == step.parent && reads(outer));
+        is_inner || is_correlated(step)
+    });
+    Ok(again.filter_map(|(_, step)| walks_along(connection, sql, step)).map(str::to_owned).collect())
+}
+
+/// The table that grows and that a step walks along.
+fn walks_along<'s>(connection: &Connection, sql: &'s str, step: &'s PlanStep) -> Option<&'s str> {
+    let words: Vec<&str> = step.detail.split_whitespace().collect();
+    let ["SCAN", of, how @ ..] = words.as_slice() else { return None };
+    let table = table_of(of, sql);
+    let index = how.iter().position(|word| *word == "INDEX").and_then(|at| how.get(at + 1));
+    let is_partial = index.is_some_and(|index| is_partial(connection, index));
+    (!is_partial && !SMALL.contains(&table) && has_table(connection, table)).then_some(table)
 }
 
 /// The table that a name stands for in a statement.

@@ -60,7 +60,7 @@ pub(super) const CHECKS: &[Check] = &[
         true,
         "SELECT 'transaction ' || t.transaction_id FROM transactions t WHERE t.removed_at IS NOT NULL AND
          (SELECT kind FROM transaction_changes c WHERE c.transaction_id = t.transaction_id
-              AND kind IN ('added', 'removed', 'restored') ORDER BY change_id DESC LIMIT 1) IS NOT 'removed'",
+              AND kind <> 'added' AND kind IN ('removed', 'restored') ORDER BY change_id DESC LIMIT 1) IS NOT 'removed'",
     ),
     (
         "customers: the state of everybody's links could be read when it was last looked at",
