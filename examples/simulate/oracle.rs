@@ -57,15 +57,21 @@ impl Book {
         Connection::open_with_flags(path, flags).map(Self).map_err(|error| format!("the store cannot be read: {error}"))
     }
 
-    /// What a query answers, each row by `read`.
-    fn rows<T>(&self, sql: &str, mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>, String> {
+    /// Shows each row of what a query answers.
+    fn visit(&self, sql: &str, mut see: impl FnMut(&Row<'_>) -> rusqlite::Result<()>) -> Verdict {
         let explain = |error: rusqlite::Error| format!("{sql}: {error}");
         let mut statement = self.0.prepare(sql).map_err(explain)?;
         let mut rows = statement.query([]).map_err(explain)?;
-        let mut answer = Vec::new();
         while let Some(row) = rows.next().map_err(explain)? {
-            answer.push(read(row).map_err(explain)?);
+            see(row).map_err(explain)?;
         }
+        Ok(())
+    }
+
+    /// What a query answers, each row by `read`.
+    fn rows<T>(&self, sql: &str, mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>, String> {
+        let mut answer = Vec::new();
+        self.visit(sql, |row| read(row).map(|value| answer.push(value)))?;
         Ok(answer)
     }
 

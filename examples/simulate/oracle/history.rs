@@ -3,7 +3,10 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
 use serde_json::{Map, Value};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::{Book, Verdict, push_text};
 use crate::town::Town;
@@ -11,6 +14,9 @@ use crate::town::Town;
 /// The columns that are followed.
 const COLUMNS: [&str; 8] =
     ["upstream_id", "status", "amount_minor", "currency", "transacted_on", "posted_on", "description", "removed_at"];
+
+/// Where they stand in an answer.
+const PLACES: std::ops::Range<usize> = 2..2 + COLUMNS.len();
 
 /// Ends each value of a line; no value has it.
 const END: char = '\u{1f}';
@@ -30,6 +36,8 @@ struct Line {
     link_id: i64,
     /// The values of the columns in one text: most rows stay as they are, and there are many.
     values: String,
+    /// A hash of them as the store has them, which costs less to compare.
+    hash: u64,
     /// The look that saw it last.
     seen: u64,
 }
@@ -100,16 +108,11 @@ impl History {
     fn compare(&mut self, book: &Book, mut known: HashMap<i64, Known>, forgotten: &HashSet<i64>) -> Verdict {
         let seen = self.looks;
         let sql = format!("SELECT transaction_id, link_id, {} FROM transactions", COLUMNS.join(", "));
-        let mut values = String::new();
         let wrong = book.rows(&sql, |row| {
             let (id, link_id): (i64, i64) = (row.get(0)?, row.get(1)?);
-            values.clear();
-            for at in 2..2 + COLUMNS.len() {
-                push_text(&mut values, row.get_ref(at)?);
-                values.push(END);
-            }
+            let hash = hash_of(row)?;
             let expected = match (known.remove(&id), self.rows.get_mut(&id)) {
-                (None, Some(line)) if line.values == values => {
+                (None, Some(line)) if line.hash == hash => {
                     (line.link_id, line.seen) = (link_id, seen);
                     return Ok(None);
                 }
@@ -118,13 +121,18 @@ impl History {
                 (None, None) if forgotten.contains(&link_id) => vec![None; COLUMNS.len()],
                 (None, None) => return Ok(Some(format!("history: transaction {id} came without a change"))),
             };
+            let mut values = String::new();
+            for at in PLACES {
+                push_text(&mut values, row.get_ref(at)?);
+                values.push(END);
+            }
             let mut pairs = COLUMNS.iter().zip(values.split_terminator(END)).zip(expected);
             let wrong =
                 pairs.find(|((_, value), expected)| expected.as_ref().is_some_and(|expected| expected != value));
             let wrong = wrong.map(|((column, value), expected)| {
                 format!("history: {column} of transaction {id} is {value}, its changes say {expected:?}")
             });
-            self.rows.insert(id, Line { link_id, values: values.clone(), seen });
+            self.rows.insert(id, Line { link_id, values, hash, seen });
             Ok(wrong.filter(|_| !forgotten.contains(&link_id)))
         })?;
         if let Some(wrong) = wrong.into_iter().flatten().next() {
@@ -133,6 +141,21 @@ impl History {
         let mut unseen = self.rows.iter().filter(|(_, line)| line.seen != seen).map(|(id, _)| id).chain(known.keys());
         unseen.next().map_or(Ok(()), |id| Err(format!("history: transaction {id} is gone")))
     }
+}
+
+/// Of every value, and of where it ends.
+fn hash_of(row: &Row<'_>) -> rusqlite::Result<u64> {
+    let mut hash = Xxh3::new();
+    for at in PLACES {
+        match row.get_ref(at)? {
+            ValueRef::Null => hash.update(&[0]),
+            ValueRef::Integer(number) => hash.update(&number.to_le_bytes()),
+            ValueRef::Real(number) => hash.update(&number.to_bits().to_le_bytes()),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => hash.update(bytes),
+        }
+        hash.update(&[END as u8]);
+    }
+    Ok(hash.digest())
 }
 
 fn parse(text: Option<String>) -> Map<String, Value> {

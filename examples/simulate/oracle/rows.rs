@@ -22,19 +22,22 @@ const DAY: usize = 6;
 /// No two live rows are one row of the bank, at any instant: a reader would see the money twice.
 pub(super) fn none_twice(book: &Book, town: &Town) -> Verdict {
     let sql = "SELECT upstream_id, transaction_id FROM transactions WHERE removed_at IS NULL";
-    let mut owners: HashMap<u64, i64> = HashMap::new();
-    for (upstream_id, id) in book.rows(sql, |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))? {
-        let Some(chain) = town.chains.get(&upstream_id) else { continue };
+    let mut owners: HashMap<u64, i64> = HashMap::with_capacity(town.chains.len());
+    let mut twice = None;
+    book.visit(sql, |row| {
+        let (upstream_id, id) = (row.get_ref(0)?.as_str()?, row.get(1)?);
+        let Some(chain) = town.chains.get(upstream_id) else { return Ok(()) };
         // What only a reconciliation shows may stand under both ids until then.
         if let Some(other) = owners.insert(*chain, id)
-            && !town.deep.contains(&upstream_id)
+            && !town.deep.contains(upstream_id)
         {
-            return Err(format!(
-                "twice: transactions {other} and {id} (upstream {upstream_id}) are one row of the bank"
-            ));
+            twice.get_or_insert_with(|| {
+                format!("twice: transactions {other} and {id} (upstream {upstream_id}) are one row of the bank")
+            });
         }
-    }
-    Ok(())
+        Ok(())
+    })?;
+    twice.map_or(Ok(()), Err)
 }
 
 /// The live rows, accounts and balances of links in order are exactly what readers of the aggregator see.
