@@ -549,7 +549,9 @@ CREATE TABLE source_days (
 ) STRICT;
 
 CREATE TABLE rejected_rows (
-    -- One row per malformed upstream transaction, set aside with the reason. Resolved when it arrives well-formed or is gone.
+    -- One row per malformed upstream transaction, set aside with the reason. Resolved when it arrives well-formed or is gone. Until
+    -- then no transaction is removed that it may be: one that upstream does not show any more, and that nothing which can be read
+    -- of it excludes (its account, its amount, a day more than a week away).
     rejected_row_id INTEGER PRIMARY KEY,
     link_id         INTEGER NOT NULL REFERENCES links (link_id),
     fingerprint     INTEGER NOT NULL,              -- hash of the JSON: the same row again is counted, not repeated
