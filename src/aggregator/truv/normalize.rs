@@ -4,7 +4,8 @@
 //! cannot be told is set aside with the reason and never guessed at.
 //! Source: upstream/truv.md sections 7 to 10 and 20.
 
-use std::collections::BTreeMap;
+mod account;
+mod link;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -16,12 +17,11 @@ use super::wire;
 use crate::aggregator::complaint::{cited, complaint};
 use crate::aggregator::listed::Listed;
 use crate::aggregator::loose::Loose;
-use crate::model::{
-    AccountNumber, AccountRecord, Attention, BalanceRecord, Condition, InstitutionRecord, LinkHealth, LinkRecord,
-    RejectedRow, RowTraces, Status, TransactionRecord, UserRecord,
-};
+use crate::model::{RejectedRow, RowTraces, Status, TransactionRecord, UserRecord};
 use crate::money::Currency;
-use crate::secret::Secret;
+
+pub(super) use account::account;
+pub(super) use link::{health, is_terminal, link, link_to_delete, token_suffix};
 
 /// Enters every content hash: raising it makes the next pull look at each row again with a corrected normalizer.
 const NORMALIZER_VERSION: u64 = 2;
@@ -197,142 +197,6 @@ fn content_hash(text: &str, updated_at: Option<&str>) -> i64 {
 
 fn filled(text: Option<String>) -> Option<String> {
     text.filter(|t| !t.trim().is_empty())
-}
-
-/// One account, from any of the three answers that show accounts; `None` for one without an id.
-pub(super) fn account(raw: &RawValue) -> Option<AccountRecord> {
-    let account: wire::Account<'_> = serde_json::from_str(raw.get()).ok()?;
-    let balances = balances(&account.balances);
-    let currency: Option<Currency> = balances.currency_code.text().and_then(|code| code.parse().ok());
-    let amount = |value: &Loose<'_>| currency.and_then(|c| c.parse_minor(&value.text()?).ok());
-    let balance = currency.map(|currency| BalanceRecord {
-        currency,
-        current_minor: amount(&balances.balance),
-        available_minor: amount(&balances.available_balance),
-        credit_limit_minor: amount(&balances.credit_limit),
-    });
-    let has_numbers = account.numbers.raw().is_some();
-    Some(AccountRecord {
-        upstream_id: account.id,
-        kind: account.r#type.text(),
-        subtype: account.subtype.text(),
-        name: account.nickname.text(),
-        mask: account.mask.text(),
-        currency,
-        is_open: account.is_open,
-        balance: balance.filter(|b| b.current_minor.is_some() || b.available_minor.is_some()),
-        numbers: account.numbers.raw().map(numbers),
-        raw: (!has_numbers).then(|| raw.get().to_owned()),
-        ..AccountRecord::default()
-    })
-}
-
-/// Source: section 9: an object in every sample, an array in old tables.
-fn balances<'a>(value: &Loose<'a>) -> wire::Balances<'a> {
-    let Some(raw) = value.raw() else {
-        return wire::Balances::default();
-    };
-    if raw.starts_with('[') {
-        // Asked for first: serde also reads a struct from an array, field by field.
-        let list: Listed<wire::Balances<'a>> = serde_json::from_str(raw).unwrap_or_default();
-        return list.into_iter().next().unwrap_or_default();
-    }
-    serde_json::from_str(raw).unwrap_or_default()
-}
-
-/// Source: section 9: keys ACH, RTP, OTHERS (old text misprints RPT), each a list.
-fn numbers(raw: &str) -> Vec<AccountNumber> {
-    let networks: BTreeMap<String, Option<Listed<wire::Number<'_>>>> = serde_json::from_str(raw).unwrap_or_default();
-    let mut all = Vec::new();
-    for (network, list) in networks {
-        let network = if network == "RPT" { "RTP".to_owned() } else { network };
-        for number in list.unwrap_or_default() {
-            all.push(AccountNumber {
-                network: network.clone(),
-                account_number: number.account_number.text().map(Secret::new),
-                routing_number: number.routing_number.text().map(Secret::new),
-                is_tokenized: number.is_tokenized_account_number,
-            });
-        }
-    }
-    all
-}
-
-/// A link of whatever product, as its deletion needs it: its id, and whether it is deleted already.
-pub(super) fn link_to_delete(raw: &RawValue) -> Option<(String, bool)> {
-    let link: wire::Link<'_> = serde_json::from_str(raw.get()).ok()?;
-    Some((link.id, link.deleted_at.text().is_some()))
-}
-
-/// One link; `None` for payroll, insurance and other links that hold no bank data, and for one without an id.
-pub(super) fn link(raw: &RawValue) -> Option<LinkRecord> {
-    let link: wire::Link<'_> = serde_json::from_str(raw.get()).ok()?;
-    let products = link.allowed_products.unwrap_or_default();
-    let is_bank = match link.data_source.text().as_deref() {
-        Some(source) => source == "financial_accounts",
-        None => products.is_empty() || products.iter().any(|p| p == "transactions" || p == "assets"),
-    };
-    if !is_bank {
-        return None;
-    }
-    let provider_id = link.provider.as_ref().and_then(|p| p.id.text()).or_else(|| link.provider_id.text());
-    let name = link.provider.as_ref().and_then(|p| p.name.text());
-    Some(LinkRecord {
-        upstream_id: link.id,
-        institution: provider_id.map(|upstream_id| InstitutionRecord { upstream_id, name, ..Default::default() }),
-        // Masked as 28 asterisks and the last four characters, except in lists of one user.
-        access_token: link.access_token.text().filter(|t| !t.contains('*')).map(Secret::new),
-        health: health(link.status.text()),
-        is_removed: link.deleted_at.text().is_some(),
-        refreshed_at: None,
-        tried_at: None,
-        consent_expires_at: None,
-    })
-}
-
-/// The last characters of a link's token, masked or not: what tells a new token from the stored one.
-pub(super) fn token_suffix(raw: &RawValue) -> Option<String> {
-    let link: wire::Link<'_> = serde_json::from_str(raw.get()).ok()?;
-    let token = link.access_token.text()?;
-    let suffix = token.rsplit('*').next()?;
-    Some(suffix.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect())
-}
-
-/// What a task's or link's status means. An unknown word is taken as running, like an unknown task.
-///
-/// Source: section 8.1. `error`, `unavailable` and `no_data` pass by themselves, so they are not a person's; while the first two
-/// last, what can be read is not fresh.
-pub(super) fn health(status: Option<String>) -> LinkHealth {
-    let condition = match status.as_deref() {
-        Some("login_error" | "unable_to_reset") => Condition::NeedsPerson(Attention::Login),
-        Some("mfa_error") => Condition::NeedsPerson(Attention::SecondFactor),
-        Some("account_locked") => Condition::NeedsPerson(Attention::AccountLocked),
-        Some("config_error") => Condition::NeedsPerson(Attention::Configuration),
-        Some("not_supported") => Condition::NeedsPerson(Attention::Unsupported),
-        Some("unavailable" | "error") => Condition::Passing { patience: None },
-        Some(word) if !is_terminal(word) => Condition::Connecting,
-        _ => Condition::Well,
-    };
-    LinkHealth { upstream_status: status, detail: None, condition }
-}
-
-/// Whether a task is over. Unknown words are taken as running: the refresh timeout ends the wait.
-///
-/// Source: section 8.1.
-pub(super) fn is_terminal(status: &str) -> bool {
-    matches!(
-        status,
-        "done"
-            | "login_error"
-            | "mfa_error"
-            | "config_error"
-            | "account_locked"
-            | "unable_to_reset"
-            | "no_data"
-            | "unavailable"
-            | "error"
-            | "not_supported"
-    )
 }
 
 /// One user.

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::Status;
+use crate::model::{AccountRecord, Attention, Status};
 use crate::money::MAX_MINOR;
+use crate::secret::Secret;
 
 mod days;
 
