@@ -2,6 +2,7 @@
 
 mod detail;
 mod due;
+mod next;
 mod outline;
 mod write;
 
