@@ -83,8 +83,8 @@ pub(crate) struct Town {
     pub(crate) gone: HashMap<String, Vec<Absence>>,
     /// Ids that the bank has again and readers may not yet, and since when, by the place of their link.
     returning: HashMap<usize, HashMap<String, i64>>,
-    /// Ids to which something happened that only a reconciliation shows.
-    pub(crate) deep: HashSet<String>,
+    /// Ids to which something happened that only a reconciliation shows, with the place of their link.
+    pub(crate) deep: HashMap<String, usize>,
     next_word: u64,
     next_chain: u64,
     /// Bridge says which rows are gone; otherwise nothing but a whole list does.
@@ -130,7 +130,7 @@ impl Town {
             chains: HashMap::new(),
             gone: HashMap::new(),
             returning: HashMap::new(),
-            deep: HashSet::new(),
+            deep: HashMap::new(),
             next_word: 0,
             next_chain: 0,
             tells_deletions: setup.text("deleted") != "never",
@@ -267,11 +267,11 @@ impl Town {
         let settled = SETTLED + 2 * self.slot_ms.max(12 * HOUR);
         let was_settled = read_until - of.touched_ms.max(calm_since) > settled
             && published_ms > of.touched_ms
-            && !self.deep.contains(&of.id.to_string());
+            && !self.deep.contains_key(&of.id.to_string());
         of.touched_ms = now_ms;
         of.is_renamed &= !was_settled;
         if is_windowed && of.transacted_ms < now_ms - WINDOW {
-            self.deep.insert(of.id.to_string());
+            self.deep.insert(of.id.to_string(), link);
         }
         was_settled
     }
@@ -290,7 +290,7 @@ impl Town {
     fn withdraw(&mut self, link: usize, id: TransactionId, at_ms: i64) {
         self.lose(link, id, at_ms);
         if self.links[link].serves == Served::Bridge && !self.tells_deletions {
-            self.deep.insert(id.to_string());
+            self.deep.insert(id.to_string(), link);
         }
     }
 
@@ -356,8 +356,8 @@ impl Town {
         } else {
             self.estrange(link, row);
         }
-        if self.deep.contains(&old.to_string()) {
-            self.deep.insert(id.to_string());
+        if self.deep.contains_key(&old.to_string()) {
+            self.deep.insert(id.to_string(), link);
         }
     }
 
@@ -390,11 +390,12 @@ impl Town {
         self.others_secret = self.bank.add_secret(Environment::Sandbox);
     }
 
-    /// Everything that was to be shown by a reconciliation was, unless the aggregator has not read it itself.
-    pub(crate) fn reconciled(&mut self) {
-        if !self.links.iter().any(|link| self.says_unavailable(link)) {
-            self.deep.clear();
-        }
+    /// Everything that was to be shown by a reconciliation of the links in order was, unless the aggregator has not read it
+    /// itself.
+    pub(crate) fn reconciled(&mut self, well: &HashSet<String>) {
+        let read: Vec<bool> =
+            self.links.iter().map(|link| well.contains(&link.id.to_string()) && !self.says_unavailable(link)).collect();
+        self.deep.retain(|_, link| !read[*link]);
     }
 }
 

@@ -39,6 +39,8 @@ pub struct AccountRecord {
     pub is_refreshed: Option<bool>,
     /// Whether accounts of its kind hold securities.
     pub holds_securities: bool,
+    /// Its name came hidden behind X: nobody can tell yet which account it is.
+    pub is_hidden: bool,
     /// What the bank tells of a loan.
     pub loan: Option<LoanRecord>,
     /// Upstream's JSON without account numbers.

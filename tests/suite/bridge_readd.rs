@@ -421,3 +421,33 @@ async fn a_row_that_only_the_feed_shows_right_is_not_doubled() {
         bench.assert_verifies().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_comes_hidden_at_first_is_joined_before_its_rows_are_taken() {
+    for former in [Former::Deleted, Former::Broken] {
+        let bench = quiet("");
+        let (old, _) = one_account(&bench);
+        // Beside another item nothing else is read whole.
+        let user = bench.bank.truth().link(old).expect("a link").user_upstream_id.parse().expect("a user");
+        let other = bench.bank.add_link(user, "6");
+        bench.bank.add_account(other, NewAccount::checking("Autre", 1_000).currency("EUR"));
+        hours(&bench, 1).await;
+        let before = totals(&bench);
+        let rows = || bench.rows("SELECT transaction_id FROM v_transactions ORDER BY 1");
+        let ids = rows();
+        let new = readd(&bench, old, former);
+        // What an item shows may change between two answers.
+        let fault = bench.bank.fault(Fault::ObfuscatedEverywhere, Scope::path("/accounts"));
+        for _ in 0..3 {
+            hours(&bench, 7).await;
+            assert_eq!((totals(&bench), rows()), (before, ids.clone()), "{former:?}");
+            assert_eq!(last_sync(&bench, new).0, "partial", "{former:?}");
+        }
+        bench.bank.clear_fault(fault);
+        hours(&bench, 7).await;
+        assert_eq!((totals(&bench), rows()), (before, ids.clone()), "{former:?}");
+        assert_eq!(last_sync(&bench, new).0, "ok", "{former:?}");
+        assert_eq!(bench.value("SELECT count(*) FROM account_aliases"), "1", "{former:?}");
+        bench.assert_verifies().await;
+    }
+}

@@ -29,7 +29,7 @@ pub(super) fn none_twice(book: &Book, town: &Town) -> Verdict {
         let Some(chain) = town.chains.get(upstream_id) else { return Ok(()) };
         // What only a reconciliation shows may stand under both ids until then.
         if let Some(other) = owners.insert(*chain, id)
-            && !town.deep.contains(upstream_id)
+            && !town.deep.contains_key(upstream_id)
         {
             twice.get_or_insert_with(|| {
                 format!("twice: transactions {other} and {id} (upstream {upstream_id}) are one row of the bank")
@@ -84,7 +84,7 @@ pub(super) fn equal(book: &Book, town: &Town, world: &World, well: &HashSet<Stri
         let row = stored.get(id).filter(|_| !is_told && !truth.contains_key(id));
         row.is_some_and(|row| reach.get(&row[ACCOUNT]).is_some_and(|oldest| row[DAY] < *oldest))
     };
-    let is_out_of_reach = |id: &str| is_history(id) || depth == Depth::Incremental && town.deep.contains(id);
+    let is_out_of_reach = |id: &str| is_history(id) || depth == Depth::Incremental && town.deep.contains_key(id);
     differ(&truth, &stored, is_out_of_reach).map_err(|what| format!("rows ({depth:?}): {what}"))?;
     let stored = book.texts(
         "SELECT v.upstream_account_id, v.current_minor, l.upstream_id FROM v_accounts v JOIN links l ON l.link_id = v.link_id

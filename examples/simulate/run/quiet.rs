@@ -44,7 +44,7 @@ impl Run {
         }
         let well = self.compare(Depth::Reconciled)?;
         self.verify().await?;
-        self.town.reconciled();
+        self.town.reconciled(&well);
         self.idle(well).await
     }
 

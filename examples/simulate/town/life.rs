@@ -194,7 +194,7 @@ impl Town {
             } else {
                 // A row that a fault brought, on whatever day.
                 self.lose(link, old, self.now_ms());
-                self.deep.extend([old.to_string(), new.to_string()]);
+                self.deep.extend([(old.to_string(), link), (new.to_string(), link)]);
             }
         }
     }

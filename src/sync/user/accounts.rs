@@ -20,6 +20,9 @@ pub(super) struct Places {
     pub(super) waiting: HashSet<i64>,
     /// Those of them whose history came with hidden rows.
     pub(super) hidden: HashSet<i64>,
+    /// The links of accounts that nobody can name yet and whose rows are left out until then, once for each: such an account may
+    /// be a stored one of another link.
+    pub(super) unnamed: Vec<i64>,
     /// The links of accounts that the last try at their bank did not reach, once for each.
     pub(super) unreached: Vec<i64>,
 }
@@ -90,13 +93,15 @@ impl UserSync<'_> {
     }
 
     /// Where the rows of each stored account of the user go.
-    pub(super) async fn places(&self) -> Result<Places, StoreError> {
+    pub(super) async fn places(&self, listed: &[AccountRecord]) -> Result<Places, StoreError> {
         let user_id = self.lead().link.user_id;
         let (accounts, superseded) = self
             .engine
             .store
             .read(move |txn| Ok((txn.accounts_of_user(user_id)?, txn.superseded_accounts(user_id)?)))
             .await?;
+        let hidden: HashSet<&str> =
+            listed.iter().filter(|account| account.is_hidden).map(|account| account.upstream_id.as_str()).collect();
         let mut places = Places::default();
         for account in accounts {
             let link = self.links.iter().find(|link| link.trip.link.link_id == account.link_id);
@@ -107,6 +112,11 @@ impl UserSync<'_> {
                 sync_id: link.trip.sync_id,
                 has_history: link.trip.cursor.is_some() || account.is_continued,
             });
+            if account.needs_history && !account.is_continued && hidden.contains(account.upstream_id.as_str()) {
+                places.unnamed.push(account.link_id);
+                places.by_upstream_id.insert(account.upstream_id, None);
+                continue;
+            }
             if let Some(place) = place.filter(|_| account.needs_history) {
                 if link.is_some_and(Member::is_readable) {
                     places.without_history.push((account.upstream_id.clone(), place));

@@ -19,7 +19,7 @@ impl UserSync<'_> {
     pub(super) async fn pull(&mut self, feed: &Changes<'_>) -> Result<Step, Stop> {
         let listed = self.read_accounts(feed).await?;
         let holdings = self.read_holdings(feed, listed.as_deref()).await?;
-        let mut places = self.places().await?;
+        let mut places = self.places(listed.as_deref().unwrap_or_default()).await?;
         let mut rejected = 0;
         let is_full = self.is_full();
         if !is_full {
@@ -183,9 +183,14 @@ impl UserSync<'_> {
             })
             .collect();
         // What was hidden or not brought stays news until it can be read.
-        let readable = self.links.iter().filter(|link| link.is_readable());
+        let is_news = |link: &&Member<'_>| !link.is_readable() || read.places.unnamed.contains(&link.trip.link.link_id);
         let tried_at = |link: &Member<'_>| link.listed.as_ref().and_then(|listed| listed.tried_at);
-        let marks: Vec<_> = readable.map(|link| (link.trip.link.link_id, tried_at(link))).collect();
+        let marks: Vec<_> = self
+            .links
+            .iter()
+            .filter(|link| !is_news(link))
+            .map(|link| (link.trip.link.link_id, tried_at(link)))
+            .collect();
         let step = self
             .commit_ends(ends, move |txn| {
                 let undecided = walk.settle(txn, &decided, now)?;
@@ -232,7 +237,8 @@ impl UserSync<'_> {
                 let hidden: HashSet<i64> = walk.hidden_accounts().union(&read.places.hidden).copied().collect();
                 let findings = Findings {
                     rejected: if nth == 0 { walk.rejected_rows() + read.rejected } else { 0 },
-                    hidden_accounts: hidden.iter().filter(|id| of_link(id)).count(),
+                    hidden_accounts: hidden.iter().filter(|id| of_link(id)).count()
+                        + read.places.unnamed.iter().filter(|id| **id == link_id).count(),
                     unreached_accounts: read.places.unreached.iter().filter(|id| **id == link_id).count(),
                     reconcile_due_at: (read.is_full || link.trip.link.reconcile_due_at.is_none()).then(reconcile),
                 };

@@ -30,14 +30,15 @@ pub(in crate::aggregator::bridge) fn account(raw: &RawValue) -> Option<AccountRe
     let shown = |value: &Loose<'_>| value.text().filter(|_| is_open_to_us);
     let iban = shown(&account.iban).map(|iban| iban.split_whitespace().collect::<String>());
     let name = account.name.text();
-    let is_obfuscated = name.as_deref().is_some_and(is_hidden) || iban.as_deref().is_some_and(hides_number);
+    let hides_name = name.as_deref().is_some_and(is_hidden);
+    let is_obfuscated = hides_name || iban.as_deref().is_some_and(hides_number);
     let iban = iban.filter(|iban| !hides_number(iban));
     let loan = shown_loan(&account, currency).filter(|_| is_open_to_us);
     Some(AccountRecord {
         upstream_id: id(&account.id)?,
         kind: account.r#type.text(),
         subtype: None,
-        name: name.filter(|name| !is_hidden(name)),
+        name: name.filter(|_| !hides_name),
         mask: iban.as_deref().map(last_chars),
         currency,
         is_open: None,
@@ -54,6 +55,7 @@ pub(in crate::aggregator::bridge) fn account(raw: &RawValue) -> Option<AccountRe
         },
         holds_securities: account.r#type.text().is_some_and(|kind| HOLDS_SECURITIES.contains(&kind.as_str())),
         loan,
+        is_hidden: hides_name,
         raw: without_number(raw.get()).filter(|_| !is_obfuscated),
     })
 }
