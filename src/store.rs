@@ -96,7 +96,7 @@ pub use retention::{Kept, OldRows};
 pub use snapshot::{SnapshotError, snapshot_made_at};
 pub use sources::{SourceRow, SourceSettings};
 pub use syncs::{EndedSync, Outcome, SyncCounts, SyncEnd};
-pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, PageWriter, RowWrite, StoredRow};
+pub use transactions::{AliasRule, Cursor, FeedPosition, KnownRow, LikeRow, PageWriter, RowWrite, StoredRow};
 pub use trouble::{Trouble, TroubleKind};
 pub use usage::UsageRow;
 pub use users::{DueUser, UserAccount};

@@ -47,6 +47,17 @@ pub struct KnownRow {
     pub is_removed: bool,
 }
 
+/// A live row that has the money, or the bank's own identifier, of one that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LikeRow {
+    /// Our id.
+    pub transaction_id: i64,
+    /// It has not posted.
+    pub is_waiting: bool,
+    /// Nothing but ids tells it from the one that came.
+    pub is_same: bool,
+}
+
 /// A stored row, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRow {
@@ -230,18 +241,18 @@ impl ReadTxn<'_> {
     /// Whether `is_it` for any live row of one account, of some days, that has the money or the bank's own identifier of
     /// `like`, for recognising a row under a new id.
     ///
-    /// `is_it` gets our id of a row, and whether nothing but ids tells the row from `like`. There may be thousands of one
-    /// price: posted ones are looked at only on their own days, and nothing after the first that is it.
+    /// There may be thousands of one price: posted ones are looked at only on their own days, and nothing after the first that
+    /// is it.
     pub fn any_live_row_like(
         &self,
         account_id: i64,
         (from, to): (Date, Date),
         (posted_from, posted_to): (Date, Date),
         like: &TransactionRecord,
-        is_it: impl Fn(i64, bool) -> Result<bool, StoreError>,
+        is_it: impl Fn(LikeRow) -> Result<bool, StoreError>,
     ) -> Result<bool, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT transaction_id,
+            "SELECT transaction_id, status <> 'posted' AS is_waiting,
                     status = :status AND amount_minor = :amount AND currency = :currency AND transacted_on = :transacted_on
                     AND transacted_at IS :transacted_at AND description = :description AS is_same
              FROM transactions
@@ -256,7 +267,8 @@ impl ReadTxn<'_> {
             ":description": like.description, ":posted_from": posted_from.to_string(), ":posted_to": posted_to.to_string(),
         })?;
         while let Some(row) = rows.next()? {
-            if is_it(row.get("transaction_id")?, row.get("is_same")?)? {
+            let (transaction_id, is_waiting) = (row.get("transaction_id")?, row.get("is_waiting")?);
+            if is_it(LikeRow { transaction_id, is_waiting, is_same: row.get("is_same")? })? {
                 return Ok(true);
             }
         }

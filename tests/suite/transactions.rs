@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use passbook::model::Cause;
-use passbook::sandbox::{DeletedRows, Fault, NewTransaction, Reissue, Scope, Served, Status};
+use passbook::sandbox::{DeletedRows, Fault, NewTransaction, PostStyle, Reissue, Scope, Served, Status};
 use passbook::store::Outcome;
 
 use crate::home::Home;
@@ -222,4 +222,31 @@ async fn a_row_goes_in_time_whatever_malformed_row_it_cannot_be() {
         home.hours(2).await;
     }
     assert!(!home.only("BOOK FAIR").is_live);
+}
+
+/// The list is no snapshot: the row is shown while it waits, and once more, a page later, when it has posted.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_posts_under_a_new_id_while_the_list_is_read_stays_one_row() {
+    for style in [PostStyle::NewIdSameExternalId, PostStyle::NewIdOnly] {
+        let home = Home::with("refreshes_per_day = 0\npage_size = 10\noverlap = \"60d\"");
+        home.add_many(9, 1);
+        let waiting = home.add_waiting_as(10, -4_400, "LAMP SHOP", Some("key-1"));
+        home.add_many(15, 11);
+        home.settle().await;
+        let before = home.only("LAMP SHOP").transaction_id;
+        home.bench.bank.settings(|settings| settings.latency = Duration::from_secs(1));
+        let (link, account) = (home.link, home.account);
+        home.bench.bank.at(home.bench.bank.now() + jiff::SignedDuration::from_secs(2), move |bank| {
+            bank.add_transaction(account, NewTransaction::posted(-77, "CAME MEANWHILE"));
+            bank.post_pending(waiting, style);
+            bank.publish(link);
+        });
+        home.sync().await;
+        home.bench.bank.settings(|settings| settings.latency = Duration::ZERO);
+        home.settle().await;
+        let row = home.only("LAMP SHOP");
+        assert_eq!((row.transaction_id, row.status.as_str()), (before, "posted"), "{style:?}");
+        assert_eq!(home.kinds("LAMP SHOP"), ["added", "posted"], "{style:?}");
+        home.bench.assert_store_is_truth();
+    }
 }

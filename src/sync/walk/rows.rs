@@ -96,10 +96,12 @@ impl Walk {
         let to = row.transacted_on.saturating_add(span);
         let is_feed = !matches!(self.reading, Reading::Window(_));
         let posted = if is_feed { (from, to) } else { (row.transacted_on, row.transacted_on) };
-        txn.any_live_row_like(account_id, (from, to), posted, row, |id, is_same| {
-            // Ids may be issued anew while the list is read: a row that was seen comes again, and the next walk tells.
-            let is_open = !self.seen_transactions.contains(&id);
-            Ok(is_same || (is_open && plan::may_replace(&txn.transaction(id)?.record, row, is_feed)))
+        txn.any_live_row_like(account_id, (from, to), posted, row, |like| {
+            let id = like.transaction_id;
+            // Ids may be issued anew while the list is read: a row that was seen comes again, and the next walk tells. One that
+            // waited when it was seen may have posted since.
+            let is_open = like.is_waiting || !self.seen_transactions.contains(&id);
+            Ok(like.is_same || (is_open && plan::may_replace(&txn.transaction(id)?.record, row, is_feed)))
         })
     }
 }
