@@ -117,4 +117,6 @@ pub struct RowTraces {
     pub amount_minor: Option<i64>,
     /// The day it happened.
     pub transacted_on: Option<Date>,
+    /// It says that it is gone.
+    pub is_taken_back: bool,
 }

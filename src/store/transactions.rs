@@ -249,7 +249,7 @@ impl ReadTxn<'_> {
         (from, to): (Date, Date),
         (posted_from, posted_to): (Date, Date),
         like: &TransactionRecord,
-        is_it: impl Fn(LikeRow) -> Result<bool, StoreError>,
+        mut is_it: impl FnMut(LikeRow) -> Result<bool, StoreError>,
     ) -> Result<bool, StoreError> {
         let mut select = self.txn.prepare_cached(
             "SELECT transaction_id, status <> 'posted' AS is_waiting,

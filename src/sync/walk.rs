@@ -185,6 +185,11 @@ impl Walk {
         self.places.get(upstream_id).copied().flatten().map(|place| place.account_id)
     }
 
+    /// Whether the list tells what changed or what there is, and so shows or tells every row that is gone.
+    fn is_feed(&self) -> bool {
+        !matches!(self.reading, Reading::Window(_))
+    }
+
     fn at(&self, place: Place) -> RowWrite {
         RowWrite { link_id: place.link_id, account_id: place.account_id, sync_id: place.sync_id, seen_at: self.seen_at }
     }

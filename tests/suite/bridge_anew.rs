@@ -204,3 +204,27 @@ async fn a_row_goes_when_it_is_told_whatever_malformed_row_it_cannot_be() {
         assert_eq!(seen(&bench, &item).len(), 4, "{fault:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_row_made_anew_beside_a_malformed_word_that_it_is_gone_is_there_once() {
+    let bench = quiet("");
+    let [item, _] = two_items(&bench);
+    // The first of the list is the malformed one: the newest.
+    let newest = buy(&bench, item.account, 1, 24);
+    bench.run_once().await;
+    let before = seen(&bench, &item);
+    let fault = bench.bank.fault(Fault::RowWithoutId, Scope::path("/transactions"));
+    bench.bank.remove_transaction(newest);
+    buy(&bench, item.account, 1, 48);
+    for _ in 0..3 {
+        refresh_and_sync(&bench, &item).await;
+        assert_eq!(bench.value("SELECT count(*) > 0 FROM rejected_rows WHERE raw ->> 'deleted'"), "1");
+        assert_eq!(seen(&bench, &item), before);
+    }
+    bench.bank.clear_fault(fault);
+    refresh_and_sync(&bench, &item).await;
+    assert_eq!(last_sync(&bench, item.link).0, "ok");
+    assert_eq!(seen(&bench, &item), before);
+    bench.assert_store_is_truth();
+    bench.assert_verifies().await;
+}

@@ -69,6 +69,7 @@ fn reject(text: &str, reason: String) -> RejectedRow {
         external_id: None,
         amount_minor: money(&row).ok().map(|(_, amount_minor)| amount_minor),
         transacted_on: Days::read(&row).ok().map(|days| days.transacted_on),
+        is_taken_back: flag(&row.deleted) == Some(true),
     };
     RejectedRow { upstream_id: id(&row.id), transacted_at: None, reason, traces, raw: text.to_owned() }
 }

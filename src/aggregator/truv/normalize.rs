@@ -53,6 +53,7 @@ fn reject(text: &str, reason: String) -> RejectedRow {
             external_id: row.external_id.text(),
             amount_minor: amount_minor.ok().map(|(amount_minor, _)| amount_minor),
             transacted_on: transacted.or_else(|| moment_of(&row.posted_at)).map(|(_, on)| on),
+            is_taken_back: false,
         },
         raw: text.to_owned(),
     }

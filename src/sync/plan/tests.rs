@@ -250,6 +250,7 @@ fn traces(record: &TransactionRecord) -> RowTraces {
         external_id: record.external_id.clone(),
         amount_minor: Some(record.amount_minor),
         transacted_on: Some(record.transacted_on),
+        is_taken_back: false,
     }
 }
 

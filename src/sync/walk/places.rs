@@ -31,6 +31,7 @@ impl Walk {
                 external_id: row.external_id.clone(),
                 amount_minor: Some(row.amount_minor),
                 transacted_on: Some(row.transacted_on),
+                is_taken_back: false,
             },
             raw: row.raw.clone(),
         };

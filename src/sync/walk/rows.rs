@@ -4,7 +4,7 @@ use jiff::Span;
 
 use super::{Place, Reading, Walk};
 use crate::model::TransactionRecord;
-use crate::store::{PageWriter, ReadTxn, RowWrite, StoreError, SyncCounts, WriteTxn};
+use crate::store::{LikeRow, PageWriter, ReadTxn, RowWrite, StoreError, SyncCounts, WriteTxn};
 use crate::sync::plan::{self, Change, Held, MATCH_DAYS};
 
 impl Walk {
@@ -91,18 +91,29 @@ impl Walk {
     }
 
     fn may_be_stored(&self, txn: &ReadTxn<'_>, account_id: i64, row: &TransactionRecord) -> Result<bool, StoreError> {
-        let span = Span::new().days(MATCH_DAYS);
-        let from = row.transacted_on.saturating_sub(span);
-        let to = row.transacted_on.saturating_add(span);
-        let is_feed = !matches!(self.reading, Reading::Window(_));
-        let posted = if is_feed { (from, to) } else { (row.transacted_on, row.transacted_on) };
-        txn.any_live_row_like(account_id, (from, to), posted, row, |like| {
+        let is_feed = self.is_feed();
+        self.any_row_like(txn, account_id, row, |like| {
             let id = like.transaction_id;
             // Ids may be issued anew while the list is read: a row that was seen comes again, and the next walk tells. One that
             // waited when it was seen may have posted since.
             let is_open = like.is_waiting || !self.seen_transactions.contains(&id);
             Ok(like.is_same || (is_open && plan::may_replace(&txn.transaction(id)?.record, row, is_feed)))
         })
+    }
+
+    /// Whether `is_it` for any live row of an account that `row` may be under a new id, as far as the store can tell quickly.
+    pub(super) fn any_row_like(
+        &self,
+        txn: &ReadTxn<'_>,
+        account_id: i64,
+        row: &TransactionRecord,
+        is_it: impl FnMut(LikeRow) -> Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
+        let span = Span::new().days(MATCH_DAYS);
+        let from = row.transacted_on.saturating_sub(span);
+        let to = row.transacted_on.saturating_add(span);
+        let posted = if self.is_feed() { (from, to) } else { (row.transacted_on, row.transacted_on) };
+        txn.any_live_row_like(account_id, (from, to), posted, row, is_it)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The end of a complete walk: what it alone can decide.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -82,16 +82,18 @@ impl Walk {
         if self.is_open(account_id) || (self.has_nameless && !m.is_taken_back) {
             return Ok(true);
         }
-        let is_there = |traces: &&RowTraces| {
-            let named = traces.upstream_account_id.as_deref();
-            named.is_none_or(|upstream_id| self.account_id(upstream_id) == Some(account_id))
-        };
-        let mut of_account = self.unknown.iter().filter(is_there).peekable();
+        let mut of_account = self.unknown.iter().filter(|traces| self.is_of(traces, account_id)).peekable();
         if of_account.peek().is_none() {
             return Ok(false);
         }
         let stored = txn.transaction(m.transaction_id)?.record;
         Ok(of_account.any(|traces| plan::may_be(traces, &stored)))
+    }
+
+    /// Whether a malformed row may be one of an account.
+    fn is_of(&self, traces: &RowTraces, account_id: i64) -> bool {
+        let named = traces.upstream_account_id.as_deref();
+        named.is_none_or(|upstream_id| self.account_id(upstream_id) == Some(account_id))
     }
 
     fn places_by_account(&self) -> HashMap<i64, Place> {
@@ -167,12 +169,12 @@ impl Walk {
             return Ok(HashSet::new());
         }
         let places = self.places_by_account();
-        let is_feed = !matches!(self.reading, Reading::Window(_));
+        let is_for_good = self.is_feed();
         let mut gone = Vec::with_capacity(missed.len());
         for m in missed {
-            let row = txn.transaction(m.transaction_id)?;
-            gone.push(Gone { row, account_id: m.place.account_id, is_for_good: is_feed });
+            gone.push(Gone { row: txn.transaction(m.transaction_id)?, account_id: m.place.account_id, is_for_good });
         }
+        gone.extend(self.perhaps_taken_back(txn, &held, missed)?);
         let pairs = plan::match_held(&held, &gone);
         let mut by_held: HashMap<usize, (i64, AliasRule)> =
             pairs.into_iter().map(|(h, id, rule)| (h, (id, rule))).collect();
@@ -196,6 +198,29 @@ impl Walk {
             }
         }
         Ok(by_held.into_values().map(|(id, _)| id).collect())
+    }
+
+    /// Live rows like held ones that upstream may have taken back by a malformed row, which does not say by its id what is gone.
+    fn perhaps_taken_back(&self, txn: &ReadTxn<'_>, held: &[Held], missed: &[Missed]) -> Result<Vec<Gone>, StoreError> {
+        let told: Vec<&RowTraces> = self.unknown.iter().filter(|traces| traces.is_taken_back).collect();
+        let mut perhaps = BTreeMap::new();
+        if told.is_empty() {
+            return Ok(Vec::new());
+        }
+        for Held { account_id, record, .. } in held {
+            self.any_row_like(txn, *account_id, record, |like| {
+                let id = like.transaction_id;
+                if self.seen_transactions.contains(&id) || missed.iter().any(|m| m.transaction_id == id) {
+                    return Ok(false);
+                }
+                let row = txn.transaction(id)?;
+                if told.iter().any(|traces| self.is_of(traces, *account_id) && plan::may_be(traces, &row.record)) {
+                    perhaps.insert(id, Gone { row, account_id: *account_id, is_for_good: true });
+                }
+                Ok(false)
+            })?;
+        }
+        Ok(perhaps.into_values().collect())
     }
 
     /// Matches held rows of a feed with rows that their accounts had under a former id: a connection made anew shows the last

@@ -248,9 +248,12 @@ fn a_row_that_is_set_aside_tells_which_stored_rows_it_may_be() {
         external_id: None,
         amount_minor: Some(-1_234),
         transacted_on: Some(read(&json!({})).transacted_on),
+        is_taken_back: false,
     };
+    let deleted_without_id = row_with(&json!({"id": null, "deleted": true}));
     let cases = [
         (without("id"), whole.clone()),
+        (deleted_without_id, RowTraces { is_taken_back: true, ..whole.clone() }),
         (without("account_id"), RowTraces { upstream_account_id: None, ..whole.clone() }),
         (row_with(&json!({"amount": "12,34"})), RowTraces { amount_minor: None, ..whole.clone() }),
         (row_with(&json!({"currency_code": null})), RowTraces { amount_minor: None, ..whole.clone() }),

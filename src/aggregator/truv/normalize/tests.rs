@@ -119,6 +119,7 @@ fn a_row_that_is_set_aside_tells_which_stored_rows_it_may_be() {
         external_id: Some("x7".to_owned()),
         amount_minor: Some(-1_234),
         transacted_on: Some(Date::constant(2026, 3, 1)),
+        is_taken_back: false,
     };
     let nothing = RowTraces::default();
     let cases = [
