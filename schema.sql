@@ -522,6 +522,8 @@ CREATE TABLE request_usage (
     requests     INTEGER NOT NULL,                 -- sent in that minute
     rate_limited INTEGER NOT NULL,                 -- answered 429
     failed       INTEGER NOT NULL,                 -- no usable answer
+    clock_set_back INTEGER NOT NULL DEFAULT 0 CHECK (clock_set_back IN (0, 1)),
+                                                   -- 1: the clock was set back into or over it: it counts more than 60 seconds
     UNIQUE (source_id, scope, minute_at)
 ) STRICT;
 

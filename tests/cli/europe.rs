@@ -118,7 +118,7 @@ fn accounts_that_were_joined_are_taken_apart_again() {
 #[test]
 fn verify_names_what_is_off() {
     let cases = [
-        ("no window has more requests", "INSERT INTO request_usage VALUES (1, 'secret', 60000, 20000, 0, 0), (1, 'secret', 240000, 20000, 0, 0)"),
+        ("no window has more requests", "INSERT INTO request_usage VALUES (1, 'secret', 60000, 20000, 0, 0, 0), (1, 'secret', 240000, 20000, 0, 0, 0)"),
         ("customer's links wait", "UPDATE users SET links_due_at = 1"),
         (
             "former id of an account lies in",

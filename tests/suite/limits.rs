@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use passbook::model::Cause;
 use passbook::sandbox::{Fault, LinkId, Plan, Scope};
-use passbook::store::Outcome;
+use passbook::store::{Outcome, UsageRow};
 
 use crate::harness::Bench;
 use crate::home::Home;
@@ -141,4 +141,20 @@ async fn the_ledger_knows_of_a_refresh_before_it_is_sent() {
     assert_eq!(home.bench.rows("SELECT outcome FROM refreshes"), [["done".to_owned()]]);
     assert_eq!(home.bench.bank.refreshes()[0].at.len(), 1);
     home.bench.assert_store_is_truth();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_minute_that_a_clock_lives_twice_breaks_no_limit() {
+    let (bench, _) = town("", 1);
+    bench.run_once().await;
+    let ran_on = bench.clock.now() + hours(1);
+    // As two processes count: between them the clock was set back by a minute.
+    for (minutes, requests) in [(0, 200), (1, 10), (0, 200), (1, 200), (2, 10)] {
+        let minute_at = ran_on + MINUTE * minutes;
+        let row = UsageRow { minute_at, requests, rate_limited: 0, failed: 0, clock_set_back: false };
+        bench.store.write(move |txn| txn.add_usage(1, "secret", &[row])).await.expect("the store works");
+    }
+    let counted = "SELECT requests, clock_set_back FROM request_usage ORDER BY minute_at DESC LIMIT 3";
+    assert_eq!(bench.rows(counted), [["10", "0"], ["210", "1"], ["400", "1"]]);
+    bench.assert_verifies().await;
 }

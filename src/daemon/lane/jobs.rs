@@ -125,6 +125,7 @@ pub async fn flush_usage(engine: &Engine, source: &Source) {
             requests: u.requests,
             rate_limited: u.rate_limited,
             failed: u.failed,
+            clock_set_back: u.clock_set_back,
         })
         .collect();
     let source_id = source.source_id;

@@ -373,6 +373,22 @@ async fn usage_is_counted_by_the_minute_and_can_be_put_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn minutes_that_a_clock_lives_twice_are_marked() {
+    let limiter = limiter(TRUV, 30);
+    let admit = async || limiter.admit(Lane::Scheduled, &Claims::none()).await;
+    let counted = || limiter.drain_usage().iter().map(|u| (u.requests, u.clock_set_back)).collect::<Vec<_>>();
+    for minutes in [1, 1, -1, 2] {
+        admit().await;
+        limiter.0.clock.shift(SignedDuration::from_mins(minutes));
+    }
+    admit().await;
+    assert_eq!(counted(), [(1, false), (2, true), (1, true), (1, false)]);
+    limiter.0.clock.shift(SignedDuration::from_millis(-900));
+    admit().await;
+    assert!(counted().iter().all(|(_, is_marked)| !is_marked), "a correction");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_waits_goes_on_at_the_successor_and_both_together_stay_within_the_limit() {
     for taken_over_after_ms in [0, 100, 7_000, 61_000, 90_500] {
         let former = limiter(TRUV, 30);

@@ -174,7 +174,7 @@ impl ReadTxn<'_> {
     /// The requests of a source's credential by minute since `since`, the earliest first; minutes without any are left out.
     pub fn requests_by_minute(&self, source_id: i64, since: Timestamp) -> Result<Vec<UsageRow>, StoreError> {
         let mut select = self.txn.prepare_cached(
-            "SELECT minute_at, requests, rate_limited, failed FROM request_usage
+            "SELECT minute_at, requests, rate_limited, failed, clock_set_back FROM request_usage
              WHERE source_id = :source_id AND scope = 'secret' AND minute_at >= :since ORDER BY minute_at",
         )?;
         let rows = select.query_map(named_params! { ":source_id": source_id, ":since": ms(since) }, |row| {
@@ -183,6 +183,7 @@ impl ReadTxn<'_> {
                 requests: row.get("requests")?,
                 rate_limited: row.get("rate_limited")?,
                 failed: row.get("failed")?,
+                clock_set_back: row.get("clock_set_back")?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -117,7 +117,7 @@ pub(super) const CHECKS: &[Check] = &[
                            AND b.upstream_id IN (x.upstream_id, x.new_upstream_id))",
     ),
     (
-        // Minutes are counted whole, so as many of them as the window has lie in one window.
+        // Minutes are counted whole, so as many of them as the window has lie in one window, but where the clock was set back.
         "limits: no window has more requests than the aggregator allows",
         true,
         "SELECT s.name || ' until ' || strftime('%Y-%m-%d %H:%M', (q.minute_at + 60000) / 1000, 'unixepoch') || 'Z: '
@@ -128,7 +128,7 @@ pub(super) const CHECKS: &[Check] = &[
              JOIN request_usage o ON o.source_id = p.source_id AND o.scope = p.scope
                   AND o.minute_at BETWEEN p.minute_at - w.request_window_ms + 60000 AND p.minute_at
              WHERE p.scope = 'secret' AND w.request_window_ms >= 60000
-             GROUP BY p.source_id, p.minute_at) q ON q.source_id = s.source_id
+             GROUP BY p.source_id, p.minute_at HAVING NOT max(o.clock_set_back)) q ON q.source_id = s.source_id
          WHERE q.in_window > s.request_limit ORDER BY s.name, q.minute_at",
     ),
     (

@@ -123,6 +123,7 @@ mod tests {
             requests: *requests,
             rate_limited: 0,
             failed: 0,
+            clock_set_back: false,
         };
         requests.iter().map(row).collect()
     }
