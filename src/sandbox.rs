@@ -155,7 +155,7 @@ impl Sandbox {
         self.lock().bridge.client_id()
     }
 
-    /// The client secret of the default application.
+    /// The first client secret of the default application; its requests are logged under it, whichever they came with.
     pub fn bridge_client_secret(&self) -> String {
         self.lock().bridge.secret()
     }
@@ -163,6 +163,11 @@ impl Sandbox {
     /// Makes another application of Bridge's; answers its client id and secret.
     pub fn add_bridge_application(&self) -> (String, String) {
         self.lock().bridge.add_application()
+    }
+
+    /// Issues another client secret of Bridge's default application, beside those that it has.
+    pub fn add_bridge_secret(&self) -> String {
+        self.lock().bridge.add_secret(0)
     }
 
     /// Allows Bridge's default application another domain for callbacks, beside `localhost`, `127.0.0.1` and `example.com`.

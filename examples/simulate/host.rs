@@ -5,6 +5,7 @@ mod config;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
+use passbook::alert::{AlertOptions, Alerts};
 use passbook::clock::Clock;
 use passbook::config::Config;
 use passbook::daemon::{self, Assignment, BuildOptions, Daemon, DaemonOptions};
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::gate::{Deeds, Gate};
+use crate::on_call::OnCall;
 use crate::plan::Verb;
 use config::Knobs;
 
@@ -35,6 +37,8 @@ pub(crate) struct Host {
     /// Where webhooks are delivered; `None`: nobody listens.
     pub(crate) entrance: Arc<Mutex<Option<Router>>>,
     pub(crate) gate: Arc<Gate>,
+    /// Who is told of alerts.
+    pub(crate) on_call: OnCall,
     life: Option<Life>,
     /// How often a process was started.
     pub(crate) starts: u64,
@@ -47,8 +51,10 @@ struct Life {
     assignment: watch::Sender<Assignment>,
     waker: Waker,
     work: JoinSet<Option<String>>,
-    /// What stores webhooks; it ends when nobody can hand any in.
-    storing: JoinSet<()>,
+    /// What stores webhooks, which ends when nobody can hand any in, and what tells alerts.
+    beside: JoinSet<()>,
+    /// Ends what tells alerts.
+    telling: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -66,6 +72,7 @@ impl Host {
             seed: u64::try_from(setup.number("seed")).unwrap_or(0),
             gate: Gate::new(Arc::clone(&deeds)),
             deeds,
+            on_call: OnCall::default(),
             entrance: Arc::default(),
             life: None,
             starts: 0,
@@ -114,11 +121,14 @@ impl Host {
         let served = server::Served::new(Arc::clone(&engine), waker.clone(), Arc::clone(&config));
         let (intake, storing) = public::intake(&served);
         self.enter(Some(public::router(&served, intake)));
-        let (mut beside, mut work) = (JoinSet::new(), JoinSet::new());
+        let (mut beside, mut work, telling) = (JoinSet::new(), JoinSet::new(), stop.child_token());
         beside.spawn(storing);
+        if let Some(alerts) = self.alerts(&engine, &config, &gate)? {
+            beside.spawn(daemon::tell_alerts(alerts, telling.clone()));
+        }
         let until = stop.clone();
         work.spawn(async move { daemon.run(until).await.err().map(|error| error.to_string()) });
-        self.life = Some(Life { engine, config, assignment, waker, work, storing: beside, stop });
+        self.life = Some(Life { engine, config, assignment, waker, work, beside, telling, stop });
         Ok(true)
     }
 
@@ -135,6 +145,25 @@ impl Host {
         .map_err(|error| format!("the store does not open: {error}"))
     }
 
+    /// What tells alerts; `None`: nobody is told.
+    fn alerts(&self, engine: &Engine, config: &Config, gate: &Arc<Gate>) -> Result<Option<Alerts>, String> {
+        if config.alert.webhook_url.is_none() {
+            return Ok(None);
+        }
+        let clock = self.bank.clone();
+        let alerts = Alerts::new(AlertOptions {
+            store: engine.store().clone(),
+            clock: self.clock.clone(),
+            config: &config.alert,
+            dashboard: None,
+            transport: Transport::in_process(
+                gate.of_network(self.on_call.router(), move || clock.now().as_millisecond()),
+            ),
+            seed: self.seed.wrapping_mul(37).wrapping_add(self.starts),
+        });
+        alerts.map(Some).map_err(|error| error.to_string())
+    }
+
     fn enter(&self, router: Option<Router>) {
         *self.entrance.lock().unwrap_or_else(PoisonError::into_inner) = router;
     }
@@ -145,7 +174,7 @@ impl Host {
         self.enter(None);
         if let Some(mut life) = self.life.take() {
             life.work.shutdown().await;
-            life.storing.shutdown().await;
+            life.beside.shutdown().await;
         }
         // What was spawned below is dropped when its turn comes.
         for _ in 0..64 {
@@ -167,6 +196,7 @@ impl Host {
                 return Err(error);
             }
         }
+        while life.beside.join_next().await.is_some() {}
         Ok(())
     }
 
@@ -203,10 +233,16 @@ impl Host {
         let served = server::Served::new(Arc::clone(&engine), life.waker.clone(), Arc::clone(&config));
         let (intake, storing) = public::intake(&served);
         self.enter(Some(public::router(&served, intake)));
+        let alerts = self.alerts(&engine, &config, &gate)?;
         if let Some(life) = &mut self.life {
+            life.telling.cancel();
+            life.telling = life.stop.child_token();
+            if let Some(alerts) = alerts {
+                life.beside.spawn(daemon::tell_alerts(alerts, life.telling.clone()));
+            }
             life.engine = engine;
             life.config = config;
-            life.storing.spawn(storing);
+            life.beside.spawn(storing);
             life.waker.wake();
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! What must be true, and how it is found out: the store read as an analyst reads it, the world as its bank knows it, the
 //! requests as the aggregators saw them.
 
+mod alerts;
 mod forgotten;
 mod history;
 mod ledger;
@@ -19,6 +20,7 @@ pub(crate) use history::History;
 use ledger::Ledger;
 pub(crate) use limits::Limits;
 
+use crate::on_call::OnCall;
 use crate::plan::MINUTE;
 use crate::town::Town;
 
@@ -34,6 +36,8 @@ pub(crate) struct Oracle {
     pub(crate) history: History,
     pub(crate) limits: Limits,
     ledger: Ledger,
+    /// Who is told of links that need a person, and how long such a link has; `None`: nobody.
+    pub(crate) on_call: Option<(OnCall, i64)>,
     /// How much was looked at.
     pub(crate) checks: u64,
 }
@@ -150,6 +154,10 @@ impl Oracle {
         }
         limits::refreshes(book, town, &world, &self.limits)?;
         links::none_starved(book, town, &world, &well, clock)?;
+        if let Some((on_call, grace_ms)) = &self.on_call {
+            alerts::told(book, town, on_call, *grace_ms, clock.0 + clock.1)?;
+            self.checks += 1;
+        }
         self.checks += 7;
         Ok(well)
     }

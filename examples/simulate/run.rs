@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::gate::Point;
 use crate::host::Host;
 use crate::oracle::{Book, Oracle, Verdict};
-use crate::plan::{HOUR, Plan, Verb};
+use crate::plan::{HOUR, MINUTE, Plan, Verb};
 use crate::post_office::{self, Tally};
 use crate::town::{Town, span};
 use forgetting::Order;
@@ -110,11 +110,15 @@ impl Run {
         let mut oracle = Oracle::default();
         oracle.limits.allowed = (setup.number("limit"), setup.number("application-limit"));
         oracle.limits.others.push(town.others_secret().to_owned());
+        if setup.is("alert-minutes") {
+            oracle.on_call = Some((host.on_call.clone(), setup.number("alert-minutes") * MINUTE));
+        }
+        let weather = Weather::new(setup, host.on_call.clone());
         Self {
             town,
             host,
             oracle,
-            weather: Weather::new(setup),
+            weather,
             stats: Stats::default(),
             began: Instant::now(),
             waited_ms: 0,
@@ -172,7 +176,7 @@ impl Run {
         match verb.word.as_str() {
             "quiet" => self.quiet().await?,
             "crash" => self.crash(verb).await,
-            "fault" | "latency" | "post-office" => {
+            "fault" | "latency" | "post-office" | "on-call" => {
                 self.stats.faults += 1;
                 self.weather.begin(verb, &self.town, self.began.elapsed());
             }

@@ -60,6 +60,8 @@ pub(crate) struct Link {
     pub(crate) rows: Vec<Row>,
     /// What refreshes meet, and since when.
     pub(crate) trouble: Option<(String, i64)>,
+    /// When refreshes met any before, from when until when.
+    broken: Vec<(i64, i64)>,
     pub(crate) is_deleted: bool,
     /// When it came.
     pub(crate) since_ms: i64,
@@ -188,6 +190,7 @@ impl Town {
             accounts: Vec::new(),
             rows: Vec::new(),
             trouble: None,
+            broken: Vec::new(),
             is_deleted: false,
             since_ms: self.now_ms(),
             calm_since: self.now_ms(),

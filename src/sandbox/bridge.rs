@@ -58,6 +58,7 @@
 //! | `operation_type`; categories in two levels and two languages, one by its id in a list | documented; ids, names and mapping invented, 10.5 and 11.1 |
 //! | providers outside `aggregation`, with filters by comma or repetition | documented; both forms inferred, 11.2 and 16.50 |
 //! | stocks, with `since` also those that are gone | documented, 11.3 |
+//! | an application's client secrets, any number, all of which are good until they are withdrawn | invented |
 //! | webhooks of an application by type of event; made by scripts, as by the dashboard | documented, 12.1 |
 //! | `item.created` when the customer submits a login; also when a script adds an item | documented; the latter invented, 12.3 |
 //! | `item.refreshed` after each refresh, never for 1100; `full_refresh` when all of the history shows | documented; the latter inferred, 12.3 |
@@ -114,14 +115,25 @@ const SEED_SALT: u64 = 0x6272_6964_6765;
 #[derive(Debug)]
 struct Application {
     client_id: u128,
-    secret: Arc<str>,
-    revoked: bool,
+    secrets: Vec<ClientSecret>,
     /// Domains to which customers may be sent back.
     callback_domains: Vec<String>,
     window: Window,
 }
 
+/// One client secret of an application.
+#[derive(Debug)]
+struct ClientSecret {
+    text: Arc<str>,
+    revoked: bool,
+}
+
 impl Application {
+    /// The name under which requests are logged: the first secret, whichever they came with.
+    fn name(&self) -> Arc<str> {
+        Arc::clone(&self.secrets[0].text)
+    }
+
     /// Tells whether a host is one of the domains or below one.
     fn allows_callback(&self, host: &str) -> bool {
         self.callback_domains
@@ -167,17 +179,23 @@ impl Bridge {
     }
 
     pub(crate) fn add_application(&mut self) -> (String, String) {
-        let (client_id, one, two): (_, u128, u128) = (id::draw(&mut self.rng), self.rng.random(), self.rng.random());
-        let secret = format!("{one:032x}{two:032x}");
+        let client_id = id::draw(&mut self.rng);
         let application = Application {
             client_id,
-            secret: secret.as_str().into(),
-            revoked: false,
+            secrets: Vec::new(),
             callback_domains: ["localhost", "127.0.0.1", "example.com"].map(str::to_owned).to_vec(),
             window: Window::default(),
         };
         self.applications.push(application);
-        (id::hex(client_id), secret)
+        (id::hex(client_id), self.add_secret(self.applications.len() - 1))
+    }
+
+    /// Issues a client secret of an application, beside those that it has.
+    pub(crate) fn add_secret(&mut self, application: usize) -> String {
+        let (one, two): (u128, u128) = (self.rng.random(), self.rng.random());
+        let text = format!("{one:032x}{two:032x}");
+        self.applications[application].secrets.push(ClientSecret { text: text.as_str().into(), revoked: false });
+        text
     }
 
     pub(crate) fn client_id(&self) -> String {
@@ -185,13 +203,14 @@ impl Bridge {
     }
 
     pub(crate) fn secret(&self) -> String {
-        self.applications[0].secret.to_string()
+        self.applications[0].name().to_string()
     }
 
     /// Withdraws a secret.
     pub(crate) fn revoke_secret(&mut self, secret: &str) {
-        for application in self.applications.iter_mut().filter(|application| &*application.secret == secret) {
-            application.revoked = true;
+        let all = self.applications.iter_mut().flat_map(|application| &mut application.secrets);
+        for known in all.filter(|known| &*known.text == secret) {
+            known.revoked = true;
         }
     }
 
@@ -216,9 +235,11 @@ impl Bridge {
 
     /// The application that two header values open, if they do.
     fn admit(&self, client_id: &str, secret: &str) -> Option<usize> {
-        let at = self.applications.iter().position(|application| &*application.secret == secret)?;
-        let application = &self.applications[at];
-        (!application.revoked && id::parse(client_id) == Some(application.client_id)).then_some(at)
+        let opens = |application: &Application| {
+            let good = |known: &ClientSecret| &*known.text == secret && !known.revoked;
+            id::parse(client_id) == Some(application.client_id) && application.secrets.iter().any(good)
+        };
+        self.applications.iter().position(opens)
     }
 }
 

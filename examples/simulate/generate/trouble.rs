@@ -156,6 +156,15 @@ impl Draw {
         }
     }
 
+    /// Those who are told of alerts do not hear, or do not say that they did.
+    pub(super) fn deaf_ears(&mut self) {
+        for _ in 0..self.count(40) {
+            let (at, hours) = (self.any_time(), self.number(1, 30));
+            let verb = Verb::new("on-call").with("mood", self.one(&["refuses", "hangs"])).with("hours", hours);
+            self.put(at, verb);
+        }
+    }
+
     /// What operators do on our side.
     pub(super) fn our_side(&mut self, links: i64) {
         for _ in 0..self.count(20) {
@@ -168,7 +177,8 @@ impl Draw {
             self.put(at, verb);
         }
         for _ in 0..self.count(8) {
-            let (at, which) = (self.any_time(), self.one(&["truv-secret", "bridge-webhook", "store-key"]));
+            let which = ["truv-secret", "bridge-secret", "bridge-webhook", "store-key"];
+            let (at, which) = (self.any_time(), self.one(&which));
             self.put(at, Verb::new("rotate").with("which", which));
         }
         for _ in 0..self.count(20) {

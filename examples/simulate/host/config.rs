@@ -7,6 +7,7 @@ use passbook::sandbox::{Environment, Sandbox};
 use passbook::secret::StoreKey;
 use zeroize::Zeroizing;
 
+use crate::on_call;
 use crate::plan::Verb;
 
 /// Where webhooks go: nobody listens there, the router is asked in the process.
@@ -23,6 +24,7 @@ pub(super) struct Knobs {
     /// Newest first.
     bridge_webhooks: Vec<String>,
     bridge_secret: String,
+    former_bridge_secret: Option<String>,
     truv_client: String,
     bridge_client: String,
 }
@@ -70,6 +72,7 @@ impl Knobs {
             former_truv_secret: None,
             bridge_webhooks,
             bridge_secret: bank.bridge_client_secret(),
+            former_bridge_secret: None,
             truv_client: bank.truv_client_id(),
             bridge_client: bank.bridge_client_id(),
             setup: setup.clone(),
@@ -88,19 +91,27 @@ impl Knobs {
 
     /// Has an aggregator issue a new secret, which the next reload takes over.
     pub(super) fn rotate(&mut self, which: &str, bank: &Sandbox) {
-        if which == "truv-secret" {
-            let new = bank.add_secret(Environment::Sandbox);
-            self.former_truv_secret = Some(std::mem::replace(&mut self.truv_secret, new));
-        } else if !self.bridge_webhooks.is_empty() {
-            let new = bank.rotate_bridge_webhook(&format!("{PUBLIC}/webhooks/bridge"));
-            self.bridge_webhooks.insert(0, new);
-            self.bridge_webhooks.truncate(2);
+        match which {
+            "truv-secret" => {
+                let new = bank.add_secret(Environment::Sandbox);
+                self.former_truv_secret = Some(std::mem::replace(&mut self.truv_secret, new));
+            }
+            "bridge-secret" => {
+                let new = bank.add_bridge_secret();
+                self.former_bridge_secret = Some(std::mem::replace(&mut self.bridge_secret, new));
+            }
+            _ if !self.bridge_webhooks.is_empty() => {
+                let new = bank.rotate_bridge_webhook(&format!("{PUBLIC}/webhooks/bridge"));
+                self.bridge_webhooks.insert(0, new);
+                self.bridge_webhooks.truncate(2);
+            }
+            _ => {}
         }
     }
 
-    /// Has the former secret withdrawn.
+    /// Has the former secrets withdrawn.
     pub(super) fn retire(&self, bank: &Sandbox) {
-        if let Some(former) = &self.former_truv_secret {
+        for former in [&self.former_truv_secret, &self.former_bridge_secret].into_iter().flatten() {
             bank.revoke_secret(former);
         }
     }
@@ -118,12 +129,18 @@ impl Knobs {
         let names: Vec<String> =
             (0..self.bridge_webhooks.len()).map(|nth| format!("{{ credential = \"webhook-{nth}\" }}")).collect();
         let former = if self.former_truv_secret.is_some() { "{ credential = \"truv-former\" }" } else { "" };
+        let alert = if setup.is("alert-minutes") {
+            let (address, minutes) = (on_call::ADDRESS, setup.number("alert-minutes"));
+            format!("[alert]\nwebhook_url = \"{address}\"\nlink_grace = \"{minutes}m\"\n")
+        } else {
+            String::new()
+        };
         let status = if setup.number("truv") > 50 { "30 5 * * *" } else { "0 * * * *" };
         let hours = if hours < 24 { format!("*/{hours}") } else { "0".to_owned() };
         format!(
             "[store]\npath = \"passbook.db\"\nkey = {{ credential = \"store-key\" }}\n\
              [server]\npublic_listen = \"127.0.0.1:8780\"\npublic_url = \"{PUBLIC}\"\n\
-             [schedule]\ntimezone = \"{zone}\"\nspread = \"{spread}\"\nworkers = {workers}\n\
+             {alert}[schedule]\ntimezone = \"{zone}\"\nspread = \"{spread}\"\nworkers = {workers}\n\
              [[source]]\nname = \"truv\"\naggregator = \"truv\"\nbase_url = \"http://127.0.0.1:1\"\n\
              client_id = \"{truv}\"\naccess_secret = {{ credential = \"truv\" }}\nwebhook_secrets = [{former}]\n\
              requests_per_minute = {limit}\n\

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use passbook::sandbox::{Fault, FaultId, Scope, ThrottleForm};
 
+use crate::on_call::{Mood, OnCall};
 use crate::plan::{HOUR, MINUTE, Verb};
 use crate::town::Town;
 
@@ -12,19 +13,22 @@ enum Ends {
     Fault(FaultId),
     Latency,
     PostOffice,
+    OnCall,
 }
 
 /// What is wrong now.
 pub(super) struct Weather {
     latency: Duration,
+    on_call: OnCall,
     ends: Vec<(i64, Ends)>,
     /// Since when rows may vanish unnoticed.
     shrinks_since: Option<i64>,
 }
 
 impl Weather {
-    pub(super) fn new(setup: &Verb) -> Self {
+    pub(super) fn new(setup: &Verb, on_call: OnCall) -> Self {
         Self {
+            on_call,
             latency: Duration::from_millis(setup.number("latency-ms").unsigned_abs()),
             ends: Vec::new(),
             shrinks_since: None,
@@ -56,6 +60,7 @@ impl Weather {
                 Ends::Fault(fault) => town.bank.clear_fault(fault),
                 Ends::Latency => town.bank.settings(|s| s.latency = self.latency),
                 Ends::PostOffice => deliver_well(town),
+                Ends::OnCall => self.on_call.becomes(Mood::Takes),
             }
         }
         if self.ends.is_empty() {
@@ -71,6 +76,7 @@ impl Weather {
         town.bank.clear_faults();
         town.bank.settings(|s| s.latency = self.latency);
         deliver_well(town);
+        self.on_call.becomes(Mood::Takes);
     }
 
     /// Begins something.
@@ -89,6 +95,10 @@ impl Weather {
                 let latency = Duration::from_millis(verb.number("ms").unsigned_abs());
                 town.bank.settings(|s| s.latency = latency);
                 self.ends.push((now_ms + verb.number("minutes") * MINUTE, Ends::Latency));
+            }
+            "on-call" => {
+                self.on_call.becomes(if verb.text("mood") == "hangs" { Mood::Hangs } else { Mood::Refuses });
+                self.ends.push((now_ms + verb.number("hours") * HOUR, Ends::OnCall));
             }
             _ => {
                 let mode = verb.text("mode");

@@ -301,14 +301,16 @@ impl Town {
             let id = ids[texts[&self.links[link].rows[row].id]];
             self.rename(link, row, id);
         }
+        self.end_trouble(link);
+        let broken = self.links[link].broken.clone();
         let former = self.note_link(old, serves, user);
         self.links[former].is_deleted = true;
+        self.links[former].broken = broken;
         let of = &mut self.links[link];
         of.id = new;
         for (account, new) in of.accounts.iter_mut().zip(&is.accounts) {
             account.id = new.id;
         }
-        of.trouble = None;
         of.calm_since = self.clock.now_ms();
     }
 

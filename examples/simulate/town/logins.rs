@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::{Town, instant};
-use crate::plan::{DAY, Verb};
+use crate::plan::{DAY, HOUR, Verb};
+
+/// An aggregator reads each bank once a day, and one that was down reads it the day after.
+const NOTICED: i64 = 3 * DAY;
 
 impl Town {
     pub(super) fn break_login(&mut self, link: usize, verb: &Verb) {
@@ -20,12 +23,29 @@ impl Town {
         of.trouble = Some((word.to_owned(), now_ms));
     }
 
+    /// Whatever refreshes of a link meet is over; returns what it was.
+    pub(super) fn end_trouble(&mut self, link: usize) -> Option<String> {
+        let now_ms = self.now_ms();
+        let (word, since) = self.links[link].trouble.take()?;
+        self.links[link].broken.push((since, now_ms));
+        Some(word)
+    }
+
+    /// Whether a login was broken at an instant of our clock, or so lately that the aggregator may not have noticed the repair.
+    pub(crate) fn was_broken(&self, link: &str, at_ms: i64) -> bool {
+        let of = self.links.iter().filter(|of| of.id.to_string() == link);
+        of.flat_map(|of| {
+            of.broken.iter().copied().chain(of.trouble.iter().map(|(_, since)| (*since, i64::MAX - NOTICED)))
+        })
+        .any(|(from, until)| (from - HOUR..=until + NOTICED).contains(&at_ms))
+    }
+
     /// The bank lets the aggregator in again, after the customer has been there where that is what it takes.
     ///
     /// Shape: what the customer must do in a browser, if anything.
     pub(crate) fn heal(&mut self, link: usize) -> Option<Errand> {
         let now_ms = self.now_ms();
-        let (word, _) = self.links[link].trouble.take()?;
+        let word = self.end_trouble(link)?;
         self.links[link].calm_since = now_ms;
         let of = &self.links[link];
         self.bank.heal_login(of.id);

@@ -73,8 +73,7 @@ fn answer(state: &mut State, parts: &Parts, body: Bytes) -> (Reply, Wire) {
         }
         Some(_) | None => bearer,
     };
-    let logged: Arc<str> =
-        application.map_or_else(|| secret.into(), |at| Arc::clone(&state.bridge.applications[at].secret));
+    let logged: Arc<str> = application.map_or_else(|| secret.into(), |at| state.bridge.applications[at].name());
     let whose = user.map(|user| UserId(state.bank.users[user].id));
     let number = state.traffic.receive(now_ms, logged, whose, parts.method.as_str(), target);
     let mut wire = Wire { delay: state.settings.latency, ..Wire::default() };
