@@ -14,8 +14,8 @@ CREATE TABLE store_meta (
     -- One row per fact about this file. Keys: created_at, key_id (id of the key that seals secrets here), key_check (a sealed
     -- constant, proves the key), rekeying_to (id of the key that secrets are being sealed with anew; gone when that is done),
     -- next_change_id (the next transaction_changes.change_id; ids are never used twice), last_transaction_id, last_account_id,
-    -- last_link_id, last_user_id (at least the last id that was given when a customer was forgotten, so that theirs name nobody
-    -- else; not there: nobody was), wal_held_at (since when a reader keeps the large write-ahead log from being cut; not there: none
+    -- last_link_id, last_user_id, last_alert_id (at least the last id that was given when a customer was forgotten, so that theirs
+    -- name nobody else; not there: nobody was), wal_held_at (since when a reader keeps the large write-ahead log from being cut; not there: none
     -- does), wal_over_limit (there while nothing is synced for that reason), probe (zeros, there for a moment while it is tried
     -- whether a disk that was full has room again).
     name  TEXT PRIMARY KEY,                        -- which fact
@@ -620,7 +620,7 @@ CREATE INDEX invites_to_wipe ON invites (expires_at) WHERE email_sealed IS NOT N
 CREATE TABLE alerts (
     -- One row per condition that somebody is told about, from its beginning to its end. Open while resolved_at is NULL. Its
     -- beginning and its end are two messages; one that ended before anybody can have heard of it is told as neither.
-    alert_id       INTEGER PRIMARY KEY,
+    alert_id       INTEGER PRIMARY KEY,            -- part of the ids of its messages; never given twice
     kind           TEXT NOT NULL CHECK (kind IN ('link_attention', 'source_stale', 'source_refused', 'webhooks_disabled')),
                                                    -- link_attention: a link needs a person; source_stale: nothing of a source was
                                                    -- read for too long; source_refused: its credentials are refused;

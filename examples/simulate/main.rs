@@ -32,7 +32,7 @@ use options::Options;
 use plan::Plan;
 use run::{Outcome, Stats};
 
-// A run allocates far more than the daemon does in the same time of the clock on the wall: it is a ninth faster with this one.
+// A run allocates far more than the daemon does in the same time of the clock on the wall: it is some percent faster with this one.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

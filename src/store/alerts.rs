@@ -126,8 +126,10 @@ impl WriteTxn<'_> {
     pub fn settle_alerts(&self, policy: &AlertPolicy, now: Timestamp) -> Result<Settled, StoreError> {
         let mut raise = self.txn.prepare_cached(&format!(
             "{CONDITIONS}
-             INSERT INTO alerts (kind, source_id, link_id, reason, since_at, raised_at, next_try_at)
-             SELECT kind, source_id, link_id, reason, since_at, :now, :now FROM conditions WHERE true
+             INSERT INTO alerts (alert_id, kind, source_id, link_id, reason, since_at, raised_at, next_try_at)
+             SELECT (SELECT max(value, (SELECT coalesce(max(alert_id), 0) FROM alerts)) FROM store_meta
+                     WHERE name = 'last_alert_id') + row_number() OVER (),
+                 kind, source_id, link_id, reason, since_at, :now, :now FROM conditions WHERE true
              ON CONFLICT DO NOTHING"
         ))?;
         // One that nobody can have heard of is told as neither.

@@ -90,8 +90,10 @@ impl Kept {
                 "SELECT invite_id AS id, max(expires_at, coalesce(used_at, 0), coalesce(revoked_at, 0)) < :before AS is_old, 1 AS may_go
                  FROM invites WHERE invite_id > :after ORDER BY invite_id LIMIT :window"
             }
+            // The last one stays, so that its id, by which messages are known, is not given again.
             Self::Alerts => {
-                "SELECT alert_id AS id, resolved_at < :before AS is_old, resolved_at IS NOT NULL AND next_try_at IS NULL AS may_go
+                "SELECT alert_id AS id, resolved_at < :before AS is_old, resolved_at IS NOT NULL AND next_try_at IS NULL
+                        AND alert_id < (SELECT max(alert_id) FROM alerts) AS may_go
                  FROM alerts WHERE alert_id > :after ORDER BY alert_id LIMIT :window"
             }
             Self::Refreshes => {

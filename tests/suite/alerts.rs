@@ -457,3 +457,22 @@ mod commands {
         assert_eq!(bench.rows("SELECT accepted_by, tries > 3, raised_told_at FROM alerts"), [["webhook", "1", "NULL"]]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_message_has_the_id_that_one_of_a_forgotten_customer_had() {
+    let (bench, links) = street(2).await;
+    let receiver = Receiver::new();
+    forbid(&bench, &links[1..]).await;
+    watch(&bench, &receiver, 15).await;
+    let first = receiver.heard();
+    let customer = bench.bank.true_link(links[1]).user_upstream_id;
+    let engine = bench.engine().await;
+    let forgotten = engine.forget(1, customer, false).await.expect("the store works");
+    assert_eq!(forgotten.len(), 1);
+    assert_eq!(bench.value("SELECT count(*) FROM alerts"), "0");
+    forbid(&bench, &links[..1]).await;
+    watch(&bench, &receiver, 15).await;
+    let second = receiver.heard();
+    assert_eq!((first.len(), second.len()), (1, 1), "{second:#?}");
+    assert_ne!(first[0]["id"], second[0]["id"]);
+}

@@ -13,6 +13,7 @@ const LAST_IDS: &[(&str, &str)] = &[
     ("last_account_id", "SELECT max(account_id) FROM accounts"),
     ("last_link_id", "SELECT max(link_id) FROM links"),
     ("last_user_id", "SELECT max(user_id) FROM users"),
+    ("last_alert_id", "SELECT max(alert_id) FROM alerts"),
 ];
 
 impl WriteTxn<'_> {
