@@ -204,7 +204,11 @@ impl Run {
                     self.heal(link).await?;
                 }
             }
-            _ => drop(self.town.happen(verb)),
+            _ => {
+                // What a fault took away went before whatever happens to it now.
+                self.weather.tell(&mut self.town);
+                self.town.happen(verb);
+            }
         }
         Ok(())
     }
