@@ -14,6 +14,7 @@
 //! | 301, 302, 307, 308 | followed once within the origin, else `ForeignOrigin` | `Refused` (302, 303: `OutcomeUnknown`) |
 //! | a quota used up, as [`Dialect::is_quota`] says | `Refused` | `Refused` |
 //! | 429, or the throttle's text under any status | again after the wait, or `RateLimited` | the same |
+//! | 401, 403, once a reload has replaced the door | `Transient` | `Transient` |
 //! | other 4xx | `Refused` | `Refused` |
 //! | 408, 5xx, timeout, lost connection | again, then `Transient` | `OutcomeUnknown` |
 //! | no connection | again, then `Transient` | `Transient` |

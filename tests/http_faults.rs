@@ -283,6 +283,27 @@ async fn a_refusal_keeps_the_document_and_is_not_tried_again() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_credentials_that_a_reload_has_replaced_says_nothing_about_those_in_force() {
+    let body = r#"{"detail":"Invalid credentials"}"#;
+    for status in [401, 403] {
+        let stand = Stand::new([json_reply(status, body)]);
+        let door = stand.door();
+        door.limiter().succeeded_by(stand.door().limiter());
+        let read = door.get("/v1/links/", &[], Lane::Scheduled).await.expect_err("refused");
+        let posted = door.post("/v1/refresh/tasks/", &json!({}), Lane::Scheduled).await.expect_err("refused");
+        for error in [read, posted] {
+            assert!(matches!(&error, HttpError::Transient { cause, .. } if *cause == TransientCause::Replaced(status)));
+        }
+        assert_eq!(stand.targets().len(), 2, "each is sent once");
+    }
+    let stand = Stand::new([json_reply(404, body)]);
+    let door = stand.door();
+    door.limiter().succeeded_by(stand.door().limiter());
+    let error = door.get("/v1/links/", &[], Lane::Scheduled).await.expect_err("refused");
+    assert!(matches!(error, HttpError::Refused { status: 404, .. }), "what is not there is not there: {error}");
+}
+
 /// What a GET may meet once and get over, and what it is called if it stays.
 fn faults() -> Vec<(Reply, TransientCause)> {
     vec![

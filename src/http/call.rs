@@ -137,11 +137,10 @@ impl<'a> Sending<'a> {
                 let document = Box::new(self.clean(document, &received));
                 self.throttled(hint, document)
             }
-            Verdict::Refused(document) => ControlFlow::Break(Err(HttpError::Refused {
-                status,
-                document: Box::new(self.clean(document, &received)),
-                call: self.call(),
-            })),
+            Verdict::Refused(document) => {
+                let document = Box::new(self.clean(document, &received));
+                ControlFlow::Break(Err(self.refused(status, document)))
+            }
             Verdict::Fault { cause, wait, document } => {
                 let document = document.map(|document| Box::new(self.clean(document, &received)));
                 self.fail(cause, wait, document).await
@@ -181,6 +180,16 @@ impl<'a> Sending<'a> {
             return ControlFlow::Break(Err(self.rate_limited(hold, Some(document))));
         }
         ControlFlow::Continue(())
+    }
+
+    /// A refusal of credentials says nothing about those that have replaced them while the request waited or was on its way.
+    fn refused(&self, status: u16, document: Box<ErrorDocument>) -> HttpError {
+        let call = self.call();
+        if matches!(status, 401 | 403) && self.door.limiter().is_succeeded() {
+            let cause = TransientCause::Replaced(status);
+            return HttpError::Transient { cause, retry_at: None, document: Some(document), call };
+        }
+        HttpError::Refused { status, document, call }
     }
 
     fn rate_limited(&self, hold: Hold, document: Option<Box<ErrorDocument>>) -> HttpError {

@@ -165,6 +165,9 @@ pub enum TransientCause {
     /// The answer to a request that changes something is larger than the cap.
     #[error("answer too large")]
     TooLarge,
+    /// A refusal, with this status, of credentials that the configuration has meanwhile replaced.
+    #[error("refused with {0}, under credentials that were replaced meanwhile")]
+    Replaced(u16),
 }
 
 /// Why a connection failed, in words that are safe to show.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -268,6 +269,14 @@ impl Bench {
     /// Lets time pass with no daemon.
     pub(crate) async fn pass(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
+    }
+
+    /// Lets time pass until a daemon with so many busy jobs is in the middle of a sync.
+    pub(crate) async fn until_a_sync_runs(&self, busy: &AtomicUsize) {
+        let open = "SELECT count(*) FROM syncs WHERE finished_at IS NULL";
+        while self.value(open) == "0" || busy.load(Ordering::Relaxed) == 0 {
+            self.pass(Duration::from_secs(1)).await;
+        }
     }
 
     /// Makes every link due now, as a person would, and syncs.

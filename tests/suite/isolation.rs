@@ -353,11 +353,7 @@ async fn asked_for(is_disturbed: bool) -> BTreeMap<String, usize> {
         engine
     };
     let script = async {
-        while bench.value("SELECT count(*) FROM syncs WHERE finished_at IS NULL") == "0"
-            || busy.load(Ordering::Relaxed) == 0
-        {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
+        bench.until_a_sync_runs(&busy).await;
         if is_disturbed {
             let none = Config { sources: Vec::new(), ..bench.config().clone() };
             let resting = assign(changed(&bench, bench.config(), &engine, &none).await);

@@ -26,9 +26,12 @@ pub(super) fn told(book: &Book, town: &Town, on_call: &OnCall, grace_ms: i64, ou
     in_turns(book, &heard)
 }
 
-/// Nobody is called to a link whose login works.
+/// Nobody is called to a link whose login works, or to credentials that are in force.
 fn justified(heard: &[Message], town: &Town) -> Verdict {
     for message in heard.iter().filter(|message| message.event == "raised") {
+        if message.kind == "source_refused" {
+            return Err(format!("alerts: {} says that good credentials are refused", message.id));
+        }
         // A fault hides data as if somebody had not proved who they are.
         let Some(link) = message.upstream_link_id.as_ref().filter(|_| message.reason != "identity") else { continue };
         if !town.was_broken(link, message.since.as_millisecond()) {

@@ -51,6 +51,11 @@ impl RequestLimiter {
         }
     }
 
+    /// Whether another has taken over: whoever still comes here does so with what was configured before.
+    pub fn is_succeeded(&self) -> bool {
+        self.0.succession.successor().is_some()
+    }
+
     /// The last of those that took over from each other.
     pub(super) fn latest(&self) -> Self {
         let mut latest = self;

@@ -1,13 +1,13 @@
 //! A changed configuration in the middle of work: no sync is dropped, no limit forgotten, nobody else disturbed.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use passbook::config::Config;
+use passbook::config::{AggregatorConfig, Config};
 use passbook::daemon::{self, Assignment, BuildOptions, Daemon, DaemonOptions, Succession};
 use passbook::http::Transport;
-use passbook::sandbox::{Plan, Served};
+use passbook::sandbox::{Environment, Plan, Served};
+use passbook::secret::Secret;
 use passbook::sync::Engine;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,7 @@ use crate::harness::Bench;
 
 at_every_aggregator!(
     a_sync_under_way_comes_to_its_end_when_its_source_changes,
+    requests_under_way_when_the_secret_is_rotated_hold_nobody,
     a_source_that_is_gone_rests_and_goes_on_when_it_is_back,
     a_source_that_did_not_change_is_the_same_as_before,
 );
@@ -44,10 +45,7 @@ async fn a_sync_under_way_comes_to_its_end_when_its_source_changes(serves: Serve
     let daemon = Daemon::new(Arc::clone(&engine), bench.options(false));
     let (assignment, busy, stop) = (daemon.assignment(), daemon.busy(), CancellationToken::new());
     let script = async {
-        let under_way = "SELECT count(*) FROM syncs WHERE finished_at IS NULL";
-        while bench.value(under_way) == "0" || busy.load(Ordering::Relaxed) == 0 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
+        bench.until_a_sync_runs(&busy).await;
         let open = bench.value("SELECT max(sync_id) FROM syncs WHERE finished_at IS NULL");
         let mut config = bench.config().clone();
         config.sources[0].backfill_share = 10;
@@ -65,6 +63,51 @@ async fn a_sync_under_way_comes_to_its_end_when_its_source_changes(serves: Serve
     assert_eq!(bench.value("SELECT count(*) FROM syncs WHERE outcome IS NOT 'ok'"), "0");
     let hourly = bench.value("SELECT min(n) FROM (SELECT count(*) AS n FROM syncs GROUP BY link_id)");
     assert!(hourly.parse::<u32>().expect("a number") >= 5, "the new lane goes on: {hourly}");
+    bench.assert_store_is_truth();
+}
+
+/// A configuration with another secret, issued by the bank, which forgets the former one at once.
+fn rotated(bench: &Bench) -> Config {
+    let mut config = bench.config().clone();
+    let new = match &mut config.sources[0].aggregator {
+        AggregatorConfig::Truv(truv) => {
+            let new = bench.bank.add_secret(Environment::Sandbox);
+            truv.access_secret = Secret::new(&*new);
+            new
+        }
+        AggregatorConfig::Bridge(bridge) => {
+            let new = bench.bank.add_bridge_secret();
+            bridge.client_secret = Secret::new(&*new);
+            new
+        }
+    };
+    assert_ne!(new, bench.secret);
+    bench.bank.revoke_secret(&bench.secret);
+    config
+}
+
+async fn requests_under_way_when_the_secret_is_rotated_hold_nobody(serves: Served) {
+    let bench = town(serves);
+    bench.bank.settings(|settings| settings.latency = Duration::from_secs(8));
+    let engine = bench.engine().await;
+    let daemon = Daemon::new(Arc::clone(&engine), bench.options(false));
+    let (assignment, busy, stop) = (daemon.assignment(), daemon.busy(), CancellationToken::new());
+    let script = async {
+        bench.until_a_sync_runs(&busy).await;
+        let config = rotated(&bench);
+        let succession = changed(&bench, bench.config(), &engine, &config).await;
+        let (options, retention) = (bench.options(false), config.retention);
+        assignment.send_replace(Assignment { engine: succession.take_over(), options, retention });
+        for _ in 0..120 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(bench.value("SELECT count(*) FROM sources WHERE hold_reason IS NOT NULL"), "0");
+        }
+        assert_ne!(bench.value("SELECT count(*) FROM syncs WHERE error LIKE '%replaced meanwhile%'"), "0");
+        tokio::time::sleep(Duration::from_hours(3)).await;
+        stop.cancel();
+    };
+    let (result, ()) = tokio::join!(daemon.run(stop.clone()), script);
+    result.expect("the store works");
     bench.assert_store_is_truth();
 }
 
