@@ -119,6 +119,8 @@ async fn announce(bench: &Bench, task: &str) {
     let event = NewEvent {
         source_id: 1,
         digest: [0; 32],
+        user: None,
+        link: None,
         event_type: "task-status-updated".to_owned(),
         announced_at: None,
         received_at: bench.clock.now(),

@@ -66,6 +66,17 @@ pub struct Announcement {
     pub news: News,
 }
 
+impl Announcement {
+    /// The upstream id of the link it is about, where it says.
+    pub fn link(&self) -> Option<&str> {
+        match &self.news {
+            News::LinkChanged { link } | News::RefreshStatus { link, .. } => link.as_deref(),
+            News::LinkRead { link } => Some(link),
+            News::UserDeleted | News::Nothing => None,
+        }
+    }
+}
+
 /// What a webhook says, with upstream ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {

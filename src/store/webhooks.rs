@@ -1,9 +1,10 @@
-//! Webhook events: stored before they are acknowledged, handled in the order in which they came, forgotten after a while.
+//! Webhook events: stored before they are acknowledged, handled in the order in which they came, forgotten after a while. Those
+//! about customers who were forgotten are acknowledged and not stored.
 
 use jiff::Timestamp;
 use rusqlite::{Row, named_params};
 
-use super::{ReadTxn, StoreError, WriteTxn, instant, ms};
+use super::{IdKind, ReadTxn, StoreError, WriteTxn, instant, ms};
 use crate::model::{EndpointState, EventOutcome};
 
 /// An event that came.
@@ -13,6 +14,10 @@ pub struct NewEvent {
     pub source_id: i64,
     /// What the same event has in common however often it is sent.
     pub digest: [u8; 32],
+    /// The upstream id of the customer it is about, where it says.
+    pub user: Option<String>,
+    /// The upstream id of the link it is about, where it says.
+    pub link: Option<String>,
     /// Upstream's word.
     pub event_type: String,
     /// When it happened, as upstream says.
@@ -143,10 +148,18 @@ impl ReadTxn<'_> {
 }
 
 impl WriteTxn<'_> {
-    /// Stores an event, or counts it if it came before.
+    /// Stores an event, or counts it if it came before. One about somebody who was forgotten, or a link of theirs, is not stored:
+    /// what is deleted again stays in the write-ahead log for a while.
     ///
-    /// Shape: whether it is new.
+    /// Shape: whether it is new, and stored.
     pub fn put_event(&self, event: &NewEvent) -> Result<bool, StoreError> {
+        for (kind, id) in [(IdKind::User, &event.user), (IdKind::Link, &event.link)] {
+            if let Some(id) = id
+                && self.is_forgotten(event.source_id, kind, id)?
+            {
+                return Ok(false);
+            }
+        }
         let mut insert = self.txn.prepare_cached(
             "INSERT INTO webhook_events (source_id, digest, event_type, announced_at, received_at, body)
              VALUES (:source_id, :digest, :event_type, :announced_at, :received_at, jsonb(:body))

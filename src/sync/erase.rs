@@ -289,15 +289,10 @@ fn is_about(source: Option<&Source>, event: &PastEvent, ids: &UpstreamIds) -> bo
     if event.is_theirs {
         return true;
     }
-    let has = |list: &[String], id: &Option<String>| id.as_ref().is_some_and(|id| list.contains(id));
     if let Some(announcement) = source.aggregator.webhooks().read(event.body.as_bytes()) {
-        let is_named = match &announcement.news {
-            News::LinkChanged { link } => has(&ids.links, link),
-            News::LinkRead { link } => ids.links.contains(link),
-            News::RefreshStatus { task, link, .. } => ids.tasks.contains(task) || has(&ids.links, link),
-            News::UserDeleted | News::Nothing => false,
-        };
-        if is_named || announcement.user.as_ref() == Some(&ids.user) {
+        let is_of_link = announcement.link().is_some_and(|named| ids.links.iter().any(|link| link == named));
+        let is_of_task = matches!(&announcement.news, News::RefreshStatus { task, .. } if ids.tasks.contains(task));
+        if is_of_link || is_of_task || announcement.user.as_ref() == Some(&ids.user) {
             return true;
         }
     }

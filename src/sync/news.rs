@@ -9,9 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Engine, Source};
 use crate::aggregator::{Announcement, News, RefreshProgress};
 use crate::model::{EventOutcome, UserRecord};
-use crate::store::{
-    IdKind, NewsLink, NewsRefresh, NewsUser, Phase, RefreshOutcome, StoreError, WaitingEvent, WriteTxn,
-};
+use crate::store::{NewsLink, NewsRefresh, NewsUser, Phase, RefreshOutcome, StoreError, WaitingEvent, WriteTxn};
 
 /// How often news of unknown customers may bring the listing of all of them forward.
 pub(super) const DISCOVERY_REST: SignedDuration = SignedDuration::from_mins(5);
@@ -45,13 +43,6 @@ impl Engine {
                 let waiting = txn.waiting_events(BATCH)?;
                 let mut taken = TakenNews { has_more: waiting.len() >= BATCH as usize, ..TakenNews::default() };
                 for event in waiting {
-                    if let Some(source) = sources.get(&event.source_id)
-                        && is_about_the_forgotten(txn, source, &event)?
-                    {
-                        txn.drop_event(event.event_id)?;
-                        taken.handled += 1;
-                        continue;
-                    }
                     let effect = match sources.get(&event.source_id) {
                         Some(source) => Desk { txn, source, now, received_at: event.received_at }.take(&event)?,
                         None => Effect::IGNORED,
@@ -64,26 +55,6 @@ impl Engine {
             })
             .await
     }
-}
-
-/// Whether an event announces somebody who was forgotten, or a link of theirs: then it is not kept.
-fn is_about_the_forgotten(txn: &WriteTxn<'_>, source: &Source, event: &WaitingEvent) -> Result<bool, StoreError> {
-    let Some(announcement) = source.aggregator.webhooks().read(event.body.as_bytes()) else {
-        return Ok(false);
-    };
-    let link = match &announcement.news {
-        News::LinkChanged { link } | News::RefreshStatus { link, .. } => link.as_deref(),
-        News::LinkRead { link } => Some(link.as_str()),
-        News::UserDeleted | News::Nothing => None,
-    };
-    for (kind, id) in [(IdKind::User, announcement.user.as_deref()), (IdKind::Link, link)] {
-        if let Some(id) = id
-            && txn.is_forgotten(source.source_id, kind, id)?
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// What came of one event.

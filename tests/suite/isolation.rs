@@ -289,6 +289,8 @@ async fn events_of_a_source_that_is_gone_are_forgotten_in_time() {
             txn.put_event(&NewEvent {
                 source_id,
                 digest: [1; 32],
+                user: None,
+                link: None,
                 event_type: "unheard-of".to_owned(),
                 announced_at: None,
                 received_at: now,

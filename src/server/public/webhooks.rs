@@ -173,7 +173,7 @@ fn receipt(taken: Result<bool, Refusal>) -> Receipt {
 }
 
 impl Reception {
-    /// Takes one webhook; returns whether it is new once it is stored for good.
+    /// Takes one webhook; returns whether it is new once it is stored for good, or false if it is not to be stored.
     async fn take(&self, entrance: &Entrance, client: Option<IpAddr>, request: Request) -> Result<bool, Refusal> {
         let addresses = &entrance.addresses;
         if !addresses.is_empty() && !client.is_some_and(|client| peer::is_within(client, addresses)) {
@@ -189,6 +189,8 @@ impl Reception {
         let event = NewEvent {
             source_id: entrance.source.source_id,
             digest,
+            link: announcement.link().map(str::to_owned),
+            user: announcement.user,
             event_type: announcement.event_type,
             announced_at: announcement.announced_at,
             received_at,

@@ -249,14 +249,6 @@ impl WriteTxn<'_> {
         self.count_erased(erasure_id, "webhook_events", count)
     }
 
-    /// Deletes an event about somebody who was forgotten.
-    pub fn drop_event(&self, event_id: i64) -> Result<(), StoreError> {
-        self.txn
-            .prepare_cached("DELETE FROM webhook_events WHERE webhook_event_id = ?1")?
-            .execute(params![event_id])?;
-        Ok(())
-    }
-
     /// Deletes changes of the transactions of the customer of an erasure.
     pub fn erase_changes(&self, erasure_id: i64, change_ids: &[i64]) -> Result<(), StoreError> {
         let mut delete = self.txn.prepare_cached("DELETE FROM transaction_changes WHERE change_id = ?1")?;

@@ -302,7 +302,7 @@ async fn a_customer_gone_at_the_aggregator_is_forgotten_here(serves: Served) {
 
 async fn late_news_of_the_forgotten_is_not_kept(serves: Served) {
     let bench = town(serves).await;
-    let (customer, theirs) = (customer(&bench), links(&bench));
+    let (customer, theirs, texts) = (customer(&bench), links(&bench), canaries(&bench));
     assert!(forget(&bench).await.finished_at.is_some());
     let post = Post::to(&bench).await;
     for (what, link) in [("created", &theirs[0]), ("deleted", &theirs[1])] {
@@ -312,6 +312,7 @@ async fn late_news_of_the_forgotten_is_not_kept(serves: Served) {
         }
     }
     assert_eq!(bench.value("SELECT count(*) FROM webhook_events"), "0");
+    assert_no_trace(&bench, &texts, "late news");
     assert_eq!(bench.value("SELECT count(*) FROM users"), "2");
     bench.run_once().await;
     assert_eq!(bench.value("SELECT count(*) FROM links"), "4");
