@@ -59,11 +59,14 @@ pub struct Walk {
     ignores_strays: bool,
     seen_upstream_ids: HashSet<String>,
     seen_transactions: HashSet<i64>,
-    rejected: HashSet<u64>,
+    /// Rows that were set aside, by the fingerprint of their JSON, each with the link that it belongs to.
+    rejected: HashMap<u64, i64>,
     /// Those of the present page.
     rejected_on_page: HashSet<u64>,
     /// A malformed row had no id: any stored row that was not seen may be that one.
     has_nameless: bool,
+    /// Accounts that rows which were set aside belong to.
+    incomplete: HashSet<i64>,
     /// Malformed rows of no id that is stored: rows that upstream made anew may be among them.
     unknown: Vec<RowTraces>,
     held: Vec<Held>,
@@ -102,9 +105,10 @@ impl Walk {
             ignores_strays: false,
             seen_upstream_ids: HashSet::new(),
             seen_transactions: HashSet::new(),
-            rejected: HashSet::new(),
+            rejected: HashMap::new(),
             rejected_on_page: HashSet::new(),
             has_nameless: false,
+            incomplete: HashSet::new(),
             unknown: Vec::new(),
             held: Vec::new(),
             taken_back: HashMap::new(),
@@ -170,6 +174,16 @@ impl Walk {
         self.rejected.len()
     }
 
+    /// Rows of one link set aside by this walk.
+    pub(super) fn rejected_rows_of(&self, link_id: i64) -> usize {
+        self.rejected.values().filter(|of| **of == link_id).count()
+    }
+
+    /// Accounts with rows that this walk set aside.
+    pub(super) fn incomplete_accounts(&self) -> &HashSet<i64> {
+        &self.incomplete
+    }
+
     /// Accounts with rows that came obfuscated and were left out.
     pub(super) fn hidden_accounts(&self) -> &HashSet<i64> {
         &self.hidden
@@ -218,7 +232,8 @@ impl Walk {
         self.rejected_on_page.clear();
         let mut writer = txn.page_writer()?;
         for row in &page.rejected {
-            self.counts(lead).rows_seen += 1;
+            let place = self.place_of_malformed(&row.traces);
+            self.counts(place).rows_seen += 1;
             self.set_aside(txn, &mut writer, row)?;
         }
         let mut on_page = HashSet::with_capacity(page.rows.len());

@@ -168,6 +168,37 @@ async fn an_amount_with_more_digits_than_its_currency_is_set_aside_with_the_reas
 }
 
 #[tokio::test(start_paused = true)]
+async fn rows_malformed_when_all_was_read_are_read_again_and_belong_to_their_link() {
+    let home = home();
+    let bench = &home.bench;
+    let user = bench.bank.truth().link(home.link).expect("a link").user_upstream_id.parse().expect("a user");
+    let other = bench.bank.add_link(user, "6");
+    let account = bench.bank.add_account(other, NewAccount::checking("Autre", 1_000).currency("EUR"));
+    for n in 0..12 {
+        bench.bank.add_transaction(account, NewTransaction::posted(-100 - n, &format!("BAKER {}", word(n))));
+    }
+    // The feed of changes, which goes on at what was written last, has passed these.
+    bench.bank.refresh_item(home.link);
+    bench.bank.refresh_item(other);
+    bench.pass(Duration::from_hours(5 * 24)).await;
+    home.add_many(3, 0);
+    bench.bank.fault(Fault::BadAmount, Scope::path("/transactions?"));
+    bench.run_once().await;
+    let of_link = "SELECT count(*) FROM rejected_rows r WHERE resolved_at IS NULL";
+    assert_ne!(bench.value(of_link), "0");
+    let elsewhere = format!(
+        "{of_link} AND link_id <> (SELECT link_id FROM accounts a WHERE a.upstream_id = json(r.raw) ->> 'account_id')"
+    );
+    assert_eq!(bench.value(&elsewhere), "0");
+    bench.bank.clear_faults();
+    bench.pass(Duration::from_hours(7)).await;
+    bench.run_once().await;
+    assert_eq!(bench.value(of_link), "0");
+    assert_eq!(bench.value("SELECT count(*) FROM accounts WHERE needs_history"), "0");
+    bench.assert_store_is_truth();
+}
+
+#[tokio::test(start_paused = true)]
 async fn instants_with_and_without_fractions_lose_nothing() {
     let home = home();
     home.bench.pass(Duration::from_millis(777)).await;

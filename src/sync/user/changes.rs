@@ -20,14 +20,14 @@ impl UserSync<'_> {
         let listed = self.read_accounts(feed).await?;
         let holdings = self.read_holdings(feed, listed.as_deref()).await?;
         let mut places = self.places(listed.as_deref().unwrap_or_default()).await?;
-        let mut rejected = 0;
+        let mut rejected = HashMap::new();
         let is_full = self.is_full();
         if !is_full {
             for (upstream_id, place) in std::mem::take(&mut places.without_history) {
                 let history = self.read_history(feed, &upstream_id, place).await?;
                 places.hidden.extend(history.is_hidden.then_some(place.account_id));
                 places.waiting.extend(history.is_open.then_some(place.account_id));
-                rejected += history.rejected;
+                *rejected.entry(place.link_id).or_default() += history.rejected;
             }
         }
         let began = Instant::now();
@@ -38,6 +38,7 @@ impl UserSync<'_> {
         let seen_to = walk.latest_update().and_then(|at| at.checked_sub(walking_for).ok());
         let seen_to = if self.has_gone_back() { seen_to.min(self.tried_to()) } else { seen_to };
         // Nothing tells when a row that was set aside was written: the feed goes on where it began, until the next whole walk.
+        // After that the accounts of such rows are read as a whole, until they can be taken.
         let is_passed = is_full || walk.rejected_rows() == 0;
         let updated_to = if is_passed { seen_to } else { self.oldest_cursor() };
         let is_settling = is_passed && !self.has_gone_back();
@@ -199,7 +200,8 @@ impl UserSync<'_> {
                 }
                 if read.is_full {
                     for account_id in decided.difference(walk.hidden_accounts()) {
-                        txn.set_needs_history(*account_id, undecided.contains(account_id))?;
+                        let is_open = undecided.contains(account_id) || walk.incomplete_accounts().contains(account_id);
+                        txn.set_needs_history(*account_id, is_open)?;
                     }
                 }
                 if let Some(listed) = &read.listed {
@@ -226,8 +228,7 @@ impl UserSync<'_> {
     fn ends(&self, walk: &Walk, read: &Read, now: Timestamp) -> Vec<SyncEnd> {
         self.links
             .iter()
-            .enumerate()
-            .map(|(nth, link)| {
+            .map(|link| {
                 let link_id = link.trip.link.link_id;
                 let of_link = |account_id: &i64| {
                     let mut places = read.places.by_upstream_id.values().flatten();
@@ -236,7 +237,7 @@ impl UserSync<'_> {
                 let reconcile = || link.trip.source.next_reconcile_at(link.trip.spread_key(), now);
                 let hidden: HashSet<i64> = walk.hidden_accounts().union(&read.places.hidden).copied().collect();
                 let findings = Findings {
-                    rejected: if nth == 0 { walk.rejected_rows() + read.rejected } else { 0 },
+                    rejected: walk.rejected_rows_of(link_id) + read.rejected.get(&link_id).unwrap_or(&0),
                     hidden_accounts: hidden.iter().filter(|id| of_link(id)).count()
                         + read.places.unnamed.iter().filter(|id| **id == link_id).count(),
                     unreached_accounts: read.places.unreached.iter().filter(|id| **id == link_id).count(),
@@ -265,8 +266,8 @@ struct Read {
     /// The securities; `None`: not asked for.
     holdings: Option<Vec<HoldingRecord>>,
     places: Places,
-    /// Rows of whole histories that were set aside.
-    rejected: usize,
+    /// Rows of whole histories that were set aside, by link.
+    rejected: HashMap<i64, usize>,
     /// Where the feed of changes goes on next time.
     updated_to: Option<Timestamp>,
     /// Nothing speaks against believing that the feed before its former end is complete.

@@ -12,7 +12,7 @@ const HISTORY_FOLLOWS: SignedDuration = SignedDuration::from_mins(10);
 /// What was found while reading one link's data.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Findings {
-    /// Rows of the whole user set aside.
+    /// Rows of this link set aside.
     pub(super) rejected: usize,
     /// Accounts of this link with rows that came obfuscated.
     pub(super) hidden_accounts: usize,

@@ -55,7 +55,8 @@ impl Walk {
         if let Reading::Window(window) = self.reading {
             row.transacted_at = row.transacted_at.or(window.from);
         }
-        txn.put_rejected(self.lead.link_id, &row, self.seen_at)?;
+        let place = self.place_of_malformed(&row.traces);
+        txn.put_rejected(place.link_id, &row, self.seen_at)?;
         let mut is_known = false;
         match &row.upstream_id {
             Some(upstream_id) => {
@@ -67,14 +68,23 @@ impl Walk {
             }
             None => self.has_nameless = true,
         }
-        let is_new = self.rejected.insert(fingerprint);
+        match &row.traces.upstream_account_id {
+            Some(upstream_id) => self.incomplete.extend(self.account_id(upstream_id)),
+            None => self.incomplete.extend(self.places.values().flatten().map(|place| place.account_id)),
+        }
+        let is_new = self.rejected.insert(fingerprint, place.link_id).is_none();
         if is_new && !is_known {
             self.unknown.push(row.traces.clone());
         }
         self.has_repeats |= !is_new;
-        let lead = self.lead;
-        self.counts(lead).rows_rejected += u32::from(is_new);
+        self.counts(place).rows_rejected += u32::from(is_new);
         Ok(())
+    }
+
+    /// Where a malformed row belongs: with the account it names, or whoever the walk is made for.
+    pub(super) fn place_of_malformed(&self, traces: &RowTraces) -> Place {
+        let named = traces.upstream_account_id.as_ref().and_then(|upstream_id| self.places.get(upstream_id));
+        named.copied().flatten().unwrap_or(self.lead)
     }
 
     /// The links whose rows this walk stores.
