@@ -646,6 +646,7 @@ CREATE UNIQUE INDEX alerts_open ON alerts (kind, source_id, coalesce(link_id, 0)
 CREATE INDEX alerts_by_link ON alerts (link_id) WHERE link_id IS NOT NULL;
 CREATE INDEX alerts_of_links ON alerts (coalesce(resolved_at, raised_at)) WHERE kind = 'link_attention';
 CREATE INDEX alerts_to_tell ON alerts (next_try_at) WHERE next_try_at IS NOT NULL;
+CREATE INDEX alerts_in_turn ON alerts (kind, source_id, coalesce(link_id, 0), alert_id) WHERE next_try_at IS NOT NULL;
 
 CREATE TABLE backups (
     -- One row per backup that was tried, whatever became of it. Written when it is over. The backup itself has no row of its own.

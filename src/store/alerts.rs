@@ -140,8 +140,23 @@ impl WriteTxn<'_> {
              WHERE resolved_at IS NULL AND (kind, source_id, coalesce(link_id, 0)) NOT IN
                  (SELECT kind, source_id, coalesce(link_id, 0) FROM conditions)"
         ))?;
-        with_conditions(policy, now, |values| {
-            Ok(Settled { raised: raise.execute(values)?, resolved: resolve.execute(values)? })
-        })
+        let settled = with_conditions(policy, now, |values| {
+            Ok::<_, StoreError>(Settled { raised: raise.execute(values)?, resolved: resolve.execute(values)? })
+        })?;
+        if settled.raised > 0 {
+            self.hurry_former_ends(now)?;
+        }
+        Ok(settled)
+    }
+
+    /// What began again now is told after its former end: nobody who was long out of reach makes it wait longer for that.
+    fn hurry_former_ends(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE alerts SET tries = 0, next_try_at = :now
+             WHERE next_try_at > :now AND resolved_at IS NOT NULL AND (kind, source_id, coalesce(link_id, 0)) IN
+                 (SELECT kind, source_id, coalesce(link_id, 0) FROM alerts WHERE resolved_at IS NULL AND raised_at = :now)",
+            named_params! { ":now": ms(now) },
+        )?;
+        Ok(())
     }
 }

@@ -213,6 +213,25 @@ async fn a_receiver_that_is_down_is_tried_less_and_less_and_hears_in_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_begins_again_is_told_after_its_former_end_and_no_later_for_it() {
+    let (bench, links) = street(2).await;
+    let receiver = Receiver::new();
+    let faults = forbid(&bench, &links[..1]).await;
+    watch(&bench, &receiver, 15).await;
+    assert_eq!(receiver.events(), ["raised link_attention"]);
+    receiver.becomes(Mood::Refuses);
+    mend(&bench, faults).await;
+    watch(&bench, &receiver, 10 * 60).await;
+    forbid(&bench, &links[..1]).await;
+    watch(&bench, &receiver, 15).await;
+    assert_eq!(bench.value("SELECT count(*) FROM alerts WHERE next_try_at IS NOT NULL"), "2");
+    receiver.becomes(Mood::Takes);
+    watch(&bench, &receiver, 20).await;
+    assert_eq!(receiver.events(), ["resolved link_attention", "raised link_attention"]);
+    assert_eq!(bench.value("SELECT count(*) FROM alerts WHERE next_try_at IS NOT NULL"), "0");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_ends_before_anybody_heard_is_not_told_at_all() {
     let (bench, links) = street(1).await;
     let receiver = Receiver::new();

@@ -79,14 +79,18 @@ pub struct Burst {
 }
 
 impl ReadTxn<'_> {
-    /// What is to be told now, the longest due first.
+    /// What is to be told now, the longest due first. What began again is told after its former end.
     pub fn due_alerts(&self, now: Timestamp) -> Result<Vec<DueAlert>, StoreError> {
         let mut select = self.txn.prepare_cached(
             "SELECT a.alert_id, a.kind, a.source_id, s.name AS source, s.aggregator, a.link_id,
                     l.upstream_id AS upstream_link_id, a.reason, a.since_at, a.raised_at, a.resolved_at, a.sent_at,
                     a.accepted_by, a.summary_id, a.tries
              FROM alerts a JOIN sources s ON s.source_id = a.source_id LEFT JOIN links l ON l.link_id = a.link_id
-             WHERE a.next_try_at <= :now ORDER BY a.next_try_at, a.alert_id",
+             WHERE a.next_try_at <= :now
+                 AND NOT EXISTS (SELECT 1 FROM alerts former WHERE former.next_try_at IS NOT NULL AND former.kind = a.kind
+                                 AND former.source_id = a.source_id AND coalesce(former.link_id, 0) = coalesce(a.link_id, 0)
+                                 AND former.alert_id < a.alert_id)
+             ORDER BY a.next_try_at, a.alert_id",
         )?;
         let mut rows = select.query(named_params! { ":now": ms(now) })?;
         let mut due = Vec::new();
