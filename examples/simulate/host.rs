@@ -172,31 +172,35 @@ impl Host {
     pub(crate) async fn kill(&mut self) {
         self.gate.kill();
         self.enter(None);
-        if let Some(mut life) = self.life.take() {
-            life.work.shutdown().await;
-            life.beside.shutdown().await;
-        }
-        // What was spawned below is dropped when its turn comes.
-        for _ in 0..64 {
-            tokio::task::yield_now().await;
+        if let Some(life) = self.life.take() {
+            dropped(life.work, life.beside).await;
         }
     }
 
-    /// Stops the process as systemd would.
+    /// Stops the process as systemd would; it may die over that.
     ///
     /// Errors: how it failed.
     pub(crate) async fn stop(&mut self) -> Result<(), String> {
-        let Some(mut life) = self.life.take() else { return Ok(()) };
+        let Some(life) = self.life.take() else { return Ok(()) };
         life.stop.cancel();
         self.enter(None);
-        let assignment = life.assignment;
-        drop((life.engine, life.waker, assignment, life.config));
-        while let Some(ended) = life.work.join_next().await {
-            if let Some(error) = ended.map_err(|error| error.to_string())? {
-                return Err(error);
+        let Life { engine, config, assignment, waker, mut work, mut beside, .. } = life;
+        drop((engine, config, assignment, waker));
+        let ending = async {
+            while let Some(ended) = work.join_next().await {
+                if let Some(error) = ended.map_err(|error| error.to_string())? {
+                    return Err(error);
+                }
             }
+            while beside.join_next().await.is_some() {}
+            Ok(())
+        };
+        tokio::select! {
+            biased;
+            ended = ending => return ended,
+            () = self.gate.died.notified() => {}
         }
-        while life.beside.join_next().await.is_some() {}
+        dropped(work, beside).await;
         Ok(())
     }
 
@@ -341,5 +345,15 @@ impl Host {
                 Ok(None)
             }
         }
+    }
+}
+
+/// Drops the parts of a process that died.
+async fn dropped(mut work: JoinSet<Option<String>>, mut beside: JoinSet<()>) {
+    work.shutdown().await;
+    beside.shutdown().await;
+    // What was spawned below is dropped when its turn comes.
+    for _ in 0..64 {
+        tokio::task::yield_now().await;
     }
 }

@@ -23,6 +23,8 @@ use weather::Weather;
 
 /// How often it is looked at what must always be true.
 const LOOK_EVERY: i64 = 12 * HOUR;
+/// How much longer than its plan a run may take: what waits for nothing would otherwise wait for ever.
+const LONGEST: Duration = Duration::from_hours(400 * 24);
 
 /// What a run did.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +60,11 @@ pub(crate) fn simulate(plan: &Plan, keep: Option<&Path>) -> Outcome {
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async {
         let mut run = Run::new(plan);
-        let verdict = run.carry_out(plan).await;
+        let too_late = LONGEST + Duration::from_millis(plan.setup.number("lasts-ms").unsigned_abs());
+        let verdict = match tokio::time::timeout(too_late, run.carry_out(plan)).await {
+            Ok(verdict) => verdict,
+            Err(_) => Err("the run does not come to its end".to_owned()),
+        };
         let failure = verdict.err().map(|reason| (Some(run.plan_ms()), reason));
         let stats = run.stats();
         run.host.kill().await;
